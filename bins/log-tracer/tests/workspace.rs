@@ -1,0 +1,145 @@
+//! Keeps the shape of the workspace: which crate may use which, and how long a file may get.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+
+/// Which of our crates each of our crates may depend on. Edges point down only; what is absent matters as much:
+/// core never names a backend, a transport never sees a span, the dashboard reaches data only through QueryService.
+const EDGES: &[(&str, &[&str])] = &[
+    ("log-tracer-transport", &[]),
+    ("log-tracer-proto", &[]),
+    ("log-tracer-query", &[]),
+    ("log-tracer-runtime", &[]),
+    ("log-tracer-record", &["proto"]),
+    ("log-tracer-store", &["record", "query"]),
+    ("log-tracer-conformance", &["transport"]),
+    ("log-tracer-transport-channel", &["transport"]),
+    ("log-tracer-transports", &["transport", "transport-channel"]),
+    ("log-tracer-producer", &["transport", "record", "proto"]),
+    (
+        "log-tracer-consumer",
+        &["transport", "record", "query", "store", "proto"],
+    ),
+    ("log-tracer-dashboard", &["proto", "query"]),
+    (
+        "log-tracer-dashboard-bin",
+        &["runtime", "dashboard", "proto"],
+    ),
+    (
+        "log-tracer",
+        &[
+            "runtime",
+            "producer",
+            "consumer",
+            "dashboard",
+            "transports",
+            "transport",
+            "proto",
+            "query",
+            "record",
+        ],
+    ),
+];
+
+const LINES_MAX: usize = 600;
+
+fn metadata() -> Metadata {
+    MetadataCommand::new()
+        .no_deps()
+        .exec()
+        .expect("cargo metadata")
+}
+
+#[test]
+fn crates_depend_only_on_the_crates_below_them() {
+    let allowed: BTreeMap<&str, BTreeSet<String>> = EDGES
+        .iter()
+        .map(|(name, below)| {
+            (
+                *name,
+                below
+                    .iter()
+                    .map(|short| format!("log-tracer-{short}"))
+                    .collect(),
+            )
+        })
+        .collect();
+    let mut wrong = Vec::new();
+    for package in metadata().packages {
+        let name = package.name.to_string();
+        let Some(below) = allowed.get(name.as_str()) else {
+            wrong.push(format!("{name} is not in the table of edges"));
+            continue;
+        };
+        let used = package
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.kind != DependencyKind::Development)
+            .filter(|dependency| dependency.name.starts_with("log-tracer"));
+        for dependency in used {
+            if !below.contains(&dependency.name) {
+                wrong.push(format!(
+                    "{name} -> {} is not an allowed edge",
+                    dependency.name
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_crate_takes_the_lints_of_the_workspace() {
+    for package in metadata().packages {
+        let manifest = fs::read_to_string(&package.manifest_path).unwrap();
+        assert!(
+            manifest.contains("[lints]\nworkspace = true"),
+            "{} lacks `[lints] workspace = true`",
+            package.name
+        );
+    }
+}
+
+#[test]
+fn source_files_can_be_read_in_one_sitting() {
+    let root = metadata().workspace_root.into_std_path_buf();
+    let mut long = Vec::new();
+    for directory in ["bins", "core", "transports", "proto"] {
+        for file in rust_files(&root.join(directory)) {
+            let lines = fs::read_to_string(&file).unwrap().lines().count();
+            if lines > LINES_MAX {
+                long.push(format!(
+                    "{} has {lines} lines, more than {LINES_MAX}",
+                    file.display()
+                ));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if !path.ends_with("target") && !path.ends_with("node_modules") {
+                files.extend(rust_files(&path));
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
