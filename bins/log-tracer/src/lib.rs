@@ -1,1 +1,5 @@
-//! Being written.
+//! All roles in one process.
+
+pub mod demo;
+pub mod otlp_client;
+pub mod workload;
