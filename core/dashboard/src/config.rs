@@ -1,0 +1,140 @@
+//! The settings of the dashboard, checked before anything starts.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// The settings of the dashboard.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the pages are served. Default: 127.0.0.1:8080.
+    pub listen: SocketAddr,
+    /// Host names under which browsers reach the dashboard, without a port. IP addresses and `localhost` need no entry;
+    /// any other name does, so that a foreign page cannot have its own name point here and read the answers (DNS
+    /// rebinding). `"*"` turns the check off. Default: none.
+    pub allowed_hosts: Vec<String>,
+    /// Connections served at the same time; further ones wait to be accepted. Default: 512.
+    pub connections_max: usize,
+    /// How long a client may take to send the head of a request, in milliseconds. Default: 10,000.
+    pub header_read_timeout_ms: u64,
+    /// How long one question to the consumer may take, in milliseconds. Default: 10,000.
+    pub query_deadline_ms: u64,
+    /// How long "send a sample trace" waits until its trace can be found, in milliseconds. Default: 5,000.
+    pub sample_deadline_ms: u64,
+    /// The largest single message that is taken from the consumer, in bytes. Default: 16 MiB.
+    pub message_bytes_max: usize,
+    /// Spans of one trace that are read for its page; of a larger one the earliest are shown and the page says so.
+    /// Default: 200,000.
+    pub trace_spans_max: u32,
+    /// Log records of one trace that are read for its page. Default: 50,000.
+    pub trace_logs_max: u32,
+    /// Encoded bytes of one trace that are read for its page. Default: 256 MiB.
+    pub trace_bytes_max: usize,
+    /// Trace pages built at the same time; further ones wait. Bounds the memory together with `trace_bytes_max`.
+    /// Default: 4.
+    pub trace_pages_max: usize,
+    /// Rows of a trace on one page; more are reached by paging. Default: 300.
+    pub trace_rows_max: usize,
+    /// Live tails open at the same time. Default: 64.
+    pub tails_max: usize,
+    /// How long a stop waits for answers that are under way, in milliseconds. Default: 3,000.
+    pub drain_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            allowed_hosts: Vec::new(),
+            connections_max: 512,
+            header_read_timeout_ms: 10_000,
+            query_deadline_ms: 10_000,
+            sample_deadline_ms: 5_000,
+            message_bytes_max: 16 << 20,
+            trace_spans_max: 200_000,
+            trace_logs_max: 50_000,
+            trace_bytes_max: 256 << 20,
+            trace_pages_max: 4,
+            trace_rows_max: 300,
+            tails_max: 64,
+            drain_ms: 3_000,
+        }
+    }
+}
+
+impl Config {
+    /// Checks what the types cannot say.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the key and what it should be.
+    pub fn validate(&self) -> Result<(), String> {
+        at_least_one("connections_max", self.connections_max)?;
+        at_least_one("trace_pages_max", self.trace_pages_max)?;
+        at_least_one("tails_max", self.tails_max)?;
+        at_least_one("trace_spans_max", self.trace_spans_max)?;
+        at_least_one("trace_logs_max", self.trace_logs_max)?;
+        at_least_one("trace_bytes_max", self.trace_bytes_max)?;
+        at_least_one("header_read_timeout_ms", self.header_read_timeout_ms)?;
+        at_least_one("query_deadline_ms", self.query_deadline_ms)?;
+        at_least_one("sample_deadline_ms", self.sample_deadline_ms)?;
+        if self.message_bytes_max < 64 << 10 {
+            return Err(format!(
+                "message_bytes_max must be at least {} bytes, not {}",
+                64 << 10,
+                self.message_bytes_max
+            ));
+        }
+        if !(20..=2000).contains(&self.trace_rows_max) {
+            return Err(format!(
+                "trace_rows_max must be from 20 to 2000, not {}",
+                self.trace_rows_max
+            ));
+        }
+        for host in &self.allowed_hosts {
+            if host.is_empty() || host.contains([':', '/', ' ']) {
+                return Err(format!(
+                    "allowed_hosts must hold host names without a scheme or port, not `{host}`"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn at_least_one<N: Default + PartialEq>(key: &str, value: N) -> Result<(), String> {
+    if value == N::default() {
+        return Err(format!("{key} must be at least 1"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_valid() {
+        assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_by_its_key() {
+        let none = Config {
+            tails_max: 0,
+            ..Config::default()
+        };
+        assert!(none.validate().unwrap_err().starts_with("tails_max"));
+        let rows = Config {
+            trace_rows_max: 5,
+            ..Config::default()
+        };
+        assert!(rows.validate().unwrap_err().starts_with("trace_rows_max"));
+        let host = Config {
+            allowed_hosts: vec!["http://tracer.example".to_owned()],
+            ..Config::default()
+        };
+        assert!(host.validate().unwrap_err().starts_with("allowed_hosts"));
+    }
+}
