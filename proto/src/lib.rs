@@ -13,6 +13,9 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/modules.rs"));
 }
 
+#[cfg(feature = "arbitrary")]
+pub mod arbitrary;
+
 pub use generated::logtracer::v1;
 
 /// The OpenTelemetry protocol, each package under its last name.
