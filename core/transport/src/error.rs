@@ -7,6 +7,20 @@ use crate::{Offset, Partition};
 /// What a backend reported; shown to people, never matched on.
 pub type Source = Arc<dyn Error + Send + Sync>;
 
+/// Why a transport could not be opened.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The configuration cannot work; the text names the key and what was expected.
+    #[error("invalid transport configuration: {0}")]
+    Invalid(String),
+    /// It may work when tried again: a broker that does not answer, a directory that another process holds.
+    #[error("the transport cannot be opened for the moment: {0}")]
+    Transient(Source),
+    /// The log is there and unusable; trying again does not help.
+    #[error("the transport cannot be opened: {0}")]
+    Failed(Source),
+}
+
 /// Why a publish was not acknowledged.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PublishError {

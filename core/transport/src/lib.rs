@@ -3,6 +3,7 @@
 //! MUST and MAY are obligations of an implementation; `log-tracer-conformance` checks them, one named test for each.
 
 mod capabilities;
+pub mod check;
 mod envelope;
 mod error;
 mod position;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 
 pub use capabilities::{Atomicity, Capabilities, Dedupe, FullPolicy, Health};
 pub use envelope::{BatchId, Envelope, EnvelopeError, Kind, Part};
-pub use error::{CloseError, CommitError, PublishError, ReadError};
+pub use error::{CloseError, CommitError, OpenError, PublishError, ReadError, Source};
 pub use position::{Cursor, Group, LogId, Offset, Partition, Start, Watermark};
 pub use routing::{partition_of_service, partition_of_trace};
 
