@@ -1,1 +1,179 @@
-//! Being written.
+//! The consumer: from a subscription to the store, and `QueryService` over it.
+//!
+//! ```text
+//! transport --deliveries--> reader --rows--> store <--scans-- QueryService <-- gRPC: TCP, or pipes in the process
+//!                             |  '---matches--> tails ------------^
+//!                             '---cursors--> progress --> WaitForPosition, Status, commit (advisory)
+//! ```
+//!
+//! # Applied exactly once
+//!
+//! The reader owns its position. An envelope below the cursor of its partition is skipped; a batch that was applied
+//! already, known by its id and part, is skipped and counted as a duplicate, whatever offset it stands at now. The ids
+//! are remembered within a bound ([`ApplyConfig::seen_batches_max`]), which is the honest limit of the promise. Records
+//! can be found before the cursor moves, and the cursor moves before it is committed to the transport, which is only
+//! told how far it may forget.
+//!
+//! # What never blocks a partition
+//!
+//! An envelope that cannot be decoded, or that does not hold as many records as its producer counted, is set aside
+//! whole in a quarantine that is bounded in bytes; it is counted, shown by `Status` and handed out by
+//! `ExportQuarantine`. Envelopes that left the log before they were read are a gap: logged, counted, shown by `Status`,
+//! and a reason why answers are partial. What cannot be read past (a corrupt log, one that is shorter than it was, or
+//! another one under the same address) stops its partition alone, and says so in the same places.
+//!
+//! # Threads
+//!
+//! Decoding and applying a delivery takes up to tens of milliseconds, and a scan longer than that; both run on
+//! blocking threads so that the threads of the runtime stay free for connections. A hand-over costs microseconds, once
+//! for each delivery and each query. Scans are bounded in number and time, and end when their client goes away.
+//!
+//! # Stopping
+//!
+//! The parts stop in the opposite order of the flow of data, so that what was acked can still be asked for:
+//!
+//! 1. the producer stops, and the transport is closed by whoever opened it;
+//! 2. [`Consumer::stop`] lets the reader apply what the log holds at that moment, then ends the tails and the
+//!    connections in the process, all before its deadline;
+//! 3. a server that was started with [`Consumer::serve`] ends when its own token is cancelled: calls may finish for
+//!    [`QueryConfig::drain_deadline_ms`], tails end at once.
+
+mod config;
+mod error;
+mod pipe;
+mod progress;
+mod quarantine;
+mod seen;
+mod server;
+mod shared;
+
+use std::{io, sync::Arc};
+
+use futures_util::Stream;
+use log_tracer_transport::Transport;
+use slog::{Logger, error};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+    time::Instant,
+};
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+use tonic::transport::{Channel, server::Connected};
+
+pub use config::{ApplyConfig, Config, QueryConfig, TailConfig};
+pub use error::{ServeError, StartError, StopError};
+pub use progress::Health;
+
+use shared::Shared;
+
+/// Connections in the process that wait to be accepted.
+const PIPES_MAX: usize = 16;
+
+/// A running consumer. Clones are the same one; when the last is dropped it ends at once, without waiting for what is
+/// under way, so [`stop`](Self::stop) it before.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    pipes: mpsc::Sender<tokio::io::DuplexStream>,
+    serving: CancellationToken,
+    tasks: TaskTracker,
+    _serve_until_drop: DropGuard,
+}
+
+impl Consumer {
+    /// Subscribes to the owned partitions, from the earliest envelope that is kept, and begins to apply them.
+    ///
+    /// # Errors
+    /// The configuration is wrong, or the transport refuses for a reason that does not pass by itself. A transport that
+    /// cannot be read for the moment is no error: it is tried again until it can, and [`health`](Self::health) says so.
+    pub async fn start(
+        config: Config,
+        transport: Arc<dyn Transport>,
+        log: Logger,
+    ) -> Result<Self, StartError> {
+        config.validate().map_err(StartError::Config)?;
+        let partitions = transport.partitions();
+        let owned = config
+            .owned(partitions)
+            .map_err(|partition| StartError::UnknownPartition {
+                partition,
+                last: partitions.get() - 1,
+            })?;
+        let shared = Arc::new(Shared::new(config, transport, &owned, log));
+
+        let (pipes, accepted) = mpsc::channel(PIPES_MAX);
+        let serving = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let log = shared.log.clone();
+        let served = server::serve(
+            Arc::clone(&shared),
+            ReceiverStream::new(accepted).map(Ok),
+            serving.clone(),
+        );
+        tasks.spawn(async move {
+            if let Err(cause) = served.await {
+                error!(log, "serving in the process failed"; "error" => %cause);
+            }
+        });
+        tasks.close();
+        Ok(Self {
+            inner: Arc::new(Inner {
+                shared,
+                pipes,
+                _serve_until_drop: serving.clone().drop_guard(),
+                serving,
+                tasks,
+            }),
+        })
+    }
+
+    /// Serves QueryService, health and reflection on connections until `shutdown` is cancelled, then lets calls finish
+    /// for [`QueryConfig::drain_deadline_ms`] and cuts the rest. Dropping the future cuts all of them at once.
+    ///
+    /// # Errors
+    /// The server could not be built. A connection that fails is no error, and neither is one that cannot be accepted.
+    pub fn serve<IO, I>(
+        &self,
+        incoming: I,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = Result<(), ServeError>> + Send + use<IO, I>
+    where
+        IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+        I: Stream<Item = io::Result<IO>> + Send,
+    {
+        server::serve(Arc::clone(&self.inner.shared), incoming, shutdown)
+    }
+
+    /// A channel to this consumer over pipes in memory: whoever is in the same process asks through the same generated
+    /// client as everyone else. It connects when it is first used. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn connect_in_process(&self) -> Channel {
+        pipe::connect(self.inner.pipes.clone())
+    }
+
+    /// Whether it works now.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.inner.shared.progress.borrow().health()
+    }
+
+    /// Stops it, as the crate's documentation describes; a second call changes nothing.
+    ///
+    /// # Errors
+    /// Something was still under way at the deadline and was cut off. Nothing runs any more all the same.
+    pub async fn stop(&self, deadline: Instant) -> Result<(), StopError> {
+        self.inner.serving.cancel();
+        tokio::time::timeout_at(deadline, self.inner.tasks.wait())
+            .await
+            .map_err(|_| StopError::Deadline("calls to QueryService".to_owned()))
+    }
+}
