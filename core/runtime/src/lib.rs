@@ -1,1 +1,17 @@
-//! Being written.
+//! What every process of log-tracer needs before and after its roles run: configuration, logging, listening sockets,
+//! shutdown and exit codes.
+//!
+//! The crate knows none of ours. It reads TOML and nothing else: the environment and the command line reach it as
+//! values, from the binaries, so that a test can pass its own and two configurations can live in one process.
+//!
+//! - [`config`]: defaults < file < environment < flags, strict, with the place of every mistake.
+//! - [`logging`]: slog to a terminal or as JSON, with the records of libraries bridged in.
+//! - [`listen`]: binds a socket, or says which address of which key is taken and what to do.
+//! - [`shutdown`]: the first signal asks, the second insists.
+//! - [`exit`]: what the process tells the shell.
+
+pub mod config;
+pub mod exit;
+pub mod listen;
+pub mod logging;
+pub mod shutdown;
