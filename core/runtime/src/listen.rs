@@ -12,11 +12,13 @@ use crate::exit::{Code, Exit};
 /// # Errors
 /// [`BindError`] when the address is in use, not of this machine, or not allowed.
 pub async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| BindError {
-        key: key.to_owned(),
-        address,
-        source,
-    })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| BindError {
+            key: key.to_owned(),
+            address,
+            source,
+        })
 }
 
 /// An address that could not be bound. Its message is one line that names the address, the key, and what to do.

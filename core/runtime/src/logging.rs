@@ -139,7 +139,6 @@ pub fn init(config: &Config) -> Result<(Logger, Guard), InitError> {
 }
 
 /// A logger to `output`, for a process or a test that has its own; libraries are not bridged.
-#[must_use]
 pub fn to_writer(config: &Config, output: impl Write + Send + 'static) -> (Logger, Guard) {
     let (queue, log) = match config.format {
         Format::Json => start(config, json(output)),
@@ -230,9 +229,8 @@ fn bridge(config: &Config, queue: &Queue) -> Result<(), InitError> {
     let Some(level) = config.libraries_level.of_log() else {
         return Ok(());
     };
-    let libraries = logger(queue, config.libraries_level).new(
-        o!("library" => FnValue(|record: &Record<'_>| record.tag().to_owned())),
-    );
+    let libraries = logger(queue, config.libraries_level)
+        .new(o!("library" => FnValue(|record: &Record<'_>| record.tag().to_owned())));
     // Resetting would leave a logger that panics; after the guard, records go nowhere instead.
     slog_scope::set_global_logger(libraries).cancel_reset();
     slog_stdlog::init_with_level(level)?;

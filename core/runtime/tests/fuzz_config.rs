@@ -38,7 +38,8 @@ fn refused_in_words(result: Result<(), ConfigError>) {
     }
 }
 
-const VALID: &str = "limit = 3\nnames = [\"a\", \"b\"]\n[logging]\nlevel = \"debug\"\nqueue_records_max = 9\n";
+const VALID: &str =
+    "limit = 3\nnames = [\"a\", \"b\"]\n[logging]\nlevel = \"debug\"\nqueue_records_max = 9\n";
 
 #[test]
 fn the_file_that_is_mutated_below_is_valid() {

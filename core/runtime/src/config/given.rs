@@ -61,14 +61,6 @@ impl Given {
         }
         readings
     }
-
-    /// The value as text, if it is one.
-    pub(super) fn as_text(&self) -> Option<&str> {
-        match &self.value {
-            Value::Typed(node) => node.as_str(),
-            Value::Text(text) => Some(text),
-        }
-    }
 }
 
 fn readings_of_text(text: &str, shape: &Node) -> Vec<Node> {

@@ -10,7 +10,11 @@ pub(super) fn words(message: &str) -> String {
             continue;
         };
         if let Some((found, expected)) = rest.rsplit_once(", expected ") {
-            return format!("expected {}, found {}", expectation(expected), quoted(found));
+            return format!(
+                "expected {}, found {}",
+                expectation(expected),
+                quoted(found)
+            );
         }
     }
     if let Some(rest) = message.strip_prefix("unknown variant ") {

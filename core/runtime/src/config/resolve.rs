@@ -19,11 +19,13 @@ where
     let mut report = |rank: usize, problem: Problem| {
         problems.entry(problem).or_insert(rank);
     };
-    let shape = shape_of::<T>(given, &mut report)?;
+    let (shape, mut origins) = shape_of::<T>(given, &mut report)?;
 
     let mut tree = shape.clone();
-    let mut origins = BTreeMap::new();
     for (rank, one) in given.iter().enumerate() {
+        if decides_kind(one, &shape) {
+            continue;
+        }
         match read::<T>(one, &shape) {
             Ok(Some(value)) => {
                 origins.insert(one.path.join("."), one.origin.clone());
@@ -45,11 +47,12 @@ where
     })
 }
 
-/// All keys with their defaults, where a table whose `kind` was given has the keys and defaults of that kind.
+/// All keys with their defaults, where a table whose `kind` was given has the keys and defaults of that kind; and where
+/// the kinds come from.
 fn shape_of<T>(
     given: &[Given],
     report: &mut impl FnMut(usize, Problem),
-) -> Result<Node, ConfigError>
+) -> Result<(Node, BTreeMap<String, Origin>), ConfigError>
 where
     T: DeserializeOwned + Serialize + Default,
 {
@@ -57,25 +60,34 @@ where
     // The last one of each table wins.
     let mut kinds = BTreeMap::new();
     for (rank, one) in given.iter().enumerate() {
-        let of_kind = one.path.last().is_some_and(|key| key == KIND);
-        if of_kind && shape.get(&one.path).is_some() {
+        if decides_kind(one, &shape) {
             kinds.insert(one.path.clone(), (rank, one));
         }
     }
+    let mut origins = BTreeMap::new();
     for (path, (rank, one)) in kinds {
-        let Some(kind) = one.as_text() else { continue };
         let Some((_, table)) = path.split_last() else {
             continue;
         };
+        let default = shape.get(&path).cloned().unwrap_or(Node::Null);
+        let kind = one.readings(&default).into_iter().next();
         let mut candidate = shape.clone();
-        let only_kind = Node::Table(vec![(KIND.to_owned(), Node::Str(kind.to_owned()))]);
+        let only_kind = Node::Table(vec![(KIND.to_owned(), kind.unwrap_or(Node::Null))]);
         candidate.put(table, only_kind);
         match candidate.build::<T>().and_then(|config| Node::of(&config)) {
-            Ok(with_kind) => shape = with_kind,
-            Err(message) => report(rank, wrong_value(one, &message, shape.get(&path))),
+            Ok(with_kind) => {
+                shape = with_kind;
+                origins.insert(path.join("."), one.origin.clone());
+            }
+            Err(message) => report(rank, wrong_value(one, &message, Some(&default))),
         }
     }
-    Ok(shape)
+    Ok((shape, origins))
+}
+
+/// Whether it chooses between sets of keys; the last such choice of a table is the one that counts.
+fn decides_kind(given: &Given, shape: &Node) -> bool {
+    given.path.last().is_some_and(|key| key == KIND) && shape.get(&given.path).is_some()
 }
 
 /// The value of one key, `None` for an empty table, which says nothing.

@@ -18,10 +18,7 @@ pub(super) fn to_json<'a>(tree: &Node, origin: impl Fn(&str) -> &'a Origin) -> S
         let key = path.join(".");
         let origin = origin(&key).to_string();
         let value = value.to_json().unwrap_or(serde_json::Value::Null);
-        (
-            key,
-            serde_json::json!({ "value": value, "origin": origin }),
-        )
+        (key, serde_json::json!({ "value": value, "origin": origin }))
     });
     serde_json::Value::Object(entries.collect()).to_string()
 }

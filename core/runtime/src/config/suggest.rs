@@ -3,7 +3,7 @@
 use super::{node::Node, resolve::all_keys};
 
 /// The known key that is nearest to `wrong`, the part of the path `given` up to the first key that does not exist. It
-/// is looked for among the keys of the same table, then among equal names in other tables, then everywhere.
+/// is looked for among the keys of the same table first, then in all others.
 pub(super) fn nearest(wrong: &[String], given: &[String], shape: &Node) -> Option<String> {
     let (name, table) = wrong.split_last()?;
     let keys = all_keys(shape);
@@ -22,17 +22,12 @@ pub(super) fn nearest(wrong: &[String], given: &[String], shape: &Node) -> Optio
     }
 
     let last = given.last()?;
-    if let Some(key) = keys
-        .iter()
-        .find(|key| key.last() == Some(last) && key.as_slice() != given)
-    {
-        return Some(key.join("."));
-    }
-
     let whole = given.join(".");
-    best(keys.iter(), |key| distance(&whole, &key.join(".")))
-        .filter(|(_, found)| *found <= tolerance(&whole))
-        .map(|(key, _)| key.join("."))
+    let elsewhere = keys.iter().filter(|key| {
+        key.last()
+            .is_some_and(|name| distance(last, name) <= tolerance(last))
+    });
+    best(elsewhere, |key| distance(&whole, &key.join("."))).map(|(key, _)| key.join("."))
 }
 
 /// The keys of a table in words.

@@ -87,11 +87,7 @@ fn from_file(text: &str) -> Result<Loaded<Config>, ConfigError> {
     load_all(text, &[], &[])
 }
 
-fn load_all(
-    text: &str,
-    env: &[(&str, &str)],
-    set: &[&str],
-) -> Result<Loaded<Config>, ConfigError> {
+fn load_all(text: &str, env: &[(&str, &str)], set: &[&str]) -> Result<Loaded<Config>, ConfigError> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("test.toml");
     std::fs::File::create(&path)
@@ -101,7 +97,10 @@ fn load_all(
     let env = env
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let set: Vec<_> = set.iter().map(|text| Override::set(text).unwrap()).collect();
+    let set: Vec<_> = set
+        .iter()
+        .map(|text| Override::set(text).unwrap())
+        .collect();
     load(Some(&path), env, &set)
 }
 
@@ -211,7 +210,11 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
         assert_eq!(message(from_file(file)), expected);
     }
     assert_eq!(
-        message(load_all("", &[("LOG_TRACER__PRODUCER__GRPC_LISTN", "x")], &[])),
+        message(load_all(
+            "",
+            &[("LOG_TRACER__PRODUCER__GRPC_LISTN", "x")],
+            &[]
+        )),
         "environment variable LOG_TRACER__PRODUCER__GRPC_LISTN: unknown key `producer.grpc_listn`, did you mean `producer.grpc_listen`?"
     );
 }
@@ -259,7 +262,8 @@ fn a_wrong_value_says_what_was_expected_and_where() {
 
 #[test]
 fn all_mistakes_are_reported_at_once_in_the_order_of_the_file() {
-    let file = "[producer]\nworkers = \"x\"\ncolour = 1\n[transport]\nkind = \"channel\"\nbytes_mx = 1\n";
+    let file =
+        "[producer]\nworkers = \"x\"\ncolour = 1\n[transport]\nkind = \"channel\"\nbytes_mx = 1\n";
     let text = message(load_all(file, &[], &["stop_deadline_ms=x"]));
     let starts = [
         "test.toml:2:11: `producer.workers`",
@@ -323,10 +327,14 @@ fn a_file_that_cannot_be_read_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.toml");
     std::fs::write(&path, [b'a', 0xff]).unwrap();
-    let text = load::<Config>(Some(&path), [], &[]).unwrap_err().to_string();
+    let text = load::<Config>(Some(&path), [], &[])
+        .unwrap_err()
+        .to_string();
     assert!(text.ends_with("is not UTF-8 text, at byte 1"), "{text}");
     std::fs::write(&path, vec![b'#'; 2 << 20]).unwrap();
-    let text = load::<Config>(Some(&path), [], &[]).unwrap_err().to_string();
+    let text = load::<Config>(Some(&path), [], &[])
+        .unwrap_err()
+        .to_string();
     assert!(text.ends_with("is larger than 1048576 bytes"), "{text}");
 }
 
@@ -340,7 +348,10 @@ fn the_effective_configuration_says_where_each_value_comes_from_and_can_be_loade
     .unwrap();
     let toml = loaded.to_toml();
     for (key, origin) in [
-        ("workers = 4", "# environment variable LOG_TRACER__PRODUCER__WORKERS"),
+        (
+            "workers = 4",
+            "# environment variable LOG_TRACER__PRODUCER__WORKERS",
+        ),
         ("names = [\"x\", \"y\"]", "# --set producer.names"),
         ("reflection = true", "# default"),
         ("# admin_listen is not set", "# default"),
