@@ -2,12 +2,16 @@
 
 use std::{fmt, ops::AddAssign, time::Duration};
 
-use log_tracer_proto::otlp::{
-    collector_logs::{ExportLogsServiceRequest, logs_service_client::LogsServiceClient},
-    collector_trace::{ExportTraceServiceRequest, trace_service_client::TraceServiceClient},
+use log_tracer_proto::{
+    otlp::{
+        collector_logs::{ExportLogsServiceRequest, logs_service_client::LogsServiceClient},
+        collector_trace::{ExportTraceServiceRequest, trace_service_client::TraceServiceClient},
+    },
+    v1::Position,
 };
 use tonic::{
     Code, Status,
+    metadata::MetadataMap,
     transport::{Channel, Endpoint},
 };
 use tonic_types::StatusExt;
@@ -145,6 +149,23 @@ impl OtlpClient {
     }
 }
 
+/// The positions in the metadata of a reply: `<log id>:<partition>:<offset>`, separated by commas. `None` when there
+/// are none, or they cannot be read.
+#[must_use]
+pub fn positions_of(metadata: &MetadataMap) -> Option<Vec<Position>> {
+    let header = metadata.get("log-tracer-positions")?.to_str().ok()?;
+    header.split(',').map(position).collect()
+}
+
+fn position(text: &str) -> Option<Position> {
+    let mut fields = text.trim().split(':');
+    Some(Position {
+        log_id: fields.next()?.to_owned(),
+        partition: fields.next()?.parse().ok()?,
+        offset: fields.next()?.parse().ok()?,
+    })
+}
+
 /// Tries until it is acknowledged, refused for good, or [`RETRY_FOR`] has passed.
 async fn retrying<F: Future<Output = Result<(), Status>>>(
     mut attempt: impl FnMut() -> F,
@@ -214,6 +235,21 @@ mod tests {
         assert_eq!(retry_after(&Status::resource_exhausted("too large")), None);
         assert_eq!(retry_after(&Status::unavailable("draining")), Some(None));
         assert_eq!(retry_after(&Status::invalid_argument("bad")), None);
+    }
+
+    #[test]
+    fn positions_are_read_from_the_reply() {
+        let mut metadata = MetadataMap::new();
+        assert_eq!(positions_of(&metadata), None);
+        metadata.insert(
+            "log-tracer-positions",
+            "00ff:0:17, 00ff:3:42".parse().unwrap(),
+        );
+        let positions = positions_of(&metadata).unwrap();
+        assert_eq!(positions.len(), 2);
+        assert_eq!((positions[1].partition, positions[1].offset), (3, 42));
+        metadata.insert("log-tracer-positions", "00ff:zero".parse().unwrap());
+        assert_eq!(positions_of(&metadata), None);
     }
 
     #[tokio::test]

@@ -1,0 +1,60 @@
+//! How long after its ack a trace can be found by its id.
+
+use std::time::{Duration, Instant};
+
+use log_tracer_proto::{
+    otlp::collector_trace::trace_service_client::TraceServiceClient, v1::GetTraceRequest,
+};
+use tonic::{Code, transport::Channel};
+
+use super::{BenchError, report::Latencies, server::Server};
+use crate::workload::Shop;
+
+const TRACES: usize = 200;
+const GIVE_UP: Duration = Duration::from_secs(10);
+/// Traces unlike those of the load.
+const SEED: u64 = 0x5eed;
+
+pub(super) async fn measure(server: &Server) -> Result<Latencies, BenchError> {
+    let channel = Channel::from_shared(server.otlp_grpc().to_owned())
+        .map_err(|error| BenchError::Addresses(error.to_string()))?
+        .connect()
+        .await?;
+    let mut ingest = TraceServiceClient::new(channel);
+    let mut query = server.query().await?;
+    let mut shop = Shop::new(SEED);
+    let mut found_after = Vec::with_capacity(TRACES);
+    for _ in 0..TRACES {
+        let traffic = shop.next_trace(1_000_000_000);
+        let trace_id = traffic
+            .spans
+            .first()
+            .map(|(_, span)| span.trace_id.clone())
+            .ok_or_else(|| BenchError::Wrong("a trace without spans".to_owned()))?;
+        ingest.export(traffic.into_requests().0).await?;
+        let acked = Instant::now();
+        loop {
+            let request = GetTraceRequest {
+                trace_id: trace_id.clone(),
+                ..GetTraceRequest::default()
+            };
+            let answer = match query.get_trace(request).await {
+                Ok(answer) => answer.into_inner().message().await,
+                Err(status) => Err(status),
+            };
+            match answer {
+                Ok(Some(_)) => break,
+                Ok(None) => {}
+                Err(status) if status.code() == Code::NotFound => {}
+                Err(status) => return Err(status.into()),
+            }
+            if acked.elapsed() > GIVE_UP {
+                return Err(BenchError::Wrong(format!(
+                    "a trace cannot be found {GIVE_UP:?} after its ack"
+                )));
+            }
+        }
+        found_after.push(acked.elapsed());
+    }
+    Ok(Latencies::new(found_after))
+}
