@@ -1,1 +1,19 @@
-fn main() {}
+//! `log-tracer`: reads the command line and the environment, does what they say, and ends with a code that says how it
+//! went.
+
+use std::{env, process::ExitCode};
+
+use log_tracer::cli::{Cli, Environment};
+use log_tracer_runtime::exit::Code;
+
+fn main() -> ExitCode {
+    let environment = Environment::of_variables(env::vars_os());
+    let result = Cli::of_args(env::args_os()).and_then(|cli| cli.execute(environment));
+    match result {
+        Ok(()) => Code::Ok.into(),
+        Err(failure) => {
+            failure.print();
+            failure.code().into()
+        }
+    }
+}

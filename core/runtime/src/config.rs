@@ -73,6 +73,22 @@ pub fn load<T>(
 where
     T: DeserializeOwned + Serialize + Default,
 {
+    load_over(&T::default(), file, env, overrides)
+}
+
+/// The same over other defaults than `T`'s own, for a program that has several ways to run.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_over<T>(
+    defaults: &T,
+    file: Option<&Path>,
+    env: impl IntoIterator<Item = (String, String)>,
+    overrides: &[Override],
+) -> Result<Loaded<T>, ConfigError>
+where
+    T: DeserializeOwned + Serialize,
+{
     let mut given = match file {
         Some(path) => file::read(path)?,
         None => Vec::new(),
@@ -85,7 +101,7 @@ where
             .filter_map(|(name, value)| Given::of_env(name, value)),
     );
     given.extend(overrides.iter().map(Given::of_override));
-    resolve::resolve(&given)
+    resolve::resolve(defaults, &given)
 }
 
 /// A value for a key from the command line.

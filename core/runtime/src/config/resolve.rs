@@ -11,15 +11,15 @@ use super::{ConfigError, Loaded, Origin, Problem, given::Given, node::Node, plai
 const KIND: &str = "kind";
 
 /// Later values of a key win over earlier ones.
-pub(super) fn resolve<T>(given: &[Given]) -> Result<Loaded<T>, ConfigError>
+pub(super) fn resolve<T>(defaults: &T, given: &[Given]) -> Result<Loaded<T>, ConfigError>
 where
-    T: DeserializeOwned + Serialize + Default,
+    T: DeserializeOwned + Serialize,
 {
     let mut problems = BTreeMap::new();
     let mut report = |rank: usize, problem: Problem| {
         problems.entry(problem).or_insert(rank);
     };
-    let (shape, mut origins) = shape_of::<T>(given, &mut report)?;
+    let (shape, mut origins) = shape_of(defaults, given, &mut report)?;
 
     let mut tree = shape.clone();
     for (rank, one) in given.iter().enumerate() {
@@ -50,13 +50,14 @@ where
 /// All keys with their defaults, where a table whose `kind` was given has the keys and defaults of that kind; and where
 /// the kinds come from.
 fn shape_of<T>(
+    defaults: &T,
     given: &[Given],
     report: &mut impl FnMut(usize, Problem),
 ) -> Result<(Node, BTreeMap<String, Origin>), ConfigError>
 where
-    T: DeserializeOwned + Serialize + Default,
+    T: DeserializeOwned + Serialize,
 {
-    let mut shape = Node::of(&T::default()).map_err(ConfigError::of_whole)?;
+    let mut shape = Node::of(defaults).map_err(ConfigError::of_whole)?;
     // The last one of each table wins.
     let mut kinds = BTreeMap::new();
     for (rank, one) in given.iter().enumerate() {

@@ -1,0 +1,118 @@
+//! The command line.
+//!
+//! Answers go to the standard output, the log and errors to the standard error. Exit codes are those of
+//! [`log_tracer_runtime::exit::Code`].
+
+mod banner;
+mod completions;
+mod failure;
+mod run;
+mod show;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+use log_tracer_runtime::exit::Code;
+
+pub use failure::Failure;
+pub use run::Environment;
+
+const EXAMPLES: &str = "\
+Examples:
+  log-tracer                                        start everything on this machine
+  log-tracer run --config etc/standalone.toml       the same with a configuration file
+  log-tracer run --set dashboard.listen=127.0.0.1:9000
+  log-tracer run --in-memory                        for tests: free ports, one line of JSON
+  log-tracer demo                                   send the traffic of a made-up shop to it
+  log-tracer config                                 show every setting and where it comes from
+
+Every setting can also be given in the environment: LOG_TRACER__DASHBOARD__LISTEN=127.0.0.1:9000";
+
+/// Traces and logs of your services on one page, without a broker, a database or a collector.
+///
+/// Without a command, it runs everything: `log-tracer run`.
+#[derive(Debug, Parser)]
+#[command(name = "log-tracer", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(flatten)]
+    run: run::Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take traces and logs in, keep them, and show them
+    Run(run::Options),
+    /// Show every setting of `run` and where its value comes from
+    Config(show::Options),
+    /// Print the completions of a shell
+    Completions(completions::Options),
+}
+
+impl Cli {
+    /// Reads the arguments of the process, the first of which is its name.
+    ///
+    /// # Errors
+    /// The command line is wrong, or asked for help or the version: [`Failure::code`] tells which.
+    pub fn of_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, Failure> {
+        Self::try_parse_from(args).map_err(|error| {
+            let code = match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Code::Ok,
+                _ => Code::Usage,
+            };
+            Failure::of_usage(code, error)
+        })
+    }
+
+    /// Does what was asked for.
+    ///
+    /// # Errors
+    /// What went wrong, with the exit code for it.
+    pub fn execute(self, environment: Environment) -> Result<(), Failure> {
+        match self.command {
+            None => run::run(&self.run, environment),
+            Some(Command::Run(options)) => run::run(&options, environment),
+            Some(Command::Config(options)) => show::show(&options, environment),
+            Some(Command::Completions(options)) => completions::print(&options),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Cli, Failure> {
+        let args = ["log-tracer"].iter().chain(args).map(OsString::from);
+        Cli::of_args(args)
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_run_with_its_options() {
+        assert!(parse(&[]).unwrap().command.is_none());
+        assert!(parse(&["--in-memory"]).is_ok());
+        assert!(parse(&["run", "--in-memory"]).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_command_line_is_a_usage_error_and_help_is_none() {
+        for wrong in [
+            &["rum"][..],
+            &["run", "--in-memry"],
+            &["run", "--grpc-listen", "nowhere"],
+            &["--set", "novalue"],
+        ] {
+            assert_eq!(parse(wrong).unwrap_err().code(), Code::Usage, "{wrong:?}");
+        }
+        assert_eq!(parse(&["--help"]).unwrap_err().code(), Code::Ok);
+        assert_eq!(parse(&["--version"]).unwrap_err().code(), Code::Ok);
+    }
+}
