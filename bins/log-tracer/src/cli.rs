@@ -8,11 +8,14 @@ mod completions;
 mod failure;
 mod run;
 mod show;
+mod traffic;
 
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use log_tracer_runtime::exit::Code;
+
+use crate::{bench, demo};
 
 pub use failure::Failure;
 pub use run::Environment;
@@ -44,6 +47,10 @@ pub struct Cli {
 enum Command {
     /// Take traces and logs in, keep them, and show them
     Run(run::Options),
+    /// Send the traffic of a made-up shop, to have something to look at
+    Demo(demo::Options),
+    /// Measure what taking records in and answering questions costs on this machine
+    Bench(bench::Options),
     /// Show every setting of `run` and where its value comes from
     Config(show::Options),
     /// Print the completions of a shell
@@ -73,6 +80,8 @@ impl Cli {
         match self.command {
             None => run::run(&self.run, environment),
             Some(Command::Run(options)) => run::run(&options, environment),
+            Some(Command::Demo(options)) => traffic::demo(&options),
+            Some(Command::Bench(options)) => traffic::bench(&options),
             Some(Command::Config(options)) => show::show(&options, environment),
             Some(Command::Completions(options)) => completions::print(&options),
         }

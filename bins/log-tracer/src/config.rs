@@ -113,7 +113,9 @@ impl Config {
             for (other, _) in same {
                 problems.push(problem(
                     key,
-                    &format!("{key} and {other} are both {address}: each needs an address of its own"),
+                    &format!(
+                        "{key} and {other} are both {address}: each needs an address of its own"
+                    ),
                 ));
             }
         }

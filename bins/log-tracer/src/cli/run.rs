@@ -1,17 +1,11 @@
 //! `log-tracer run`: load, bind, start, wait, stop.
 
-use std::{
-    ffi::OsString,
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{ffi::OsString, io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use log_tracer_runtime::{
     config::{self, ConfigError, Loaded, Override},
     exit::Code,
-    logging::{self, Colour, Format, Level},
+    logging::{self, Colour},
     shutdown,
 };
 use slog::{Logger, info, warn};
@@ -162,12 +156,7 @@ pub(super) fn load(
     variables: Vec<(String, String)>,
 ) -> Result<Loaded<Config>, ConfigError> {
     let overrides: Vec<_> = flags.into_iter().chain(sources.set.clone()).collect();
-    let loaded = config::load_over(
-        defaults,
-        sources.config.as_deref(),
-        variables,
-        &overrides,
-    )?;
+    let loaded = config::load_over(defaults, sources.config.as_deref(), variables, &overrides)?;
     loaded.validate(Config::problems)?;
     Ok(loaded)
 }
