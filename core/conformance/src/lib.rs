@@ -2,7 +2,7 @@
 //!
 //! A transport writes a [`Harness`], which opens its logs, and one line in an integration test:
 //!
-//! ```ignore
+//! ```text
 //! log_tracer_conformance::suite!(ChannelHarness);
 //! ```
 //!
@@ -20,7 +20,8 @@
 //! | `reader.rs` | a subscription of which every delivery is checked |
 //! | `seen.rs` | what a case saw instead of what it expected |
 //!
-//! That the suite catches what it should is tested with transports that are broken on purpose (`tests/broken`).
+//! That the suite catches what it should is tested with transports that are broken on purpose (`tests/broken`), and that
+//! it lets pass what is declared with one that has nearly every gap (`tests/modest.rs`).
 
 mod harness;
 mod reader;

@@ -218,9 +218,10 @@ pub(crate) fn compare(read: &[Item], stored: &[Stored]) -> Result<(), Seen> {
     for (index, ((offset, envelope), stored)) in read.iter().zip(stored).enumerate() {
         ensure!(
             *envelope == stored.envelope,
-            "envelope {index}: {} was stored and {} was read",
+            "envelope {index}: {} was stored and {} was read; their payloads {}",
             describe(&stored.envelope),
-            describe(envelope)
+            describe(envelope),
+            difference(&stored.envelope.payload, &envelope.payload)
         );
         ensure!(
             *offset == stored.acked.offset,
@@ -241,7 +242,7 @@ pub(crate) fn compare(read: &[Item], stored: &[Stored]) -> Result<(), Seen> {
 /// An envelope in a few words, without its payload.
 pub(crate) fn describe(envelope: &Envelope) -> String {
     format!(
-        "{:?} batch {:032x} part {}/{} of {} records, received at {}, {} bytes that begin with {:02x?}",
+        "{:?} batch {:032x} part {}/{} of {} records, received at {}, {} bytes",
         envelope.kind,
         envelope.batch.0,
         envelope.part.index,
@@ -249,8 +250,14 @@ pub(crate) fn describe(envelope: &Envelope) -> String {
         envelope.records,
         envelope.received_unix_nano,
         envelope.payload.len(),
-        envelope.payload.get(..4).unwrap_or_default(),
     )
+}
+
+fn difference(stored: &[u8], read: &[u8]) -> String {
+    match stored.iter().zip(read).position(|(a, b)| a != b) {
+        Some(at) => format!("differ from byte {at} on"),
+        None => "are the same as far as the shorter one goes".into(),
+    }
 }
 
 fn describe_next(next: &Result<Option<Delivery>, ReadError>) -> String {

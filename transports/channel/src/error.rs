@@ -13,25 +13,27 @@ pub(crate) enum Error {
     NoRoom,
     #[error("a publish of {bytes} bytes never fits the {max} of retained_bytes_max")]
     NeverFits { bytes: usize, max: usize },
-    #[error("offset {} was evicted", wanted.0)]
+    #[error("partition {} does not exist", .0.0)]
+    UnknownPartition(Partition),
+    #[error("partition {}: offset {} was evicted, the first is {}", partition.0, wanted.0, first.0)]
     Evicted {
         partition: Partition,
         wanted: Offset,
         first: Offset,
     },
-    #[error("offset {} lies beyond the end", wanted.0)]
+    #[error("partition {}: {} lies beyond the end at {}", partition.0, wanted.0, end.0)]
     Ahead {
         partition: Partition,
         wanted: Offset,
         end: Offset,
     },
-    #[error("offset {}: {source}", at.0)]
+    #[error("partition {}: the envelope at offset {}: {source}", partition.0, at.0)]
     Corrupt {
         partition: Partition,
         at: Offset,
         source: EnvelopeError,
     },
-    #[error("more than {max} groups")]
+    #[error("there are {max} groups already")]
     TooManyGroups { max: usize },
 }
 
@@ -40,11 +42,7 @@ impl From<Error> for PublishError {
         match error {
             Error::Closed => Self::Draining,
             Error::NoRoom => Self::Busy,
-            Error::NeverFits { .. }
-            | Error::Evicted { .. }
-            | Error::Ahead { .. }
-            | Error::Corrupt { .. }
-            | Error::TooManyGroups { .. } => Self::Invalid(error.to_string()),
+            other => Self::Invalid(other.to_string()),
         }
     }
 }
@@ -80,9 +78,7 @@ impl From<Error> for ReadError {
                 at,
                 reason: source.to_string(),
             },
-            Error::NoRoom | Error::NeverFits { .. } | Error::TooManyGroups { .. } => {
-                Self::Invalid(error.to_string())
-            }
+            other => Self::Invalid(other.to_string()),
         }
     }
 }
@@ -91,19 +87,7 @@ impl From<Error> for CommitError {
     fn from(error: Error) -> Self {
         match error {
             Error::Closed => Self::Closed,
-            Error::Ahead {
-                partition,
-                wanted,
-                end,
-            } => Self::Invalid(format!(
-                "partition {}: cursor {} lies beyond the end at {}",
-                partition.0, wanted.0, end.0
-            )),
-            Error::NoRoom
-            | Error::NeverFits { .. }
-            | Error::Evicted { .. }
-            | Error::Corrupt { .. }
-            | Error::TooManyGroups { .. } => Self::Invalid(error.to_string()),
+            other => Self::Invalid(other.to_string()),
         }
     }
 }

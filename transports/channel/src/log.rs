@@ -81,22 +81,19 @@ impl Log {
     }
 
     /// Stores an envelope for which there is room, unless it was stored before.
-    pub(crate) fn append(&mut self, envelope: &Envelope, encoded: Bytes) -> Option<Acked> {
+    pub(crate) fn append(&mut self, envelope: &Envelope, encoded: Bytes) -> Result<Acked, Error> {
         if let Some(acked) = self.stored_before(envelope) {
-            return Some(acked);
+            return Ok(acked);
         }
+        let sequence = self.stored;
         let log = self.partition_mut(envelope.partition)?;
         let offset = log.end();
         log.recent.remember(envelope, offset);
         log.bytes += encoded.len();
+        log.entries.push_back(Entry { sequence, encoded });
         self.retained_bytes += cost(envelope);
-        let sequence = self.stored;
         self.stored += 1;
-        let entry = Entry { sequence, encoded };
-        self.partition_mut(envelope.partition)?
-            .entries
-            .push_back(entry);
-        Some(Acked {
+        Ok(Acked {
             partition: envelope.partition,
             offset,
             duplicate: false,
@@ -105,9 +102,7 @@ impl Log {
 
     /// Which offset a start stands for.
     pub(crate) fn locate(&self, partition: Partition, start: Start) -> Result<Offset, Error> {
-        let Some(log) = self.partition(partition) else {
-            return Ok(Offset(0));
-        };
+        let log = self.partition(partition)?;
         match start {
             Start::Earliest => Ok(log.first),
             Start::At(offset) => log.check_bounds(partition, offset).map(|()| offset),
@@ -121,9 +116,7 @@ impl Log {
         from: Offset,
         options: &ReadOptions,
     ) -> Result<Vec<(Offset, Bytes)>, Error> {
-        let Some(log) = self.partition(partition) else {
-            return Ok(Vec::new());
-        };
+        let log = self.partition(partition)?;
         log.check_bounds(partition, from)?;
         let mut bytes = 0_usize;
         let mut found = Vec::new();
@@ -143,9 +136,7 @@ impl Log {
     /// Moves a group on, all cursors or none. Says whether something may leave that might not before.
     pub(crate) fn commit(&mut self, group: &Group, upto: &[Cursor]) -> Result<bool, Error> {
         for cursor in upto {
-            let end = self
-                .partition(cursor.partition)
-                .map_or(Offset(0), PartitionLog::end);
+            let end = self.partition(cursor.partition)?.end();
             if cursor.next > end {
                 return Err(Error::Ahead {
                     partition: cursor.partition,
@@ -164,7 +155,7 @@ impl Log {
         }
         let mut moved = false;
         for cursor in upto {
-            moved |= self.update_floor(cursor.partition);
+            moved |= self.update_floor(cursor.partition)?;
         }
         self.full &= !moved;
         Ok(moved)
@@ -206,16 +197,20 @@ impl Log {
         self.retained_bytes = 0;
     }
 
-    fn partition(&self, partition: Partition) -> Option<&PartitionLog> {
-        self.partitions.get(usize::from(partition.0))
+    fn partition(&self, partition: Partition) -> Result<&PartitionLog, Error> {
+        self.partitions
+            .get(usize::from(partition.0))
+            .ok_or(Error::UnknownPartition(partition))
     }
 
-    fn partition_mut(&mut self, partition: Partition) -> Option<&mut PartitionLog> {
-        self.partitions.get_mut(usize::from(partition.0))
+    fn partition_mut(&mut self, partition: Partition) -> Result<&mut PartitionLog, Error> {
+        self.partitions
+            .get_mut(usize::from(partition.0))
+            .ok_or(Error::UnknownPartition(partition))
     }
 
     fn stored_before(&self, envelope: &Envelope) -> Option<Acked> {
-        let log = self.partition(envelope.partition)?;
+        let log = self.partition(envelope.partition).ok()?;
         log.recent.offset_of(envelope).map(|offset| Acked {
             partition: envelope.partition,
             offset,
@@ -240,7 +235,7 @@ impl Log {
     }
 
     /// Sets up to where every group of a partition is done, and says whether that moved.
-    fn update_floor(&mut self, partition: Partition) -> bool {
+    fn update_floor(&mut self, partition: Partition) -> Result<bool, Error> {
         let floor = self
             .groups
             .values()
@@ -248,8 +243,8 @@ impl Log {
             .min()
             .copied()
             .unwrap_or_default();
-        self.partition_mut(partition)
-            .is_some_and(|log| std::mem::replace(&mut log.floor, floor) != floor)
+        let before = std::mem::replace(&mut self.partition_mut(partition)?.floor, floor);
+        Ok(before != floor)
     }
 }
 
