@@ -1,0 +1,142 @@
+//! Attributes as columns: a list of keys and values for each row.
+
+use arrow_array::{Array, StringArray};
+use arrow_buffer::ScalarBuffer;
+use log_tracer_query::Value;
+use log_tracer_record::otlp::common::{AnyValue, KeyValue};
+
+use super::{
+    column::{DictionaryBuilder, ListBuilder, Lists, at, freeze, number_bytes, text_at},
+    value::{ValueBuilder, Values, value_bytes_max},
+};
+use crate::fields::remainder;
+
+/// A growing column of attributes.
+#[derive(Debug, Default)]
+pub(super) struct AttributesBuilder {
+    lists: ListBuilder,
+    keys: Vec<u32>,
+    key_names: DictionaryBuilder,
+    values: ValueBuilder,
+    /// Attributes that carry an index into a table of profiles, which no sender of spans or logs uses.
+    key_indexes: Vec<(u32, i32)>,
+}
+
+const KEY_BYTES: usize = size_of::<u32>();
+
+impl AttributesBuilder {
+    /// Adds the attributes of a row; answers how many bytes the columns grew by.
+    pub(super) fn append(&mut self, attributes: &[KeyValue]) -> usize {
+        let mut bytes = attributes.len() * KEY_BYTES;
+        for attribute in attributes {
+            let (key, grown) = self.key_names.number_of(&attribute.key);
+            if attribute.key_strindex != 0 {
+                self.key_indexes
+                    .push((self.keys.len() as u32, attribute.key_strindex));
+                bytes += size_of::<(u32, i32)>();
+            }
+            self.keys.push(key);
+            bytes += grown + self.values.append(attribute.value.as_ref());
+        }
+        bytes + self.lists.end(self.keys.len())
+    }
+
+    pub(super) fn freeze(mut self) -> Attributes {
+        self.key_indexes.shrink_to_fit();
+        Attributes {
+            lists: self.lists.freeze(),
+            keys: freeze(self.keys),
+            key_names: self.key_names.freeze(),
+            values: self.values.freeze(),
+            key_indexes: self.key_indexes,
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Attributes {
+        Attributes {
+            lists: self.lists.clone().freeze(),
+            keys: self.keys.clone().into(),
+            key_names: self.key_names.clone().freeze(),
+            values: self.values.snapshot(),
+            key_indexes: self.key_indexes.clone(),
+        }
+    }
+}
+
+/// At most so many bytes do the attributes of a row add to their columns.
+pub(super) fn attributes_bytes_max(attributes: &[KeyValue]) -> usize {
+    let of_one = |attribute: &KeyValue| {
+        KEY_BYTES + attribute.key.len() + value_bytes_max(attribute.value.as_ref())
+    };
+    attributes.iter().map(of_one).sum()
+}
+
+/// A column of attributes.
+#[derive(Debug)]
+pub(crate) struct Attributes {
+    lists: Lists,
+    keys: ScalarBuffer<u32>,
+    key_names: StringArray,
+    values: Values,
+    key_indexes: Vec<(u32, i32)>,
+}
+
+impl Attributes {
+    /// The attributes of a row as they came.
+    pub(crate) fn row(&self, row: usize) -> Vec<KeyValue> {
+        self.lists.items(row).map(|item| self.item(item)).collect()
+    }
+
+    fn item(&self, item: usize) -> KeyValue {
+        let index = self
+            .key_indexes
+            .binary_search_by_key(&item, |(item, _)| *item as usize);
+        KeyValue {
+            key: self.key(item).to_owned(),
+            value: self.values.value(item),
+            key_strindex: index
+                .ok()
+                .and_then(|found| self.key_indexes.get(found))
+                .map_or(0, |(_, index)| *index),
+        }
+    }
+
+    #[inline]
+    fn key(&self, item: usize) -> &str {
+        text_at(&self.key_names, at(&self.keys, item) as usize)
+    }
+
+    /// The value of the first attribute of a row with a key.
+    pub(crate) fn first(&self, row: usize, key: &str) -> Option<AnyValue> {
+        let item = self.lists.items(row).find(|item| self.key(*item) == key)?;
+        self.values.value(item)
+    }
+
+    /// Hands the leaves of what a path names among the attributes of a row to `visit`.
+    pub(crate) fn any_at(
+        &self,
+        row: usize,
+        path: &str,
+        visit: &mut dyn FnMut(Value<'_>) -> bool,
+    ) -> bool {
+        self.lists.items(row).any(|item| {
+            remainder(self.key(item), path)
+                .is_some_and(|rest| self.values.any_below(item, rest, visit))
+        })
+    }
+
+    /// Hands the texts among the leaves of the attributes of a row to `visit`.
+    pub(crate) fn any_text(&self, row: usize, visit: &mut dyn FnMut(&str) -> bool) -> bool {
+        self.lists
+            .items(row)
+            .any(|item| self.values.any_text(item, visit))
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.lists.bytes()
+            + number_bytes(&self.keys)
+            + self.key_names.get_buffer_memory_size()
+            + self.values.bytes()
+            + self.key_indexes.capacity() * size_of::<(u32, i32)>()
+    }
+}

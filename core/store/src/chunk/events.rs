@@ -1,0 +1,107 @@
+//! The events of spans as columns: a list for each span.
+
+use arrow_buffer::ScalarBuffer;
+use log_tracer_record::otlp::trace::span::Event;
+
+use super::{
+    attributes::{Attributes, AttributesBuilder, attributes_bytes_max},
+    column::{LabelBuilder, Labels, ListBuilder, Lists, at, freeze, number_bytes},
+};
+
+/// A growing column of events.
+#[derive(Debug, Default)]
+pub(super) struct EventsBuilder {
+    lists: ListBuilder,
+    times: Vec<u64>,
+    names: LabelBuilder,
+    dropped_attributes: Vec<u32>,
+    attributes: AttributesBuilder,
+}
+
+const FIXED_BYTES: usize = size_of::<u64>() + size_of::<u32>();
+
+impl EventsBuilder {
+    /// Adds the events of a span; answers how many bytes the columns grew by.
+    pub(super) fn append(&mut self, events: &[Event]) -> usize {
+        let mut bytes = events.len() * FIXED_BYTES;
+        for event in events {
+            self.times.push(event.time_unix_nano);
+            self.dropped_attributes.push(event.dropped_attributes_count);
+            bytes += self.names.append(&event.name) + self.attributes.append(&event.attributes);
+        }
+        bytes + self.lists.end(self.times.len())
+    }
+
+    pub(super) fn freeze(self) -> Events {
+        Events {
+            lists: self.lists.freeze(),
+            times: freeze(self.times),
+            names: self.names.freeze(),
+            dropped_attributes: freeze(self.dropped_attributes),
+            attributes: self.attributes.freeze(),
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Events {
+        Events {
+            lists: self.lists.clone().freeze(),
+            times: self.times.clone().into(),
+            names: self.names.clone().freeze(),
+            dropped_attributes: self.dropped_attributes.clone().into(),
+            attributes: self.attributes.snapshot(),
+        }
+    }
+}
+
+/// At most so many bytes do the events of a span add to their columns.
+pub(super) fn events_bytes_max(events: &[Event]) -> usize {
+    let of_one = |event: &Event| {
+        const LIST_AND_NAME: usize = 32;
+        FIXED_BYTES + LIST_AND_NAME + event.name.len() + attributes_bytes_max(&event.attributes)
+    };
+    events.iter().map(of_one).sum()
+}
+
+/// A column of events.
+#[derive(Debug)]
+pub(crate) struct Events {
+    lists: Lists,
+    times: ScalarBuffer<u64>,
+    names: Labels,
+    dropped_attributes: ScalarBuffer<u32>,
+    attributes: Attributes,
+}
+
+impl Events {
+    /// The events of a span as they came.
+    pub(crate) fn row(&self, row: usize) -> Vec<Event> {
+        let event = |item| Event {
+            time_unix_nano: at(&self.times, item),
+            name: self.names.value(item).to_owned(),
+            attributes: self.attributes.row(item),
+            dropped_attributes_count: at(&self.dropped_attributes, item),
+        };
+        self.lists.items(row).map(event).collect()
+    }
+
+    /// Hands the names of the events of a span to `visit`.
+    pub(crate) fn any_name(&self, row: usize, visit: &mut dyn FnMut(&str) -> bool) -> bool {
+        self.lists
+            .items(row)
+            .any(|item| visit(self.names.value(item)))
+    }
+
+    /// Hands the names of the events of a span, and the texts of their attributes, to `visit`.
+    pub(crate) fn any_text(&self, row: usize, visit: &mut dyn FnMut(&str) -> bool) -> bool {
+        let mut items = self.lists.items(row);
+        items.any(|item| visit(self.names.value(item)) || self.attributes.any_text(item, visit))
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.lists.bytes()
+            + number_bytes(&self.times)
+            + self.names.bytes()
+            + number_bytes(&self.dropped_attributes)
+            + self.attributes.bytes()
+    }
+}

@@ -1,0 +1,368 @@
+//! A chunk of log records.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, BinaryArray};
+use arrow_buffer::ScalarBuffer;
+use log_tracer_query::{Field, Record, Value};
+use log_tracer_record::{
+    LogRow, ResourceContext, ScopeContext, SpanId, TraceId,
+    otlp::logs::{LogRecord, SeverityNumber},
+};
+use prost::Message;
+
+use super::{
+    Chunk, ChunkBuilder, TimeBounds,
+    attributes::{Attributes, AttributesBuilder, attributes_bytes_max},
+    column::{LabelBuilder, Labels, MessageBuilder, at, bytes_at, freeze, number_bytes},
+    context::{ContextBuilder, Contexts},
+    ids::{IdBuilder, Ids},
+    origin::Origins,
+    tally::{ServiceTally, tally_services},
+    traces::{TRACE_TABLE_ROW_BYTES_MAX, TraceTable},
+    value::{ValueBuilder, Values, value_bytes_max},
+};
+use crate::{
+    Origin,
+    fields::{LogParts, any_log_text, any_log_value},
+};
+
+/// Growing columns of log records.
+#[derive(Debug, Default)]
+pub(crate) struct LogBuilder {
+    bytes: usize,
+    bounds: TimeBounds,
+    origins: Origins,
+    times: Vec<u64>,
+    observed_times: Vec<u64>,
+    severities: Vec<i32>,
+    severity_texts: LabelBuilder,
+    event_names: LabelBuilder,
+    bodies: ValueBuilder,
+    trace_ids: IdBuilder<16>,
+    span_ids: IdBuilder<8>,
+    flags: Vec<u32>,
+    resources: ContextBuilder<ResourceContext>,
+    scopes: ContextBuilder<ScopeContext>,
+    attributes: AttributesBuilder,
+    rest: MessageBuilder,
+}
+
+/// A chunk of log records. Each field is a column; an id that is not there is all zero.
+#[derive(Debug)]
+pub(crate) struct LogChunk {
+    bytes: usize,
+    bounds: TimeBounds,
+    origins: Origins,
+    /// As they came: 0 where only the observed time is known.
+    times: ScalarBuffer<u64>,
+    observed_times: ScalarBuffer<u64>,
+    severities: ScalarBuffer<i32>,
+    severity_texts: Labels,
+    event_names: Labels,
+    bodies: Values,
+    trace_ids: Ids<16>,
+    span_ids: Ids<8>,
+    flags: ScalarBuffer<u32>,
+    resources: Contexts<ResourceContext>,
+    scopes: Contexts<ScopeContext>,
+    attributes: Attributes,
+    /// A `LogRecord` with all that has no column, because hardly a record has it; empty for most.
+    rest: BinaryArray,
+    traces: TraceTable,
+    services: Vec<ServiceTally>,
+}
+
+/// What a log record takes in the columns of fixed width, its ends of texts included.
+const FIXED_BYTES: usize = size_of::<[u8; 16 + 8]>()
+    + 2 * size_of::<u64>()
+    + 3 * size_of::<i32>()
+    + TRACE_TABLE_ROW_BYTES_MAX
+    + size_of::<ServiceTally>();
+
+impl ChunkBuilder for LogBuilder {
+    type Row = LogRow;
+    type Chunk = LogChunk;
+
+    fn bytes_max_of(row: &LogRow) -> usize {
+        const LABELS_AND_RUNS: usize = 256;
+        let record = &row.record;
+        FIXED_BYTES
+            + LABELS_AND_RUNS
+            + record.severity_text.len()
+            + record.event_name.len()
+            + record.trace_id.len()
+            + record.span_id.len()
+            + value_bytes_max(record.body.as_ref())
+            + attributes_bytes_max(&record.attributes)
+    }
+
+    fn append(&mut self, origin: Origin, index: u32, row: &LogRow) {
+        let record = &row.record;
+        let mut rest = LogRecord {
+            dropped_attributes_count: record.dropped_attributes_count,
+            ..LogRecord::default()
+        };
+        if !self.trace_ids.append(&record.trace_id) {
+            rest.trace_id = record.trace_id.clone();
+        }
+        if !self.span_ids.append(&record.span_id) {
+            rest.span_id = record.span_id.clone();
+        }
+        self.bounds.include(row.time_unix_nano());
+        self.times.push(record.time_unix_nano);
+        self.observed_times.push(record.observed_time_unix_nano);
+        self.severities.push(record.severity_number);
+        self.flags.push(record.flags);
+        self.bytes += FIXED_BYTES
+            + self.origins.append(origin, index)
+            + self.severity_texts.append(&record.severity_text)
+            + self.event_names.append(&record.event_name)
+            + self.bodies.append(record.body.as_ref())
+            + self.resources.append(&row.resource)
+            + self.scopes.append(&row.scope)
+            + self.attributes.append(&record.attributes)
+            + self.rest.append_message(&rest);
+    }
+
+    fn release(&mut self) {
+        self.resources.release();
+        self.scopes.release();
+    }
+
+    fn rows(&self) -> u32 {
+        self.origins.rows()
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn bounds(&self) -> TimeBounds {
+        self.bounds
+    }
+
+    fn freeze(mut self) -> LogChunk {
+        self.origins.shrink();
+        let chunk = LogChunk {
+            bytes: 0,
+            bounds: self.bounds,
+            origins: self.origins,
+            times: freeze(self.times),
+            observed_times: freeze(self.observed_times),
+            severities: freeze(self.severities),
+            severity_texts: self.severity_texts.freeze(),
+            event_names: self.event_names.freeze(),
+            bodies: self.bodies.freeze(),
+            trace_ids: self.trace_ids.freeze(),
+            span_ids: self.span_ids.freeze(),
+            flags: freeze(self.flags),
+            resources: self.resources.freeze(),
+            scopes: self.scopes.freeze(),
+            attributes: self.attributes.freeze(),
+            rest: self.rest.freeze(),
+            traces: TraceTable::default(),
+            services: Vec::new(),
+        };
+        chunk.summed_up()
+    }
+
+    fn snapshot(&self) -> LogChunk {
+        let chunk = LogChunk {
+            bytes: 0,
+            bounds: self.bounds,
+            origins: self.origins.clone(),
+            times: self.times.clone().into(),
+            observed_times: self.observed_times.clone().into(),
+            severities: self.severities.clone().into(),
+            severity_texts: self.severity_texts.clone().freeze(),
+            event_names: self.event_names.clone().freeze(),
+            bodies: self.bodies.snapshot(),
+            trace_ids: self.trace_ids.clone().freeze(),
+            span_ids: self.span_ids.clone().freeze(),
+            flags: self.flags.clone().into(),
+            resources: self.resources.snapshot(),
+            scopes: self.scopes.snapshot(),
+            attributes: self.attributes.snapshot(),
+            rest: self.rest.clone().freeze(),
+            traces: TraceTable::default(),
+            services: Vec::new(),
+        };
+        chunk.summed_up()
+    }
+}
+
+impl LogChunk {
+    fn summed_up(mut self) -> Self {
+        self.traces = TraceTable::build(self.trace_ids.iter().map(u128::from_be_bytes));
+        self.services = tally_services(&self);
+        self.bytes =
+            self.column_bytes() + self.traces.bytes() + size_of_val(self.services.as_slice());
+        self
+    }
+
+    fn column_bytes(&self) -> usize {
+        self.origins.bytes()
+            + number_bytes(&self.times)
+            + number_bytes(&self.observed_times)
+            + number_bytes(&self.severities)
+            + self.severity_texts.bytes()
+            + self.event_names.bytes()
+            + self.bodies.bytes()
+            + self.trace_ids.bytes()
+            + self.span_ids.bytes()
+            + number_bytes(&self.flags)
+            + self.resources.bytes()
+            + self.scopes.bytes()
+            + self.attributes.bytes()
+            + self.rest.get_buffer_memory_size()
+    }
+
+    pub(crate) fn services(&self) -> &[ServiceTally] {
+        &self.services
+    }
+
+    #[inline]
+    fn severity(&self, row: usize) -> SeverityNumber {
+        SeverityNumber::try_from(at(&self.severities, row)).unwrap_or(SeverityNumber::Unspecified)
+    }
+}
+
+impl Chunk for LogChunk {
+    type Row = LogRow;
+    type Builder = LogBuilder;
+    type Fields<'a> = LogInChunk<'a>;
+
+    const LEVELS: &'static [&'static str] = &[
+        "unspecified",
+        "trace",
+        "debug",
+        "info",
+        "warn",
+        "error",
+        "fatal",
+    ];
+
+    fn rows(&self) -> usize {
+        self.times.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn bounds(&self) -> TimeBounds {
+        self.bounds
+    }
+
+    #[inline]
+    fn time(&self, row: usize) -> u64 {
+        match at(&self.times, row) {
+            0 => at(&self.observed_times, row),
+            time => time,
+        }
+    }
+
+    fn origin(&self, row: usize) -> (Origin, u32) {
+        self.origins.of(row)
+    }
+
+    fn resources(&self) -> &Contexts<ResourceContext> {
+        &self.resources
+    }
+
+    fn traces(&self) -> &TraceTable {
+        &self.traces
+    }
+
+    fn level(&self, row: usize) -> usize {
+        // OTLP gives each range four numbers: 1 to 4 are TRACE, 21 to 24 FATAL.
+        (self.severity(row) as usize).div_ceil(4)
+    }
+
+    fn is_error(&self, row: usize) -> bool {
+        self.severity(row) >= SeverityNumber::Error
+    }
+
+    fn fields(&self, row: usize) -> LogInChunk<'_> {
+        LogInChunk { chunk: self, row }
+    }
+
+    fn row(&self, row: usize) -> LogRow {
+        let rest = bytes_at(&self.rest, row);
+        // Encoded by the builder from a message that had been decoded before, so that it can be decoded.
+        let mut record = LogRecord::decode(rest).unwrap_or_default();
+        if record.trace_id.is_empty() {
+            record.trace_id = self.trace_ids.to_bytes(row);
+        }
+        if record.span_id.is_empty() {
+            record.span_id = self.span_ids.to_bytes(row);
+        }
+        record.time_unix_nano = at(&self.times, row);
+        record.observed_time_unix_nano = at(&self.observed_times, row);
+        record.severity_number = at(&self.severities, row);
+        record.severity_text = self.severity_texts.value(row).to_owned();
+        record.event_name = self.event_names.value(row).to_owned();
+        record.body = self.bodies.value(row);
+        record.flags = at(&self.flags, row);
+        record.attributes = self.attributes.row(row);
+        LogRow {
+            resource: Arc::clone(self.resources.of(row)),
+            scope: Arc::clone(self.scopes.of(row)),
+            record,
+        }
+    }
+}
+
+/// A log record in a chunk as a query sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogInChunk<'a> {
+    chunk: &'a LogChunk,
+    row: usize,
+}
+
+impl Record for LogInChunk<'_> {
+    fn any_value(&self, field: &Field, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
+        any_log_value(self, field, visit)
+    }
+
+    fn any_text(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool {
+        any_log_text(self, visit)
+    }
+}
+
+impl LogParts for LogInChunk<'_> {
+    fn resource(&self) -> &ResourceContext {
+        self.chunk.resources.of(self.row)
+    }
+    fn scope(&self) -> &ScopeContext {
+        self.chunk.scopes.of(self.row)
+    }
+    fn event_name(&self) -> &str {
+        self.chunk.event_names.value(self.row)
+    }
+    fn severity(&self) -> SeverityNumber {
+        self.chunk.severity(self.row)
+    }
+    fn time_unix_nano(&self) -> u64 {
+        self.chunk.time(self.row)
+    }
+    fn trace_id(&self) -> Option<TraceId> {
+        TraceId::from_bytes(&self.chunk.trace_ids.value(self.row))
+    }
+    fn span_id(&self) -> Option<SpanId> {
+        SpanId::from_bytes(&self.chunk.span_ids.value(self.row))
+    }
+    fn any_body(&self, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
+        self.chunk.bodies.any_below(self.row, "", visit)
+    }
+    fn any_body_text(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool {
+        self.chunk.bodies.any_text(self.row, visit)
+    }
+    fn any_attribute(&self, path: &str, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
+        self.chunk.attributes.any_at(self.row, path, visit)
+    }
+    fn any_attribute_text(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool {
+        self.chunk.attributes.any_text(self.row, visit)
+    }
+}

@@ -1,0 +1,157 @@
+//! Chunks: a few thousand rows as columns, immutable once frozen.
+//!
+//! A table appends rows to a builder, and freezes it when it is full. A search looks at chunks only: the frozen ones, and
+//! a snapshot of the builder. Columns are arrow's, so that a block writer can hand them to Parquet as they are:
+//!
+//! | what | how |
+//! |---|---|
+//! | numbers and times | one buffer each |
+//! | ids | fixed-size binary, all zero for none |
+//! | names, severity texts | a dictionary and a number for each row |
+//! | resources, scopes | decoded once a chunk, and a number for each row |
+//! | attributes | a list for each row: key from a dictionary, kind, number, text; lists, maps and bytes aside, encoded |
+//! | events | a list for each span: time, name, attributes |
+//! | links, trace state, dropped counts, ids that are none | in one encoded message, empty for most rows |
+//!
+//! Every row comes back as it came in, bit by bit.
+
+mod attributes;
+mod column;
+mod context;
+mod events;
+mod ids;
+mod logs;
+mod origin;
+mod spans;
+mod tally;
+mod traces;
+mod value;
+
+use std::fmt;
+
+use log_tracer_query::Record;
+use log_tracer_record::ResourceContext;
+
+pub(crate) use context::Contexts;
+pub(crate) use logs::LogChunk;
+pub(crate) use spans::SpanChunk;
+pub(crate) use tally::ServiceTally;
+pub(crate) use traces::{TraceTable, trace_id, trace_number};
+
+use crate::{Origin, RecordKey};
+
+/// Rows that grow.
+pub(crate) trait ChunkBuilder: Default + fmt::Debug + Send {
+    type Row;
+    type Chunk: Chunk<Row = Self::Row, Builder = Self>;
+
+    /// At most so many bytes does a row add, its resource and scope left aside.
+    fn bytes_max_of(row: &Self::Row) -> usize;
+
+    fn append(&mut self, origin: Origin, index: u32, row: &Self::Row);
+
+    /// Lets go of what belongs to the sender of the rows: the end of a batch.
+    fn release(&mut self);
+
+    fn rows(&self) -> u32;
+
+    /// Bytes that the values take; the columns that hold them may have twice as much room.
+    fn bytes(&self) -> usize;
+
+    fn bounds(&self) -> TimeBounds;
+
+    fn freeze(self) -> Self::Chunk;
+
+    /// A chunk of the rows so far.
+    fn snapshot(&self) -> Self::Chunk;
+}
+
+/// Rows that never change, numbered from 0.
+pub(crate) trait Chunk: fmt::Debug + Send + Sync {
+    type Row;
+    type Builder: ChunkBuilder<Row = Self::Row, Chunk = Self>;
+    /// A row as a query sees it.
+    type Fields<'a>: Record
+    where
+        Self: 'a;
+
+    /// The names of the levels of rows, from the least to the most severe.
+    const LEVELS: &'static [&'static str];
+
+    fn rows(&self) -> usize;
+
+    /// Bytes of memory.
+    fn bytes(&self) -> usize;
+
+    fn bounds(&self) -> TimeBounds;
+
+    /// The time of a row: what a range is about.
+    fn time(&self, row: usize) -> u64;
+
+    /// The envelope that a row came in, and its index there.
+    fn origin(&self, row: usize) -> (Origin, u32);
+
+    fn resources(&self) -> &Contexts<ResourceContext>;
+
+    fn traces(&self) -> &TraceTable;
+
+    /// An index into [`Self::LEVELS`].
+    fn level(&self, row: usize) -> usize;
+
+    fn is_error(&self, row: usize) -> bool;
+
+    fn fields(&self, row: usize) -> Self::Fields<'_>;
+
+    /// The row as it came in.
+    fn row(&self, row: usize) -> Self::Row;
+
+    fn key(&self, row: usize) -> RecordKey {
+        let (origin, index) = self.origin(row);
+        RecordKey::new(self.time(row), origin, index)
+    }
+
+    fn service(&self, row: usize) -> &str {
+        self.resources().of(row).service()
+    }
+}
+
+/// The earliest and the latest time of rows. Without rows, the earliest is after the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimeBounds {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+}
+
+impl Default for TimeBounds {
+    fn default() -> Self {
+        Self {
+            first: u64::MAX,
+            last: 0,
+        }
+    }
+}
+
+impl TimeBounds {
+    pub(crate) fn of(time: u64) -> Self {
+        Self {
+            first: time,
+            last: time,
+        }
+    }
+
+    pub(crate) fn include(&mut self, time: u64) {
+        self.first = self.first.min(time);
+        self.last = self.last.max(time);
+    }
+
+    pub(crate) fn merge(self, other: Self) -> Self {
+        Self {
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+        }
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.first > self.last
+    }
+}

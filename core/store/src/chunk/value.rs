@@ -1,0 +1,207 @@
+//! Values of OTLP as columns: the body of a log record, and the values of attributes.
+
+use arrow_array::{Array, BinaryArray, StringArray, builder::StringBuilder};
+use arrow_buffer::ScalarBuffer;
+use bytes::Bytes;
+use log_tracer_query::Value;
+use log_tracer_record::otlp::common::{AnyValue, any_value::Value as Otlp};
+use prost::Message;
+
+use super::column::{
+    MessageBuilder, at, bytes_at, freeze, freeze_text, number_bytes, text_at, text_builder,
+};
+use crate::fields::any_below;
+
+/// What a row of a value column holds. On the wire, an absent value and one without content are different.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+enum Kind {
+    #[default]
+    Absent,
+    Empty,
+    Text,
+    Bool,
+    Int,
+    Double,
+    Bytes,
+    /// A list, a map, or an index into a table that only profiles have, as an encoded `AnyValue`.
+    Nested,
+}
+
+/// A growing column of values.
+#[derive(Debug)]
+pub(super) struct ValueBuilder {
+    kinds: Vec<Kind>,
+    numbers: Vec<i64>,
+    texts: StringBuilder,
+    encoded: MessageBuilder,
+}
+
+impl Default for ValueBuilder {
+    fn default() -> Self {
+        Self {
+            kinds: Vec::new(),
+            numbers: Vec::new(),
+            texts: text_builder(),
+            encoded: MessageBuilder::default(),
+        }
+    }
+}
+
+/// What a value takes beside its text: its kind, number and offset.
+const VALUE_BYTES: usize = size_of::<Kind>() + size_of::<i64>() + size_of::<i32>();
+
+/// What an encoded value takes beside its bytes: its offset.
+const ENCODED_BYTES: usize = size_of::<i32>();
+
+impl ValueBuilder {
+    /// Adds a value; answers how many bytes the column grew by.
+    pub(super) fn append(&mut self, value: Option<&AnyValue>) -> usize {
+        let mut text = "";
+        let mut bytes = VALUE_BYTES;
+        let (kind, number) = match value {
+            None => (Kind::Absent, 0),
+            Some(any) => match &any.value {
+                None => (Kind::Empty, 0),
+                Some(Otlp::StringValue(value)) => {
+                    text = value;
+                    bytes += text.len();
+                    (Kind::Text, 0)
+                }
+                Some(Otlp::BoolValue(value)) => (Kind::Bool, i64::from(*value)),
+                Some(Otlp::IntValue(value)) => (Kind::Int, *value),
+                Some(Otlp::DoubleValue(value)) => (Kind::Double, value.to_bits().cast_signed()),
+                Some(Otlp::BytesValue(value)) => {
+                    let number = self.encoded.len() as i64;
+                    bytes += self.encoded.append_bytes(value) + ENCODED_BYTES;
+                    (Kind::Bytes, number)
+                }
+                Some(Otlp::ArrayValue(_) | Otlp::KvlistValue(_) | Otlp::StringValueStrindex(_)) => {
+                    let number = self.encoded.len() as i64;
+                    bytes += self.encoded.append_message(any) + ENCODED_BYTES;
+                    (Kind::Nested, number)
+                }
+            },
+        };
+        self.kinds.push(kind);
+        self.numbers.push(number);
+        self.texts.append_value(text);
+        bytes
+    }
+
+    pub(super) fn freeze(mut self) -> Values {
+        self.kinds.shrink_to_fit();
+        Values {
+            kinds: self.kinds,
+            numbers: freeze(self.numbers),
+            texts: freeze_text(self.texts),
+            encoded: self.encoded.freeze(),
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Values {
+        Values {
+            kinds: self.kinds.clone(),
+            numbers: self.numbers.clone().into(),
+            texts: self.texts.finish_cloned(),
+            encoded: self.encoded.clone().freeze(),
+        }
+    }
+}
+
+/// A column of values.
+#[derive(Clone, Debug)]
+pub(crate) struct Values {
+    kinds: Vec<Kind>,
+    /// An integer, the bits of a double, a boolean as 0 or 1, or the index of an encoded value.
+    numbers: ScalarBuffer<i64>,
+    texts: StringArray,
+    encoded: BinaryArray,
+}
+
+impl Values {
+    /// The value of a row as it came.
+    pub(crate) fn value(&self, row: usize) -> Option<AnyValue> {
+        let number = at(&self.numbers, row);
+        let value = match at(&self.kinds, row) {
+            Kind::Absent => return None,
+            Kind::Empty => None,
+            Kind::Text => Some(Otlp::StringValue(text_at(&self.texts, row).to_owned())),
+            Kind::Bool => Some(Otlp::BoolValue(number != 0)),
+            Kind::Int => Some(Otlp::IntValue(number)),
+            Kind::Double => Some(Otlp::DoubleValue(f64::from_bits(number.cast_unsigned()))),
+            Kind::Bytes => Some(Otlp::BytesValue(Bytes::copy_from_slice(
+                self.encoded(number),
+            ))),
+            Kind::Nested => self.nested(number).value,
+        };
+        Some(AnyValue { value })
+    }
+
+    /// Hands the leaves of what a path names below the value of a row to `visit`; the empty path names the value.
+    pub(crate) fn any_below(
+        &self,
+        row: usize,
+        path: &str,
+        visit: &mut dyn FnMut(Value<'_>) -> bool,
+    ) -> bool {
+        let number = at(&self.numbers, row);
+        let kind = at(&self.kinds, row);
+        if kind == Kind::Nested {
+            return any_below(&self.nested(number), path, visit);
+        }
+        if !path.is_empty() {
+            return false;
+        }
+        match kind {
+            Kind::Absent | Kind::Empty | Kind::Nested => false,
+            Kind::Text => visit(Value::Str(text_at(&self.texts, row))),
+            Kind::Bool => visit(Value::Bool(number != 0)),
+            Kind::Int => visit(Value::Int(number)),
+            Kind::Double => visit(Value::Double(f64::from_bits(number.cast_unsigned()))),
+            Kind::Bytes => visit(Value::Bytes(self.encoded(number))),
+        }
+    }
+
+    /// Hands the texts among the leaves of the value of a row to `visit`.
+    #[inline]
+    pub(crate) fn any_text(&self, row: usize, visit: &mut dyn FnMut(&str) -> bool) -> bool {
+        match at(&self.kinds, row) {
+            Kind::Text => visit(text_at(&self.texts, row)),
+            Kind::Nested => {
+                let value = self.nested(at(&self.numbers, row));
+                crate::fields::any_leaf_text(&value, visit)
+            }
+            _ => false,
+        }
+    }
+
+    fn encoded(&self, number: i64) -> &[u8] {
+        bytes_at(&self.encoded, usize::try_from(number).unwrap_or(usize::MAX))
+    }
+
+    fn nested(&self, number: i64) -> AnyValue {
+        // Encoded by this module from a value that had been decoded before, so that it can be decoded.
+        AnyValue::decode(self.encoded(number)).unwrap_or_default()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.kinds.capacity()
+            + number_bytes(&self.numbers)
+            + self.texts.get_buffer_memory_size()
+            + self.encoded.get_buffer_memory_size()
+    }
+}
+
+/// At most so many bytes does a value add to its column.
+pub(super) fn value_bytes_max(value: Option<&AnyValue>) -> usize {
+    let content = match value.and_then(|any| any.value.as_ref()) {
+        Some(Otlp::StringValue(text)) => text.len(),
+        Some(Otlp::BytesValue(bytes)) => bytes.len() + ENCODED_BYTES,
+        Some(Otlp::ArrayValue(_) | Otlp::KvlistValue(_) | Otlp::StringValueStrindex(_)) => {
+            value.map_or(0, Message::encoded_len) + ENCODED_BYTES
+        }
+        _ => 0,
+    };
+    VALUE_BYTES + content
+}

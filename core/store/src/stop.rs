@@ -1,0 +1,162 @@
+//! How a search is told to end early, and how an answer says what it covers.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Ends a search early: when its caller has gone, or when its time is up. A search looks at it every few thousand rows
+/// and then answers what it has, as partial. Clones are the same stop.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    cancelled: Arc<AtomicBool>,
+    deadline: Option<Instant>,
+}
+
+impl Stop {
+    /// Never stops unless it is cancelled.
+    pub fn never() -> Self {
+        Self::default()
+    }
+
+    /// Stops at a time, or when it is cancelled before.
+    pub fn at(deadline: Instant) -> Self {
+        Self {
+            deadline: Some(deadline),
+            ..Self::default()
+        }
+    }
+
+    /// Ends all searches that were given this stop.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Why a search has to end now, if it does.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Some("the search was cancelled");
+        }
+        let is_late = self
+            .deadline
+            .is_some_and(|deadline| Instant::now() >= deadline);
+        is_late.then_some("the search ran out of time")
+    }
+}
+
+/// How much of the question an answer covers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Whether records may be missing that the question asked for.
+    pub partial: bool,
+    /// Why it is partial, in words for a person; empty when it is not.
+    pub reasons: Vec<String>,
+    /// Rows that were looked at.
+    pub scanned: u64,
+    /// Rows among them that matched; traces for a search of traces. A search that was certain of its answer before it
+    /// had looked at every row counted no further.
+    pub matched: u64,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Coverage {
+    /// Says that records may be missing.
+    pub(crate) fn miss(&mut self, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.partial = true;
+        if !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+}
+
+/// Rows between two looks at the clock: a few tens of microseconds of work.
+const ROWS_PER_LOOK: u64 = 2048;
+
+/// The running account of one search: counts rows, and looks at the [`Stop`] now and then.
+#[derive(Debug)]
+pub(crate) struct Progress<'a> {
+    stop: &'a Stop,
+    started: Instant,
+    next_look: u64,
+    stopped: bool,
+    pub(crate) coverage: Coverage,
+}
+
+impl<'a> Progress<'a> {
+    pub(crate) fn start(stop: &'a Stop) -> Self {
+        Self {
+            stop,
+            started: Instant::now(),
+            next_look: 0,
+            stopped: false,
+            coverage: Coverage::default(),
+        }
+    }
+
+    /// Counts rows that are about to be looked at. False when the search has to end now.
+    #[inline]
+    pub(crate) fn scan(&mut self, rows: u64) -> bool {
+        self.coverage.scanned += rows;
+        self.coverage.scanned < self.next_look || self.look()
+    }
+
+    #[cold]
+    fn look(&mut self) -> bool {
+        self.next_look = self.coverage.scanned + ROWS_PER_LOOK;
+        if !self.stopped
+            && let Some(reason) = self.stop.reason()
+        {
+            self.stopped = true;
+            self.coverage.miss(reason);
+        }
+        if self.stopped {
+            // No row is free of charge any more: every later call has to come here and be refused.
+            self.next_look = 0;
+        }
+        !self.stopped
+    }
+
+    /// Whether the search had to end early.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    pub(crate) fn finish(mut self) -> Coverage {
+        self.coverage.took = self.started.elapsed();
+        self.coverage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancelled_search_ends_at_the_next_look_and_stays_ended() {
+        let stop = Stop::never();
+        let mut progress = Progress::start(&stop);
+        assert!(progress.scan(1));
+        stop.clone().cancel();
+        let rows = (0..10 * ROWS_PER_LOOK)
+            .take_while(|_| progress.scan(1))
+            .count() as u64;
+        assert!(rows <= ROWS_PER_LOOK);
+        assert!(!progress.scan(0));
+        let coverage = progress.finish();
+        assert!(coverage.partial);
+        assert_eq!(coverage.reasons, ["the search was cancelled"]);
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_ends_a_search_at_once() {
+        let stop = Stop::at(Instant::now());
+        let mut progress = Progress::start(&stop);
+        assert!(!progress.scan(1));
+        assert_eq!(progress.finish().reasons, ["the search ran out of time"]);
+    }
+}

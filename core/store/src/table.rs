@@ -1,0 +1,217 @@
+//! A table: chunks in the order of arrival, the last of them open, and a bound on the bytes of all.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    Config, Coverage, Origin, TableStats, TimeRange,
+    chunk::{Chunk, ChunkBuilder, TimeBounds},
+};
+
+/// A row with more bytes than this is not kept: the offsets of a text column have 31 bits.
+const ROW_BYTES_CEILING: u64 = 1 << 30;
+
+/// A row may take such a part of the table at most, so that one row does not drive out all others.
+const ROWS_MIN: u64 = 8;
+
+/// How much memory the open chunk may hold for each byte of its values: its columns have up to twice the room they
+/// need, and a search takes a copy.
+const OPEN_FACTOR: u64 = 3;
+
+/// Rows of one kind, within a bound of bytes.
+#[derive(Debug)]
+pub(crate) struct Table<C: Chunk> {
+    name: &'static str,
+    bytes_max: u64,
+    chunk_rows_max: u32,
+    chunk_bytes_max: u64,
+    inner: Mutex<Inner<C>>,
+}
+
+#[derive(Debug)]
+struct Inner<C: Chunk> {
+    /// The oldest first.
+    sealed: VecDeque<Arc<C>>,
+    sealed_bytes: u64,
+    sealed_rows: u64,
+    open: C::Builder,
+    /// The open chunk as a search sees it, until the next row.
+    snapshot: Option<Arc<C>>,
+    applied_rows: u64,
+    evicted: Evicted,
+}
+
+/// What has left a table.
+#[derive(Clone, Copy, Debug, Default)]
+struct Evicted {
+    rows: u64,
+    bounds: TimeBounds,
+}
+
+/// The chunks of a table at one moment. Holding it keeps them in memory.
+#[derive(Debug)]
+pub(crate) struct Snapshot<C> {
+    /// In the order of arrival.
+    pub(crate) chunks: Vec<Arc<C>>,
+    name: &'static str,
+    bytes_max: u64,
+    evicted: Evicted,
+}
+
+impl<C: Chunk> Table<C> {
+    pub(crate) fn new(name: &'static str, bytes_max: u64, config: &Config) -> Self {
+        let inner = Inner {
+            sealed: VecDeque::new(),
+            sealed_bytes: 0,
+            sealed_rows: 0,
+            open: C::Builder::default(),
+            snapshot: None,
+            applied_rows: 0,
+            evicted: Evicted::default(),
+        };
+        Self {
+            name,
+            bytes_max,
+            chunk_rows_max: config.chunk_rows_max,
+            chunk_bytes_max: config.chunk_bytes_max,
+            inner: Mutex::new(inner),
+        }
+    }
+
+    /// Adds rows. Searches that start when it has returned find them.
+    pub(crate) fn apply(&self, origin: Origin, rows: &[C::Row], time_of: impl Fn(&C::Row) -> u64) {
+        let mut inner = self.lock();
+        inner.snapshot = None;
+        for (index, row) in (0..).zip(rows) {
+            inner.applied_rows += 1;
+            let bytes = C::Builder::bytes_max_of(row) as u64;
+            if bytes > ROW_BYTES_CEILING.min(self.bytes_max / ROWS_MIN) {
+                inner.evicted.include(1, TimeBounds::of(time_of(row)));
+                continue;
+            }
+            let is_full = inner.open.rows() >= self.chunk_rows_max
+                || inner.open.bytes() as u64 + bytes > self.chunk_bytes_max;
+            if is_full {
+                inner.seal();
+            }
+            inner.make_room(bytes, self.bytes_max);
+            inner.open.append(origin, index, row);
+        }
+        inner.open.release();
+        // The bytes of new resources and scopes were not known before.
+        inner.make_room(0, self.bytes_max);
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot<C> {
+        let mut inner = self.lock();
+        let open = inner.open_chunk();
+        Snapshot {
+            chunks: inner.sealed.iter().cloned().chain(open).collect(),
+            name: self.name,
+            bytes_max: self.bytes_max,
+            evicted: inner.evicted,
+        }
+    }
+
+    pub(crate) fn stats(&self) -> TableStats {
+        let inner = self.lock();
+        let of_sealed = inner.sealed.iter().map(|chunk| chunk.bounds());
+        let bounds = of_sealed.fold(inner.open.bounds(), TimeBounds::merge);
+        let known = |time| (!bounds.is_empty()).then_some(time);
+        TableStats {
+            rows: inner.sealed_rows + u64::from(inner.open.rows()),
+            bytes: inner.bytes(),
+            bytes_max: self.bytes_max,
+            oldest_unix_nano: known(bounds.first),
+            newest_unix_nano: known(bounds.last),
+            applied_rows: inner.applied_rows,
+            evicted_rows: inner.evicted.rows,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<C>> {
+        // Nothing below panics while it holds the lock.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C: Chunk> Inner<C> {
+    /// Freezes the open chunk and starts a new one.
+    fn seal(&mut self) {
+        if self.open.rows() == 0 {
+            return;
+        }
+        self.snapshot = None;
+        let chunk = mem::take(&mut self.open).freeze();
+        self.sealed_bytes += chunk.bytes() as u64;
+        self.sealed_rows += chunk.rows() as u64;
+        self.sealed.push_back(Arc::new(chunk));
+    }
+
+    /// Lets the oldest chunks go until so many bytes more fit into the open chunk.
+    fn make_room(&mut self, more: u64, bytes_max: u64) {
+        while self.sealed_bytes + OPEN_FACTOR * (self.open.bytes() as u64 + more) > bytes_max {
+            if self.sealed.is_empty() {
+                if self.open.rows() == 0 {
+                    return;
+                }
+                // One resource alone can be that large.
+                self.seal();
+            }
+            if let Some(chunk) = self.sealed.pop_front() {
+                self.sealed_bytes -= chunk.bytes() as u64;
+                self.sealed_rows -= chunk.rows() as u64;
+                self.evicted.include(chunk.rows() as u64, chunk.bounds());
+            }
+        }
+    }
+
+    /// The rows that are not sealed yet; none when there are none.
+    fn open_chunk(&mut self) -> Option<Arc<C>> {
+        if self.open.rows() == 0 {
+            return None;
+        }
+        let open = &self.open;
+        let chunk = self
+            .snapshot
+            .get_or_insert_with(|| Arc::new(open.snapshot()));
+        Some(Arc::clone(chunk))
+    }
+
+    fn bytes(&self) -> u64 {
+        let snapshot = self
+            .snapshot
+            .as_ref()
+            .map_or(0, |chunk| chunk.bytes() as u64);
+        self.sealed_bytes + (OPEN_FACTOR - 1) * self.open.bytes() as u64 + snapshot
+    }
+}
+
+impl Evicted {
+    fn include(&mut self, rows: u64, bounds: TimeBounds) {
+        self.rows += rows;
+        self.bounds = self.bounds.merge(bounds);
+    }
+}
+
+impl<C: Chunk> Snapshot<C> {
+    /// Says that rows are missing when some whose times lay in the range have left.
+    pub(crate) fn cover(&self, range: TimeRange, coverage: &mut Coverage) {
+        let bounds = self.evicted.bounds;
+        if self.evicted.rows > 0 && range.overlaps(bounds.first, bounds.last) {
+            let Self {
+                name, bytes_max, ..
+            } = self;
+            coverage.miss(format!(
+                "{name} of this time left the store, which keeps {bytes_max} bytes of them"
+            ));
+        }
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.rows() as u64).sum()
+    }
+}
