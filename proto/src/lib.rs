@@ -16,6 +16,8 @@ mod generated {
 #[cfg(feature = "arbitrary")]
 pub mod arbitrary;
 
+pub mod json;
+
 pub use generated::logtracer::v1;
 
 /// The OpenTelemetry protocol, each package under its last name.
