@@ -80,24 +80,26 @@ impl Log {
         true
     }
 
-    /// Stores an envelope for which there is room, unless it was stored before.
-    pub(crate) fn append(&mut self, envelope: &Envelope, encoded: Bytes) -> Result<Acked, Error> {
-        if let Some(acked) = self.stored_before(envelope) {
-            return Ok(acked);
-        }
-        let sequence = self.stored;
-        let log = self.partition_mut(envelope.partition)?;
-        let offset = log.end();
-        log.recent.remember(envelope, offset);
-        log.bytes += encoded.len();
-        log.entries.push_back(Entry { sequence, encoded });
-        self.retained_bytes += cost(envelope);
-        self.stored += 1;
-        Ok(Acked {
-            partition: envelope.partition,
-            offset,
-            duplicate: false,
-        })
+    /// Stores the envelopes of a batch that were not stored before, after room was made for them.
+    pub(crate) fn append(
+        &mut self,
+        batch: &[Envelope],
+        encoded: Vec<Bytes>,
+    ) -> Result<Vec<Acked>, Error> {
+        // Looked up before the first is stored: storing makes the log forget, and what is then stored once more would
+        // be more than there was room made for.
+        let before: Vec<Option<Acked>> = batch.iter().map(|e| self.stored_before(e)).collect();
+        batch
+            .iter()
+            .zip(encoded)
+            .zip(before)
+            .map(|((envelope, encoded), before)| {
+                match before.or_else(|| self.stored_before(envelope)) {
+                    Some(acked) => Ok(acked),
+                    None => self.store(envelope, encoded),
+                }
+            })
+            .collect()
     }
 
     /// Which offset a start stands for.
@@ -218,6 +220,22 @@ impl Log {
         })
     }
 
+    fn store(&mut self, envelope: &Envelope, encoded: Bytes) -> Result<Acked, Error> {
+        let sequence = self.stored;
+        let log = self.partition_mut(envelope.partition)?;
+        let offset = log.end();
+        log.recent.remember(envelope, offset);
+        log.bytes += encoded.len();
+        log.entries.push_back(Entry { sequence, encoded });
+        self.retained_bytes += cost(envelope);
+        self.stored += 1;
+        Ok(Acked {
+            partition: envelope.partition,
+            offset,
+            duplicate: false,
+        })
+    }
+
     /// Lets go of the oldest envelope that may leave, if there is one.
     fn evict_oldest(&mut self) -> bool {
         let when_full = self.when_full;
@@ -312,3 +330,6 @@ impl PartitionLog {
         Some(entry.encoded.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

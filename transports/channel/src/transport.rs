@@ -136,7 +136,7 @@ impl Transport for ChannelTransport {
             .map_err(|_| Error::NoRoom)??;
         // Nobody else stores while we hold the turn, so the room is still there after encoding without the lock.
         let encoded: Vec<Bytes> = batch.iter().map(Envelope::encode).collect();
-        let acks = self.shared.lock().append(&batch, encoded)?;
+        let acks = self.shared.lock().log.append(&batch, encoded)?;
         self.arrivals.send_replace(());
         Ok(acks)
     }
@@ -265,17 +265,6 @@ impl Shared {
             shared: self,
             bytes,
         })
-    }
-}
-
-impl State {
-    /// Stores a batch for which there is room.
-    fn append(&mut self, batch: &[Envelope], encoded: Vec<Bytes>) -> Result<Vec<Acked>, Error> {
-        batch
-            .iter()
-            .zip(encoded)
-            .map(|(envelope, encoded)| self.log.append(envelope, encoded))
-            .collect()
     }
 }
 

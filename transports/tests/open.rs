@@ -1,0 +1,56 @@
+//! From configuration to transport.
+
+#![allow(clippy::unwrap_used)]
+
+use log_tracer_transport::OpenError;
+use log_tracer_transports::{TransportConfig, open};
+
+fn parse(text: &str) -> Result<TransportConfig, String> {
+    toml::from_str(text).map_err(|error| error.message().to_owned())
+}
+
+#[test]
+fn the_kind_chooses_and_the_other_keys_configure_it() {
+    let config = parse("kind = \"channel\"\npartitions = 3").unwrap();
+    let TransportConfig::Channel(channel) = &config;
+    assert_eq!(channel.partitions.get(), 3);
+    assert_eq!(parse(&toml::to_string(&config).unwrap()), Ok(config));
+    assert_eq!(parse("kind = \"channel\""), Ok(TransportConfig::default()));
+}
+
+#[test]
+fn an_unknown_kind_or_key_is_refused_with_what_is_known() {
+    let unknown = parse("kind = \"kafka\"").unwrap_err();
+    assert!(
+        unknown.contains("kafka") && unknown.contains("channel"),
+        "{unknown}"
+    );
+    let unknown = parse("kind = \"channel\"\npartition = 3").unwrap_err();
+    assert!(
+        unknown.contains("`partition`") && unknown.contains("`partitions`"),
+        "{unknown}"
+    );
+    assert!(parse("partitions = 3").unwrap_err().contains("kind"));
+}
+
+#[tokio::test]
+async fn a_transport_is_opened_as_configured() {
+    let config = parse("kind = \"channel\"\npartitions = 3").unwrap();
+    assert_eq!(config.validate(), Ok(()));
+    let transport = open(&config).await.unwrap();
+    assert_eq!(transport.capabilities().kind, "channel");
+    assert_eq!(transport.partitions().get(), 3);
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_work_is_refused() {
+    let config = parse("kind = \"channel\"\nretained_bytes_max = 1").unwrap();
+    assert!(
+        config
+            .validate()
+            .unwrap_err()
+            .contains("retained_bytes_max")
+    );
+    let refused = open(&config).await.map(|transport| transport.log_id());
+    assert!(matches!(refused, Err(OpenError::Invalid(_))), "{refused:?}");
+}
