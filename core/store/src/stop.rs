@@ -35,9 +35,14 @@ impl Stop {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it was cancelled; its deadline does not count.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
     /// Why a search has to end now, if it does.
     pub(crate) fn reason(&self) -> Option<&'static str> {
-        if self.cancelled.load(Ordering::Relaxed) {
+        if self.is_cancelled() {
             return Some("the search was cancelled");
         }
         let is_late = self
