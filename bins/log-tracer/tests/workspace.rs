@@ -32,7 +32,10 @@ const EDGES: &[(&str, &[&str])] = &[
         &["transport", "record", "query", "store", "proto"],
     ),
     ("log-tracer-dashboard", &["proto", "query"]),
-    ("log-tracer-dashboard-bin", &["runtime", "dashboard"]),
+    (
+        "log-tracer-dashboard-bin",
+        &["runtime", "dashboard", "proto"],
+    ),
     (
         "log-tracer",
         &[

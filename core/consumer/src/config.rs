@@ -23,6 +23,8 @@ pub struct Config {
     pub query: QueryConfig,
     /// Records as they arrive.
     pub tail: TailConfig,
+    /// What is kept.
+    pub store: log_tracer_store::Config,
 }
 
 /// How envelopes are read and applied.
@@ -80,6 +82,8 @@ pub struct QueryConfig {
     pub trace_logs_max: u32,
     /// Steps of a histogram at most. Default: 5,000.
     pub histogram_steps_max: u32,
+    /// Operations in an answer at most, those with the most spans. Default: 10,000.
+    pub operations_max: u32,
     /// Fields of a facet request at most. Default: 32.
     pub facet_fields_max: usize,
     /// Values of a facet when the request names no limit. Default: 10.
@@ -113,6 +117,7 @@ impl Default for Config {
             apply: ApplyConfig::default(),
             query: QueryConfig::default(),
             tail: TailConfig::default(),
+            store: log_tracer_store::Config::default(),
         }
     }
 }
@@ -147,6 +152,7 @@ impl Default for QueryConfig {
             trace_spans_max: 200_000,
             trace_logs_max: 100_000,
             histogram_steps_max: 5_000,
+            operations_max: 10_000,
             facet_fields_max: 32,
             facet_values_default: 10,
             facet_values_max: 1_000,
@@ -181,7 +187,8 @@ impl Config {
         }
         self.apply.validate().map_err(|e| format!("apply.{e}"))?;
         self.query.validate().map_err(|e| format!("query.{e}"))?;
-        self.tail.validate().map_err(|e| format!("tail.{e}"))
+        self.tail.validate().map_err(|e| format!("tail.{e}"))?;
+        self.store.validate().map_err(|e| format!("store.{e}"))
     }
 
     /// The partitions that this consumer owns of a log that has so many.
@@ -249,6 +256,7 @@ impl QueryConfig {
             ("trace_spans", 1, self.trace_spans_max),
             ("trace_logs", 1, self.trace_logs_max),
             ("histogram_steps", 1, self.histogram_steps_max),
+            ("operations", 1, self.operations_max),
         ] {
             if default == 0 || default > max {
                 return Err(format!(

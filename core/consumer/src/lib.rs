@@ -38,30 +38,33 @@
 //! 3. a server that was started with [`Consumer::serve`] ends when its own token is cancelled: calls may finish for
 //!    [`QueryConfig::drain_deadline_ms`], tails end at once.
 
+mod apply;
+mod commit;
 mod config;
 mod error;
+mod hits;
 mod pipe;
 mod progress;
 mod quarantine;
+mod reader;
 mod seen;
 mod server;
+mod service;
 mod shared;
+mod table;
+mod tail;
+mod tasks;
 
 use std::{io, sync::Arc};
 
 use futures_util::Stream;
 use log_tracer_transport::Transport;
-use slog::{Logger, error};
+use slog::Logger;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
     time::Instant,
 };
-use tokio_stream::{StreamExt, wrappers::ReceiverStream};
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, server::Connected};
 
 pub use config::{ApplyConfig, Config, QueryConfig, TailConfig};
@@ -69,9 +72,7 @@ pub use error::{ServeError, StartError, StopError};
 pub use progress::Health;
 
 use shared::Shared;
-
-/// Connections in the process that wait to be accepted.
-const PIPES_MAX: usize = 16;
+use tasks::Tasks;
 
 /// A running consumer. Clones are the same one; when the last is dropped it ends at once, without waiting for what is
 /// under way, so [`stop`](Self::stop) it before.
@@ -83,10 +84,7 @@ pub struct Consumer {
 #[derive(Debug)]
 struct Inner {
     shared: Arc<Shared>,
-    pipes: mpsc::Sender<tokio::io::DuplexStream>,
-    serving: CancellationToken,
-    tasks: TaskTracker,
-    _serve_until_drop: DropGuard,
+    tasks: Tasks,
 }
 
 impl Consumer {
@@ -108,31 +106,10 @@ impl Consumer {
                 partition,
                 last: partitions.get() - 1,
             })?;
-        let shared = Arc::new(Shared::new(config, transport, &owned, log));
-
-        let (pipes, accepted) = mpsc::channel(PIPES_MAX);
-        let serving = CancellationToken::new();
-        let tasks = TaskTracker::new();
-        let log = shared.log.clone();
-        let served = server::serve(
-            Arc::clone(&shared),
-            ReceiverStream::new(accepted).map(Ok),
-            serving.clone(),
-        );
-        tasks.spawn(async move {
-            if let Err(cause) = served.await {
-                error!(log, "serving in the process failed"; "error" => %cause);
-            }
-        });
-        tasks.close();
+        let shared = Arc::new(Shared::new(config, transport, &owned, log)?);
+        let tasks = Tasks::start(&shared, owned).await?;
         Ok(Self {
-            inner: Arc::new(Inner {
-                shared,
-                pipes,
-                _serve_until_drop: serving.clone().drop_guard(),
-                serving,
-                tasks,
-            }),
+            inner: Arc::new(Inner { shared, tasks }),
         })
     }
 
@@ -157,7 +134,7 @@ impl Consumer {
     /// client as everyone else. It connects when it is first used. Must be called within a tokio runtime.
     #[must_use]
     pub fn connect_in_process(&self) -> Channel {
-        pipe::connect(self.inner.pipes.clone())
+        pipe::connect(self.inner.tasks.pipes())
     }
 
     /// Whether it works now.
@@ -171,9 +148,6 @@ impl Consumer {
     /// # Errors
     /// Something was still under way at the deadline and was cut off. Nothing runs any more all the same.
     pub async fn stop(&self, deadline: Instant) -> Result<(), StopError> {
-        self.inner.serving.cancel();
-        tokio::time::timeout_at(deadline, self.inner.tasks.wait())
-            .await
-            .map_err(|_| StopError::Deadline("calls to QueryService".to_owned()))
+        self.inner.tasks.stop(&self.inner.shared, deadline).await
     }
 }

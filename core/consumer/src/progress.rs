@@ -5,7 +5,7 @@ use std::{
     ops::Range,
 };
 
-use log_tracer_transport::{Cursor, LogId, Offset, Partition};
+use log_tracer_transport::{Cursor, Offset, Partition, Watermark};
 use tokio::sync::watch;
 
 /// Ranges of lost offsets that are remembered in each partition; their number and sum are never forgotten.
@@ -25,7 +25,6 @@ pub enum Health {
 /// What is known of every owned partition at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
-    pub(crate) log_id: LogId,
     partitions: BTreeMap<Partition, PartitionProgress>,
 }
 
@@ -54,12 +53,12 @@ pub(crate) enum Reading {
 }
 
 impl Progress {
-    pub(crate) fn new(log_id: LogId, partitions: &[Partition]) -> watch::Sender<Self> {
+    pub(crate) fn new(partitions: &[Partition]) -> watch::Sender<Self> {
         let partitions = partitions
             .iter()
             .map(|one| (*one, PartitionProgress::default()))
             .collect();
-        watch::Sender::new(Self { log_id, partitions })
+        watch::Sender::new(Self { partitions })
     }
 
     pub(crate) fn get(&self, partition: Partition) -> Option<&PartitionProgress> {
@@ -97,22 +96,34 @@ impl Progress {
             .is_some_and(|next| next > offset)
     }
 
-    pub(crate) fn health(&self) -> Health {
-        let failed = self.iter().filter_map(|(partition, one)| {
-            let Reading::Failed(why) = &one.reading else {
-                return None;
-            };
-            Some(format!("partition {} has stopped: {why}", partition.0))
-        });
-        let failed: Vec<_> = failed.collect();
-        if !self.partitions.is_empty() && failed.len() == self.partitions.len() {
-            return Health::Failed(failed.join("; "));
+    /// Whether no partition is read any more because each has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        let mut readings = self.partitions.values().map(|one| &one.reading);
+        readings.all(|reading| matches!(reading, Reading::Failed(_)))
+    }
+
+    /// Whether a partition stands at the end that a log had, or will not get there on its own.
+    pub(crate) fn has_reached(&self, end: &Watermark) -> bool {
+        let Some(one) = self.get(end.partition) else {
+            return true;
+        };
+        let is_read = one.reading == Reading::Ready;
+        match one.next {
+            Some(next) => !is_read || next >= end.end,
+            // Nothing came yet: there is nothing when the log is empty.
+            None => !is_read || end.end == end.start.unwrap_or(Offset(0)),
         }
+    }
+
+    pub(crate) fn health(&self) -> Health {
         let reasons = self.reasons();
         if reasons.is_empty() {
-            Health::Ready
-        } else {
-            Health::Degraded(reasons.join("; "))
+            return Health::Ready;
+        }
+        let text = reasons.join("; ");
+        match self.has_failed() {
+            true => Health::Failed(text),
+            false => Health::Degraded(text),
         }
     }
 

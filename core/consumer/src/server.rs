@@ -1,9 +1,9 @@
 //! The gRPC server: QueryService, health and reflection on any stream of connections.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt};
-use log_tracer_proto::FILE_DESCRIPTOR_SET;
+use log_tracer_proto::{FILE_DESCRIPTOR_SET, v1::query_service_server::QueryServiceServer};
 use slog::warn;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -11,8 +11,9 @@ use tonic::{
     service::Routes,
     transport::{Server, server::Connected},
 };
+use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{ServeError, pipe::Cuttable, shared::Shared};
+use crate::{ServeError, pipe::Cuttable, progress::Progress, service::Queries, shared::Shared};
 
 /// Calls at the same time on one connection; more wait at the client.
 const STREAMS_PER_CONNECTION_MAX: u32 = 256;
@@ -49,7 +50,8 @@ where
             }
         }
     });
-    let routes = routes(&shared, &shutdown).await?;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let routes = routes(&shared, &shutdown)?.add_service(health_service);
     let served = Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
         .http2_keepalive_interval(Some(PING_INTERVAL))
@@ -64,6 +66,7 @@ where
     };
     tokio::select! {
         result = served => Ok(result?),
+        never = report_health(&shared, &health, &shutdown) => match never {},
         () = overdue => {
             warn!(shared.log, "calls were cut off at shutdown"; "after_ms" => drain.as_millis());
             Ok(())
@@ -71,15 +74,37 @@ where
     }
 }
 
-async fn routes(shared: &Arc<Shared>, shutdown: &CancellationToken) -> Result<Routes, ServeError> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    health
-        .set_service_status("", tonic_health::ServingStatus::Serving)
-        .await;
+fn routes(shared: &Arc<Shared>, shutdown: &CancellationToken) -> Result<Routes, ServeError> {
+    let limits = &shared.config.query;
+    let queries = Queries::new(Arc::clone(shared), shutdown.clone());
+    let queries = QueryServiceServer::new(queries)
+        .max_decoding_message_size(limits.request_bytes_max)
+        .max_encoding_message_size(limits.answer_bytes_max);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let _ = (shared, shutdown);
-    Ok(Routes::new(health_service).add_service(reflection))
+    Ok(Routes::new(queries).add_service(reflection))
+}
+
+/// A consumer serves until none of its partitions is read any more, or the server shuts down: what it still answers
+/// grows old then, and another one should be asked.
+async fn report_health(
+    shared: &Shared,
+    health: &HealthReporter,
+    shutdown: &CancellationToken,
+) -> Infallible {
+    health.set_serving::<QueryServiceServer<Queries>>().await;
+    let mut progress = shared.progress.subscribe();
+    tokio::select! {
+        _ = progress.wait_for(Progress::has_failed) => {}
+        () = shutdown.cancelled() => {}
+    }
+    health
+        .set_not_serving::<QueryServiceServer<Queries>>()
+        .await;
+    health
+        .set_service_status("", ServingStatus::NotServing)
+        .await;
+    std::future::pending().await
 }

@@ -1,0 +1,287 @@
+//! The store's answers as messages, each within the limit of a message. What does not fit is left out and said.
+
+use std::time::Duration;
+
+use log_tracer_proto::v1;
+use log_tracer_store::{
+    Coverage, Facets, Histogram, LogResults, Operations, Services, TraceCursor, TraceResults,
+};
+use prost::Message;
+
+use crate::{
+    hits::{AnyHit, HitList, Refused, key_message},
+    table::framed_bytes,
+};
+
+/// Room that is left for what an answer has beside its list: cursors, and reasons in words.
+const RESERVE_BYTES: usize = 16 << 10;
+/// The longest text of all reasons together.
+const REASONS_BYTES_MAX: usize = 8 << 10;
+
+/// The bytes that the elements of one answer may still take.
+#[derive(Debug)]
+pub(crate) struct Room {
+    left: usize,
+}
+
+impl Room {
+    pub(crate) fn in_answer(answer_bytes_max: usize) -> Self {
+        Self {
+            left: answer_bytes_max.saturating_sub(RESERVE_BYTES),
+        }
+    }
+
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Whether an element fits; it then counts.
+    pub(crate) fn take(&mut self, element: &impl Message) -> bool {
+        let left = self.left.checked_sub(framed_bytes(element));
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
+    }
+
+    /// Those elements that fit, up to the first that does not, and how many were left out.
+    fn fill<T: Message>(&mut self, elements: impl ExactSizeIterator<Item = T>) -> (Vec<T>, usize) {
+        let all = elements.len();
+        let taken: Vec<T> = elements.take_while(|element| self.take(element)).collect();
+        let left_out = all - taken.len();
+        (taken, left_out)
+    }
+}
+
+/// What an answer covers: what the store says, and what it cannot know.
+#[derive(Debug)]
+pub(crate) struct Covered {
+    pub(crate) coverage: Coverage,
+    /// Why the store may not have everything.
+    pub(crate) reasons: Vec<String>,
+}
+
+impl Covered {
+    pub(crate) fn leave_out(&mut self, count: usize, what: &str) {
+        if count > 0 {
+            self.reasons.push(format!(
+                "{count} {what} did not fit into a message and were left out"
+            ));
+        }
+    }
+
+    pub(crate) fn into_message(self) -> v1::Coverage {
+        let mut reasons = self.coverage.reasons;
+        reasons.extend(self.reasons);
+        let partial = self.coverage.partial || !reasons.is_empty();
+        let mut bytes = 0;
+        reasons.retain(|reason| {
+            bytes += reason.len() + 4;
+            bytes <= REASONS_BYTES_MAX
+        });
+        v1::Coverage {
+            partial,
+            reasons,
+            scanned: self.coverage.scanned,
+            matched: self.coverage.matched,
+            took_us: micros(self.coverage.took),
+        }
+    }
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn traces(
+    results: TraceResults,
+    mut covered: Covered,
+    answer_bytes_max: usize,
+) -> v1::SearchTracesResponse {
+    let mut room = Room::in_answer(answer_bytes_max);
+    let has_next = results.next.is_some();
+    let summaries = results.traces.into_iter().map(summary);
+    let (traces, left_out) = room.fill(summaries);
+    let mut next = results.next.as_ref().map(trace_cursor);
+    match traces.last() {
+        // A shorter page is whole: the rest is on the next one.
+        Some(last) if left_out > 0 && has_next => {
+            next = Some(v1::TraceCursor {
+                start_unix_nano: last.start_unix_nano,
+                trace_id: last.trace_id.clone(),
+            });
+        }
+        _ => covered.leave_out(left_out, "traces"),
+    }
+    v1::SearchTracesResponse {
+        traces,
+        next,
+        coverage: Some(covered.into_message()),
+    }
+}
+
+fn summary(trace: log_tracer_store::TraceSummary) -> v1::TraceSummary {
+    let services = trace.services.into_iter().map(|one| v1::ServiceCount {
+        service: one.service,
+        span_count: one.span_count,
+        error_count: one.error_count,
+    });
+    v1::TraceSummary {
+        trace_id: trace.trace_id.as_bytes().to_vec().into(),
+        root_service: trace.root_service,
+        root_name: trace.root_name,
+        start_unix_nano: trace.start_unix_nano,
+        duration_nano: trace.duration_nano,
+        span_count: trace.span_count,
+        error_count: trace.error_count,
+        orphan_count: trace.orphan_count,
+        log_count: trace.log_count,
+        services: services.collect(),
+        matched_count: trace.matched_count,
+        root_status: trace.root_status,
+    }
+}
+
+fn trace_cursor(cursor: &TraceCursor) -> v1::TraceCursor {
+    v1::TraceCursor {
+        start_unix_nano: cursor.start_unix_nano,
+        trace_id: cursor.trace_id.as_bytes().to_vec().into(),
+    }
+}
+
+pub(crate) fn logs(
+    results: LogResults,
+    mut covered: Covered,
+    answer_bytes_max: usize,
+) -> v1::SearchLogsResponse {
+    let mut list = HitList::new(Room::in_answer(answer_bytes_max).left());
+    let mut next = results.next.map(key_message);
+    let mut last = None;
+    let mut too_large = 0;
+    for hit in results.hits {
+        let key = hit.key;
+        match list.push(AnyHit::from(hit)) {
+            Ok(()) => {}
+            Err(Refused::TooLarge) => too_large += 1,
+            Err(Refused::Full(_)) => {
+                next = last.map(key_message);
+                break;
+            }
+        }
+        last = Some(key);
+    }
+    covered.leave_out(too_large, "log records");
+    let parts = list.into_parts();
+    v1::SearchLogsResponse {
+        hits: parts.logs,
+        resources: parts.resources,
+        scopes: parts.scopes,
+        next,
+        coverage: Some(covered.into_message()),
+    }
+}
+
+pub(crate) fn histogram(
+    histogram: Histogram,
+    mut covered: Covered,
+    answer_bytes_max: usize,
+) -> v1::HistogramResponse {
+    let mut room = Room::in_answer(answer_bytes_max);
+    let series = histogram.series.into_iter().map(|one| v1::HistogramSeries {
+        group: one.group,
+        counts: one.counts,
+    });
+    let (series, left_out) = room.fill(series);
+    covered.leave_out(left_out, "series");
+    v1::HistogramResponse {
+        series,
+        start_unix_nano: histogram.start_unix_nano,
+        step_nano: histogram.step_nano,
+        coverage: Some(covered.into_message()),
+    }
+}
+
+pub(crate) fn facets(
+    facets: Facets,
+    mut covered: Covered,
+    answer_bytes_max: usize,
+) -> v1::FacetsResponse {
+    let mut room = Room::in_answer(answer_bytes_max);
+    let mut values_left_out = 0;
+    let mut facets_left_out = 0;
+    let mut answered = Vec::with_capacity(facets.facets.len());
+    for facet in facets.facets {
+        let mut message = v1::Facet {
+            field: facet.field,
+            values: Vec::new(),
+            other_count: facet.other_count,
+        };
+        if !room.take(&message) {
+            facets_left_out += 1;
+            continue;
+        }
+        for value in facet.values {
+            let value = v1::FacetValue {
+                value: value.value,
+                count: value.count,
+            };
+            if room.take(&value) {
+                message.values.push(value);
+            } else {
+                // It is counted where every value that is not listed is.
+                message.other_count = message.other_count.saturating_add(value.count);
+                values_left_out += 1;
+            }
+        }
+        answered.push(message);
+    }
+    covered.leave_out(values_left_out, "values");
+    covered.leave_out(facets_left_out, "fields");
+    v1::FacetsResponse {
+        facets: answered,
+        coverage: Some(covered.into_message()),
+    }
+}
+
+pub(crate) fn services(
+    services: Services,
+    mut covered: Covered,
+    answer_bytes_max: usize,
+) -> v1::ListServicesResponse {
+    let mut room = Room::in_answer(answer_bytes_max);
+    let services = services.services.into_iter().map(|one| v1::ServiceInfo {
+        service: one.service,
+        span_count: one.span_count,
+        log_count: one.log_count,
+        error_span_count: one.error_span_count,
+        error_log_count: one.error_log_count,
+        last_seen_unix_nano: one.last_seen_unix_nano,
+    });
+    let (services, left_out) = room.fill(services);
+    covered.leave_out(left_out, "services");
+    v1::ListServicesResponse {
+        services,
+        coverage: Some(covered.into_message()),
+    }
+}
+
+pub(crate) fn operations(
+    operations: Operations,
+    mut covered: Covered,
+    answer_bytes_max: usize,
+) -> v1::ListOperationsResponse {
+    let mut room = Room::in_answer(answer_bytes_max);
+    let operations = operations
+        .operations
+        .into_iter()
+        .map(|one| v1::OperationInfo {
+            service: one.service,
+            name: one.name,
+            kind: i32::from(one.kind),
+            span_count: one.span_count,
+        });
+    let (operations, left_out) = room.fill(operations);
+    covered.leave_out(left_out, "operations");
+    v1::ListOperationsResponse {
+        operations,
+        coverage: Some(covered.into_message()),
+    }
+}

@@ -1,0 +1,290 @@
+//! `QueryService`: each method reads the request, asks the store on a blocking thread, and writes the answer.
+
+mod answer;
+mod export;
+mod gate;
+mod pieces;
+mod request;
+mod status;
+mod trace;
+mod wait;
+
+use std::{pin::Pin, sync::Arc};
+
+use futures_util::Stream;
+use log_tracer_proto::v1::{self, query_service_server::QueryService};
+use log_tracer_store::{Coverage, RecordSearch, Signal, Stop, Store, TimeRange};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use crate::{
+    hits::AnyHit,
+    shared::Shared,
+    tail::{TailStream, Wanted},
+};
+
+use answer::Covered;
+pub(crate) use gate::Gate;
+
+/// The answers of a stream.
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// QueryService on one server.
+#[derive(Clone, Debug)]
+pub(crate) struct Queries {
+    shared: Arc<Shared>,
+    /// Ends the tails of this server.
+    closing: CancellationToken,
+}
+
+impl Queries {
+    pub(crate) fn new(shared: Arc<Shared>, closing: CancellationToken) -> Self {
+        Self { shared, closing }
+    }
+
+    /// Asks the store when it is this question's turn.
+    async fn ask<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        scan: impl FnOnce(&Store, &Stop) -> T + Send + 'static,
+    ) -> Result<(gate::Turn, T), Status> {
+        let turn = self.shared.gate.enter(deadline).await?;
+        let shared = Arc::clone(&self.shared);
+        turn.run(move |stop| scan(&shared.store, stop)).await
+    }
+
+    fn deadline<T>(&self, request: &Request<T>) -> Instant {
+        self.shared.gate.deadline(request.metadata())
+    }
+
+    fn covered(&self, coverage: Coverage) -> Covered {
+        Covered {
+            coverage,
+            reasons: self.shared.missing(),
+        }
+    }
+
+    fn answer_bytes_max(&self) -> usize {
+        self.shared.config.query.answer_bytes_max
+    }
+}
+
+#[tonic::async_trait]
+impl QueryService for Queries {
+    type GetTraceStream = Answers<v1::GetTraceResponse>;
+    type TailStream = Answers<v1::TailResponse>;
+    type ExportQuarantineStream = Answers<v1::ExportQuarantineResponse>;
+
+    async fn get_trace(
+        &self,
+        request: Request<v1::GetTraceRequest>,
+    ) -> Result<Response<Self::GetTraceStream>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let id = request::trace_id("trace_id", &request.trace_id)?;
+        let limits = request::trace_limits(&request, &self.shared.config.query);
+        let (turn, mut trace) = self
+            .ask(deadline, move |store, stop| store.trace(id, limits, stop))
+            .await?;
+        let coverage = std::mem::take(&mut trace.coverage);
+        if trace.is_empty() {
+            return Err(match coverage.partial {
+                true => Status::deadline_exceeded(coverage.reasons.join("; ")),
+                false => Status::not_found(format!("there is no span and no log of trace {id}")),
+            });
+        }
+        let covered = self.covered(coverage);
+        let shared = Arc::clone(&self.shared);
+        let pieces = pieces::stream(turn, move |sink| {
+            trace::send(&trace, covered, &shared.config.query, sink)
+        });
+        Ok(Response::new(Box::pin(pieces)))
+    }
+
+    async fn search_traces(
+        &self,
+        request: Request<v1::SearchTracesRequest>,
+    ) -> Result<Response<v1::SearchTracesResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let search = request::trace_search(request.get_ref(), &self.shared.config.query)?;
+        let (_, mut results) = self
+            .ask(deadline, move |store, stop| {
+                store.search_traces(&search, stop)
+            })
+            .await?;
+        let covered = self.covered(std::mem::take(&mut results.coverage));
+        let answer = answer::traces(results, covered, self.answer_bytes_max());
+        Ok(Response::new(answer))
+    }
+
+    async fn search_logs(
+        &self,
+        request: Request<v1::SearchLogsRequest>,
+    ) -> Result<Response<v1::SearchLogsResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let search = request::log_search(request.get_ref(), &self.shared.config.query)?;
+        let (_, mut results) = self
+            .ask(deadline, move |store, stop| {
+                store.search_logs(&search, stop)
+            })
+            .await?;
+        let covered = self.covered(std::mem::take(&mut results.coverage));
+        let answer = answer::logs(results, covered, self.answer_bytes_max());
+        Ok(Response::new(answer))
+    }
+
+    async fn histogram(
+        &self,
+        request: Request<v1::HistogramRequest>,
+    ) -> Result<Response<v1::HistogramResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let spec = request::histogram(request.get_ref(), &self.shared.config.query)?;
+        let (_, results) = self
+            .ask(deadline, move |store, stop| store.histogram(&spec, stop))
+            .await?;
+        // The request was checked, but the store has limits of its own.
+        let mut results = results.map_err(|error| request::invalid("range", error.to_string()))?;
+        let covered = self.covered(std::mem::take(&mut results.coverage));
+        let answer = answer::histogram(results, covered, self.answer_bytes_max());
+        Ok(Response::new(answer))
+    }
+
+    async fn facets(
+        &self,
+        request: Request<v1::FacetsRequest>,
+    ) -> Result<Response<v1::FacetsResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let spec = request::facets(request.get_ref(), &self.shared.config.query)?;
+        let (_, mut results) = self
+            .ask(deadline, move |store, stop| store.facets(&spec, stop))
+            .await?;
+        let covered = self.covered(std::mem::take(&mut results.coverage));
+        let answer = answer::facets(results, covered, self.answer_bytes_max());
+        Ok(Response::new(answer))
+    }
+
+    async fn list_services(
+        &self,
+        request: Request<v1::ListServicesRequest>,
+    ) -> Result<Response<v1::ListServicesResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let (_, mut results) = self
+            .ask(deadline, |store, stop| store.services(stop))
+            .await?;
+        let covered = self.covered(std::mem::take(&mut results.coverage));
+        let answer = answer::services(results, covered, self.answer_bytes_max());
+        Ok(Response::new(answer))
+    }
+
+    async fn list_operations(
+        &self,
+        request: Request<v1::ListOperationsRequest>,
+    ) -> Result<Response<v1::ListOperationsResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let service = request.into_inner().service;
+        let limit = self.shared.config.query.operations_max as usize;
+        let (_, mut results) = self
+            .ask(deadline, move |store, stop| {
+                let service = Some(service.as_str()).filter(|service| !service.is_empty());
+                store.operations(service, limit, stop)
+            })
+            .await?;
+        let covered = self.covered(std::mem::take(&mut results.coverage));
+        let answer = answer::operations(results, covered, self.answer_bytes_max());
+        Ok(Response::new(answer))
+    }
+
+    async fn wait_for_position(
+        &self,
+        request: Request<v1::WaitForPositionRequest>,
+    ) -> Result<Response<v1::WaitForPositionResponse>, Status> {
+        let deadline = self.deadline(&request);
+        wait::wait(&self.shared, &request.get_ref().positions, deadline).await?;
+        Ok(Response::new(v1::WaitForPositionResponse {}))
+    }
+
+    async fn tail(
+        &self,
+        request: Request<v1::TailRequest>,
+    ) -> Result<Response<Self::TailStream>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let signal = request::signal(request.signal)?;
+        let query = request::query(&request.query)?;
+        let wanted = match signal {
+            Signal::Spans => Wanted::Spans(query.clone()),
+            Signal::Logs => Wanted::Logs(query.clone()),
+        };
+        let shared = &self.shared;
+        let registration = shared
+            .tails
+            .register(wanted, || shared.progress.borrow().cursors())
+            .map_err(|_| {
+                let max = shared.config.tail.readers_max;
+                gate::busy(format!("all {max} tails that may run are taken"))
+            })?;
+        let mut backlog = Vec::new();
+        if request.backlog > 0 {
+            let search = RecordSearch {
+                query,
+                range: TimeRange::ALL,
+                limit: request.backlog.min(shared.config.tail.backlog_max) as usize,
+                bytes_max: shared.config.tail.queue_bytes_max as u64,
+                after: None,
+                oldest_first: false,
+            };
+            (_, backlog) = self
+                .ask(deadline, move |store, stop| {
+                    newest(store, signal, &search, stop)
+                })
+                .await?;
+            backlog.retain(|hit| registration.is_backlog(&hit.key));
+            backlog.reverse();
+        }
+        let tail = TailStream::new(
+            registration,
+            backlog,
+            &shared.config.tail,
+            &shared.config.query,
+            self.closing.clone(),
+        );
+        Ok(Response::new(Box::pin(tail.into_stream())))
+    }
+
+    async fn status(
+        &self,
+        _request: Request<v1::StatusRequest>,
+    ) -> Result<Response<v1::StatusResponse>, Status> {
+        Ok(Response::new(status::status(&self.shared).await))
+    }
+
+    async fn export_quarantine(
+        &self,
+        request: Request<v1::ExportQuarantineRequest>,
+    ) -> Result<Response<Self::ExportQuarantineStream>, Status> {
+        let turn = self.shared.gate.enter(self.deadline(&request)).await?;
+        // The payloads are shared, not copied.
+        let envelopes: Vec<_> = self.shared.quarantine().entries().cloned().collect();
+        let log_id = self.shared.log_id;
+        let piece_bytes_max = self.shared.config.query.piece_bytes_max;
+        let pieces = pieces::stream(turn, move |sink| {
+            export::send(&envelopes, log_id, piece_bytes_max, sink)
+        });
+        Ok(Response::new(Box::pin(pieces)))
+    }
+}
+
+/// The newest records that match, newest first.
+fn newest(store: &Store, signal: Signal, search: &RecordSearch, stop: &Stop) -> Vec<AnyHit> {
+    match signal {
+        Signal::Spans => {
+            let hits = store.search_spans(search, stop).hits;
+            hits.into_iter().map(AnyHit::from).collect()
+        }
+        Signal::Logs => {
+            let hits = store.search_logs(search, stop).hits;
+            hits.into_iter().map(AnyHit::from).collect()
+        }
+    }
+}

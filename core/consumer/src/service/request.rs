@@ -1,0 +1,249 @@
+//! Requests as questions to the store; what is wrong with one is said by field.
+
+use log_tracer_proto::v1;
+use log_tracer_query::{Field, Query};
+use log_tracer_record::TraceId;
+use log_tracer_store::{
+    FacetSpec, HistogramGroup, HistogramSpec, LogSearch, RecordKey, Signal, TimeRange, TraceCursor,
+    TraceLimits, TraceOrder, TraceSearch,
+};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::QueryConfig;
+
+/// A status travels in headers, which have a limit of their own.
+const DESCRIPTION_CHARS_MAX: usize = 1_000;
+
+/// INVALID_ARGUMENT that names the field.
+pub(crate) fn invalid(field: &str, description: impl Into<String>) -> Status {
+    let description = clip(description.into());
+    Status::with_error_details(
+        Code::InvalidArgument,
+        format!("{field}: {description}"),
+        ErrorDetails::with_bad_request_violation(field, description),
+    )
+}
+
+/// A query; its error points at the column.
+pub(crate) fn query(text: &str) -> Result<Query, Status> {
+    log_tracer_query::parse(text).map_err(|error| {
+        Status::with_error_details(
+            Code::InvalidArgument,
+            clip(format!("query: {error}")),
+            ErrorDetails::with_bad_request_violation("query", clip(error.render())),
+        )
+    })
+}
+
+pub(crate) fn trace_id(field: &str, bytes: &[u8]) -> Result<TraceId, Status> {
+    TraceId::from_bytes(bytes).ok_or_else(|| {
+        let got = match bytes.len() {
+            16 => "16 bytes of zero".to_owned(),
+            other => format!("{other} bytes"),
+        };
+        invalid(
+            field,
+            format!("expected 16 bytes that are not all zero, got {got}"),
+        )
+    })
+}
+
+pub(crate) fn trace_limits(request: &v1::GetTraceRequest, config: &QueryConfig) -> TraceLimits {
+    TraceLimits {
+        spans_max: limit(
+            request.spans_max,
+            config.trace_spans_max,
+            config.trace_spans_max,
+        ),
+        logs_max: limit(
+            request.logs_max,
+            config.trace_logs_max,
+            config.trace_logs_max,
+        ),
+    }
+}
+
+pub(crate) fn trace_search(
+    request: &v1::SearchTracesRequest,
+    config: &QueryConfig,
+) -> Result<TraceSearch, Status> {
+    let (min, max) = (request.duration_min_nano, request.duration_max_nano);
+    if max != 0 && min > max {
+        return Err(invalid(
+            "duration_max_nano",
+            format!("expected at least duration_min_nano, {min}, got {max}"),
+        ));
+    }
+    Ok(TraceSearch {
+        query: query(&request.query)?,
+        range: range(request.range)?,
+        duration_min_nano: min,
+        duration_max_nano: (max != 0).then_some(max),
+        order: trace_order(request)?,
+        limit: limit(request.limit, config.traces_default, config.traces_max),
+    })
+}
+
+fn trace_order(request: &v1::SearchTracesRequest) -> Result<TraceOrder, Status> {
+    let order = v1::TraceOrder::try_from(request.order)
+        .map_err(|_| invalid("order", format!("{} is no order", request.order)))?;
+    let after = request.after.as_ref().map(trace_cursor).transpose()?;
+    if order != v1::TraceOrder::Newest && after.is_some() {
+        return Err(invalid(
+            "after",
+            "only the order TRACE_ORDER_NEWEST can be paged",
+        ));
+    }
+    Ok(match order {
+        v1::TraceOrder::Newest => TraceOrder::Newest { after },
+        v1::TraceOrder::Longest => TraceOrder::Longest,
+        v1::TraceOrder::MostSpans => TraceOrder::MostSpans,
+        v1::TraceOrder::MostErrors => TraceOrder::MostErrors,
+    })
+}
+
+fn trace_cursor(cursor: &v1::TraceCursor) -> Result<TraceCursor, Status> {
+    Ok(TraceCursor {
+        start_unix_nano: cursor.start_unix_nano,
+        trace_id: trace_id("after.trace_id", &cursor.trace_id)?,
+    })
+}
+
+pub(crate) fn log_search(
+    request: &v1::SearchLogsRequest,
+    config: &QueryConfig,
+) -> Result<LogSearch, Status> {
+    Ok(LogSearch {
+        query: query(&request.query)?,
+        range: range(request.range)?,
+        limit: limit(request.limit, config.logs_default, config.logs_max),
+        bytes_max: config.answer_bytes_max as u64,
+        after: request.after.as_ref().map(record_key).transpose()?,
+        oldest_first: request.oldest_first,
+    })
+}
+
+fn record_key(key: &v1::RecordKey) -> Result<RecordKey, Status> {
+    let partition = u16::try_from(key.partition).map_err(|_| {
+        invalid(
+            "after.partition",
+            format!("expected at most {}, got {}", u16::MAX, key.partition),
+        )
+    })?;
+    Ok(RecordKey {
+        time_unix_nano: key.time_unix_nano,
+        partition,
+        offset: key.offset,
+        index: key.index,
+    })
+}
+
+pub(crate) fn histogram(
+    request: &v1::HistogramRequest,
+    config: &QueryConfig,
+) -> Result<HistogramSpec, Status> {
+    let range = range(request.range)?;
+    let start = range.start_unix_nano;
+    let end = range.end_unix_nano.filter(|end| *end > start);
+    let end = end.ok_or_else(|| invalid("range", "expected an end after the start"))?;
+    let step = request.step_nano;
+    if step == 0 {
+        return Err(invalid("step_nano", "expected at least 1"));
+    }
+    // The first and the last step may stick out of the range.
+    let steps = (end - 1) / step - start / step + 1;
+    let steps_max = u64::from(config.histogram_steps_max);
+    if steps > steps_max {
+        return Err(invalid(
+            "step_nano",
+            format!("the range has {steps} steps of this width, expected at most {steps_max}"),
+        ));
+    }
+    let group = match v1::HistogramGroup::try_from(request.group) {
+        Ok(v1::HistogramGroup::None) => HistogramGroup::None,
+        Ok(v1::HistogramGroup::Level) => HistogramGroup::Level,
+        Ok(v1::HistogramGroup::Service) => HistogramGroup::Service,
+        Err(_) => return Err(invalid("group", format!("{} is no group", request.group))),
+    };
+    Ok(HistogramSpec {
+        signal: signal(request.signal)?,
+        query: query(&request.query)?,
+        start_unix_nano: start,
+        end_unix_nano: end,
+        step_nano: step,
+        group,
+    })
+}
+
+pub(crate) fn facets(
+    request: &v1::FacetsRequest,
+    config: &QueryConfig,
+) -> Result<FacetSpec, Status> {
+    let fields = request.fields.len();
+    if fields > config.facet_fields_max {
+        let max = config.facet_fields_max;
+        return Err(invalid(
+            "fields",
+            format!("expected at most {max} fields, got {fields}"),
+        ));
+    }
+    if request.fields.iter().any(String::is_empty) {
+        return Err(invalid("fields", "a field has no name"));
+    }
+    Ok(FacetSpec {
+        signal: signal(request.signal)?,
+        query: query(&request.query)?,
+        range: range(request.range)?,
+        fields: request
+            .fields
+            .iter()
+            .map(|name| Field::named(name))
+            .collect(),
+        values_max: limit(
+            request.values_max,
+            config.facet_values_default,
+            config.facet_values_max,
+        ),
+    })
+}
+
+pub(crate) fn signal(signal: i32) -> Result<Signal, Status> {
+    match v1::Signal::try_from(signal) {
+        Ok(v1::Signal::Spans) => Ok(Signal::Spans),
+        Ok(v1::Signal::Logs) => Ok(Signal::Logs),
+        Ok(v1::Signal::Unspecified) | Err(_) => {
+            Err(invalid("signal", "expected SIGNAL_SPANS or SIGNAL_LOGS"))
+        }
+    }
+}
+
+fn range(range: Option<v1::TimeRange>) -> Result<TimeRange, Status> {
+    let Some(range) = range else {
+        return Ok(TimeRange::ALL);
+    };
+    let (start, end) = (range.start_unix_nano, range.end_unix_nano);
+    if end != 0 && end < start {
+        return Err(invalid(
+            "range",
+            format!("the end, {end}, lies before the start, {start}"),
+        ));
+    }
+    Ok(TimeRange {
+        start_unix_nano: start,
+        end_unix_nano: (end != 0).then_some(end),
+    })
+}
+
+/// What was asked for within the bound; 0 asks for the default.
+fn limit(asked: u32, default: u32, max: u32) -> usize {
+    let limit = if asked == 0 { default } else { asked.min(max) };
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+fn clip(text: String) -> String {
+    match text.char_indices().nth(DESCRIPTION_CHARS_MAX) {
+        None => text,
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+    }
+}

@@ -1,0 +1,161 @@
+//! What a consumer holds, how far it is, and what its transport promises.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use log_tracer_proto::v1;
+use log_tracer_store::TableStats;
+use log_tracer_transport::{Capabilities, Health as TransportHealth, Partition, Watermark};
+
+use super::export;
+use crate::{
+    Health,
+    progress::{PartitionProgress, Progress},
+    shared::Shared,
+};
+
+/// Quarantined envelopes in a status: the newest few.
+const QUARANTINE_SHOWN: usize = 20;
+/// A status tells what is wrong, so it does not wait for a transport that hangs.
+const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(1);
+
+pub(crate) async fn status(shared: &Shared) -> v1::StatusResponse {
+    let watermarks = watermarks(shared).await;
+    let progress = shared.progress.borrow().clone();
+    let partitions = progress.iter().map(|(partition, one)| {
+        let watermark = watermarks.as_ref().ok();
+        let mut of_partition = watermark.into_iter().flatten();
+        let watermark = of_partition.find(|mark| mark.partition == partition);
+        partition_status(partition, one, watermark)
+    });
+    let store = shared.store.stats();
+    let quarantine = shared.quarantine();
+    let newest = quarantine.entries().rev().take(QUARANTINE_SHOWN);
+    v1::StatusResponse {
+        name: shared.config.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_unix_nano: shared.started_unix_nano,
+        transport: Some(transport_status(
+            shared,
+            watermarks.as_ref().err().map(String::as_str),
+        )),
+        partitions: partitions.collect(),
+        stores: vec![
+            store_status(v1::Signal::Spans, &store.spans),
+            store_status(v1::Signal::Logs, &store.logs),
+        ],
+        duplicate_envelopes: shared.duplicate_envelopes.load(Ordering::Relaxed),
+        quarantined_envelopes: quarantine.total(),
+        quarantine: newest
+            .map(|one| export::message(one, shared.log_id))
+            .collect(),
+        health: health_text(&progress),
+        running_queries: saturate(shared.gate.running()),
+        running_queries_max: saturate(shared.config.query.queries_max),
+        tail_readers: saturate(shared.tails.reader_count()),
+    }
+}
+
+async fn watermarks(shared: &Shared) -> Result<Vec<Watermark>, String> {
+    match tokio::time::timeout(WATERMARKS_TIMEOUT, shared.transport.watermarks()).await {
+        Ok(Ok(watermarks)) => Ok(watermarks),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_elapsed) => Err("it does not say where its log begins and ends".to_owned()),
+    }
+}
+
+fn partition_status(
+    partition: Partition,
+    one: &PartitionProgress,
+    watermark: Option<&Watermark>,
+) -> v1::PartitionStatus {
+    let log_start = watermark.and_then(|mark| mark.start).map_or(0, |at| at.0);
+    // Before the first envelope the reader stands where the log begins.
+    let applied_next = one.next.map_or(log_start, |next| next.0);
+    let gaps = one.gaps.iter().map(|gap| v1::OffsetRange {
+        first: gap.start,
+        end: gap.end,
+    });
+    v1::PartitionStatus {
+        partition: u32::from(partition.0),
+        applied_next,
+        log_start,
+        // Without an answer from the transport, at least so much is there.
+        log_end: watermark.map_or(applied_next, |mark| mark.end.0),
+        log_bytes: watermark.and_then(|mark| mark.bytes).unwrap_or(0),
+        health: one.reading.text(),
+        lost_offsets: one.lost_offsets,
+        gaps: gaps.collect(),
+    }
+}
+
+fn store_status(signal: v1::Signal, table: &TableStats) -> v1::StoreStatus {
+    v1::StoreStatus {
+        signal: i32::from(signal),
+        rows: table.rows,
+        bytes: table.bytes,
+        bytes_max: table.bytes_max,
+        oldest_unix_nano: table.oldest_unix_nano.unwrap_or(0),
+        newest_unix_nano: table.newest_unix_nano.unwrap_or(0),
+        applied_rows: table.applied_rows,
+        evicted_rows: table.evicted_rows,
+    }
+}
+
+fn transport_status(shared: &Shared, error: Option<&str>) -> v1::TransportStatus {
+    let capabilities = shared.transport.capabilities();
+    let health = match (shared.transport.health(), error) {
+        (TransportHealth::Ready, None) => "ready".to_owned(),
+        (TransportHealth::Ready, Some(error)) => error.to_owned(),
+        (TransportHealth::Degraded(why), _) => format!("degraded: {why}"),
+        (TransportHealth::Full, _) => {
+            "full: publishes are refused until there is room again".to_owned()
+        }
+        (TransportHealth::Failed(why), _) => format!("failed: {why}"),
+    };
+    v1::TransportStatus {
+        kind: capabilities.kind.to_owned(),
+        log_id: shared.log_id.to_string(),
+        durability: durability(capabilities).to_owned(),
+        survives_process_crash: capabilities.survives_process_crash,
+        survives_os_crash: capabilities.survives_os_crash,
+        survives_node_loss: capabilities.survives_node_loss,
+        health,
+    }
+}
+
+/// What an ack is worth.
+fn durability(capabilities: &Capabilities) -> &'static str {
+    let Capabilities {
+        survives_process_crash: process,
+        survives_os_crash: os,
+        survives_node_loss: node,
+        ..
+    } = *capabilities;
+    match (process, os, node) {
+        (false, _, _) => "An acked record is in memory only: it is gone when the process ends.",
+        (true, false, false) => {
+            "An acked record survives a crash of the process, but not a loss of power."
+        }
+        (true, true, false) => {
+            "An acked record is on disk: it survives a crash of the process and a loss of power."
+        }
+        (true, false, true) => {
+            "An acked record is on several machines: it survives the loss of one, but not a loss of power of all."
+        }
+        (true, true, true) => {
+            "An acked record is on the disks of several machines: it survives the loss of one and a loss of power."
+        }
+    }
+}
+
+fn health_text(progress: &Progress) -> String {
+    match progress.health() {
+        Health::Ready => "ready".to_owned(),
+        Health::Degraded(why) => format!("degraded: {why}"),
+        Health::Failed(why) => format!("failed: {why}"),
+    }
+}
+
+fn saturate(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
