@@ -1,15 +1,74 @@
 //! Ingestion: OTLP over gRPC and HTTP, and LogService, become envelopes that a transport stores before the reply.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `listen` | accepts connections, limits them, ends them |
+//! | `grpc` | the port of gRPC: framing, methods, the stream of LogService, health, reflection |
+//! | `http` | the port of HTTP: paths, content types, CORS |
+//! | `body` | reads bodies under the limits |
+//! | `ingest` | one request from its bytes to its acknowledgement, whatever the protocol |
+//! | [`pipeline`] | from bytes to envelopes, without sockets or a transport |
+//! | `compression` | decompresses up to a limit |
+//! | `budget` | the memory of all requests |
+//! | `refusal`, `reply` | what senders are told |
+//! | `metrics` | what is counted |
+//!
+//! # What a reply says
+//!
+//! Success says that the transport has acknowledged every envelope of the request, with the durability that it
+//! declares, and nothing less: `publish` returned `Ok` before the reply was written. Records that were left out are
+//! counted in the partial success. A refusal says whether the same request may be sent again; the one table for that is
+//! in [`Reason`]. After UNAVAILABLE or 503 some of it may be stored, and a retry with the same bytes is recognised.
+//!
+//! # How memory is bounded
+//!
+//! All requests under way share [`Config::inflight_bytes_max`]. A request is read only once there is room for as many
+//! bytes as it declares, and becomes something else only once there is room for that: first decompressed, at most to
+//! [`Config::request_bytes_max`], then decoded, with the size of the decoded structs found out beforehand from the wire
+//! bytes, and with the copies that splitting makes. Who finds no room before the deadline is refused and may retry; what
+//! can never fit is too large. The memory is held until the transport has answered, or until the client has gone and
+//! the work on its request has stopped. A transport that goes on with a publish whose caller has gone pays from its own
+//! bound.
+//!
+//! Outside of this budget are, at most:
+//! - for each connection, of both ports [`Config::connections_max`]: [`Config::connection_window_bytes`] that HTTP/2
+//!   may send ahead, or 64 KiB that HTTP/1 reads ahead; and heads of requests, 16 KiB each;
+//! - for each thread that decodes: the state of one decompressor, 8 MiB for zstd at the most.
+//!
+//! Sizes of decoded structs count lists as they grow and 16 bytes for each allocation; what an allocator keeps back
+//! beyond that is not counted.
+#![doc = include_str!("rules.md")]
 
+mod body;
+mod budget;
+mod compression;
 mod config;
+mod grpc;
+mod http;
+mod ingest;
+mod listen;
+mod metrics;
+pub mod pipeline;
+mod refusal;
+mod reply;
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use log_tracer_transport::Transport;
-use slog::Logger;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use slog::{Logger, info, warn};
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use budget::{ByteLimit, Memory, NoRoom};
+pub use compression::Encoding;
 pub use config::{Config, ConfigError};
+pub use metrics::{Metrics, Snapshot};
+pub use refusal::{Reason, Refusal};
+
+use grpc::GrpcPort;
+use http::HttpPort;
+use ingest::Ingest;
+use listen::Connections;
 
 /// The reply metadata, and HTTP response header, that says where the records of a request are:
 /// `<log id>:<partition>:<offset>`, separated by commas, the last position of each partition. Absent when nothing was
@@ -50,16 +109,6 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| BindError {
-            key,
-            address,
-            source,
-        })
-}
-
 /// Why a producer cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -69,10 +118,12 @@ pub enum ServeError {
     /// A listener is not usable.
     #[error("a listener is not usable: {0}")]
     Listener(#[from] io::Error),
+    /// The descriptions of the services cannot be served.
+    #[error("reflection is not usable: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Serves until `shutdown` is cancelled, then refuses new requests, finishes those under way within
-/// [`Config::drain_deadline_ms`], and returns. The transport stays open: it belongs to the caller.
+/// Serves until `shutdown` is cancelled; see [`Producer::serve`].
 ///
 /// # Errors
 /// Before anything is served, when the configuration or a listener cannot work.
@@ -83,8 +134,112 @@ pub async fn serve(
     log: Logger,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    config.validate()?;
-    let (_, _, _) = (listeners, transport, log);
-    shutdown.cancelled().await;
-    Ok(())
+    Producer::new(config, transport, log)?
+        .serve(listeners, shutdown)
+        .await
+}
+
+/// A producer that does not listen yet.
+#[derive(Debug)]
+pub struct Producer {
+    ingest: Arc<Ingest>,
+    log: Logger,
+}
+
+impl Producer {
+    /// A producer that publishes to `transport`.
+    ///
+    /// # Errors
+    /// When the configuration cannot work.
+    pub fn new(
+        config: Config,
+        transport: Arc<dyn Transport>,
+        log: Logger,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let ingest = Ingest::new(config, transport, log.clone());
+        Ok(Self {
+            ingest: Arc::new(ingest),
+            log,
+        })
+    }
+
+    /// Its counters, which stay readable while it serves and after.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.ingest.metrics)
+    }
+
+    /// Serves until `shutdown` is cancelled, then accepts no more connections and requests, finishes the requests under
+    /// way within [`Config::drain_deadline_ms`], ends what is left, and returns; no task of it goes on. The transport
+    /// stays open: it belongs to the caller.
+    ///
+    /// # Errors
+    /// Before anything is served, when a listener cannot work.
+    pub async fn serve(
+        self,
+        listeners: Listeners,
+        shutdown: CancellationToken,
+    ) -> Result<(), ServeError> {
+        let grpc_address = listeners.grpc.local_addr()?;
+        let http_address = listeners.http.local_addr()?;
+        let connections = Connections {
+            config: Arc::new(self.ingest.config.clone()),
+            metrics: self.metrics(),
+            log: self.log.clone(),
+            tasks: TaskTracker::new(),
+            drain: shutdown,
+            abort: CancellationToken::new(),
+        };
+        let grpc = GrpcPort::new(
+            Arc::clone(&self.ingest),
+            connections.tasks.clone(),
+            connections.drain.clone(),
+            http_address,
+        )?;
+        let http = HttpPort::new(Arc::clone(&self.ingest), grpc_address);
+        info!(self.log, "taking traces and logs"; "grpc" => grpc_address, "http" => http_address);
+
+        let answer_grpc = move |request| {
+            let port = grpc.clone();
+            async move { port.call(request).await }
+        };
+        let answer_http = move |request| {
+            let port = http.clone();
+            async move { port.call(request).await }
+        };
+        tokio::join!(
+            connections.serve(listeners.grpc, "grpc", answer_grpc),
+            connections.serve(listeners.http, "http", answer_http),
+        );
+        self.finish(&connections).await;
+        Ok(())
+    }
+
+    async fn finish(&self, connections: &Connections) {
+        let Connections {
+            config,
+            tasks,
+            abort,
+            ..
+        } = connections;
+        tasks.close();
+        let deadline = Duration::from_millis(config.drain_deadline_ms);
+        if timeout(deadline, tasks.wait()).await.is_err() {
+            warn!(self.log, "requests were still under way at the deadline"; "tasks" => tasks.len());
+            abort.cancel();
+            tasks.wait().await;
+        }
+        info!(self.log, "taking no more traces and logs");
+    }
+}
+
+async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| BindError {
+            key,
+            address,
+            source,
+        })
 }

@@ -1,0 +1,358 @@
+//! From the bytes of a request to the envelopes that a transport stores. No sockets, no waiting, no transport: the same
+//! bytes always give the same envelopes.
+//!
+//! 1. Decompress, up to the limit.
+//! 2. Find out how much memory the decoded request takes, and get it.
+//! 3. Decode. What cannot be decoded is refused whole.
+//! 4. Leave out the spans that OTLP calls invalid; log records with invalid ids are kept, without a trace.
+//! 5. Identify the batch, see [`batch_id`].
+//! 6. Cut into one part for each partition, and into more where an envelope would become too large. A record that is
+//!    too large alone is left out. A request that goes to one partition in one piece keeps the client's own bytes.
+
+mod export;
+mod footprint;
+mod json_footprint;
+
+use std::{collections::BTreeMap, fmt::Display, num::NonZeroU16};
+
+use bytes::Bytes;
+use log_tracer_proto::{
+    json::{self, JsonError},
+    v1::SubmitRequest,
+};
+use log_tracer_record::{
+    Rejected,
+    batch::every_record_has_a_time,
+    otlp::{collector_logs::ExportLogsServiceRequest, collector_trace::ExportTraceServiceRequest},
+    split::RouteKey,
+    submit,
+};
+use log_tracer_transport::{
+    BatchId, Capabilities, Envelope, Part, Partition, partition_of_service, partition_of_trace,
+};
+use prost::Message;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
+
+use crate::{Encoding, Memory, Reason, Refusal};
+use export::Export;
+
+/// What a request carries, and in which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// An OTLP export of spans in protobuf.
+    Traces,
+    /// An OTLP export of spans in JSON.
+    TracesJson,
+    /// An OTLP export of log records in protobuf.
+    Logs,
+    /// An OTLP export of log records in JSON.
+    LogsJson,
+    /// A LogService request.
+    Submit,
+}
+
+impl Content {
+    /// Whether it carries spans; otherwise log records.
+    #[must_use]
+    pub fn is_trace(self) -> bool {
+        matches!(self, Self::Traces | Self::TracesJson)
+    }
+}
+
+/// A request as it was received.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What it carries.
+    pub content: Content,
+    /// How its bytes are compressed.
+    pub encoding: Encoding,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// What the client calls this request, so that a retry of it is recognised.
+    pub idempotency_key: Option<Bytes>,
+    /// When it came, nanoseconds since 1970-01-01T00:00:00Z.
+    pub received_unix_nano: u64,
+}
+
+/// What does not change from request to request.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Partitions of the transport.
+    pub partitions: NonZeroU16,
+    /// The largest payload of an envelope in bytes.
+    pub payload_bytes_max: usize,
+    /// The largest request in bytes, also after decompression.
+    pub request_bytes_max: usize,
+}
+
+impl Rules {
+    /// The rules for a transport.
+    #[must_use]
+    pub fn new(
+        partitions: NonZeroU16,
+        capabilities: &Capabilities,
+        request_bytes_max: usize,
+    ) -> Self {
+        let envelope = capabilities.envelope_bytes_max;
+        Self {
+            partitions,
+            payload_bytes_max: envelope.saturating_sub(Envelope::HEADER_BYTES),
+            request_bytes_max,
+        }
+    }
+}
+
+/// What is to be stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// In the order of their partitions; none when there is nothing to store.
+    pub envelopes: Vec<Envelope>,
+    /// Records in the envelopes.
+    pub accepted: u64,
+    /// Records that were left out.
+    pub rejected: Rejected,
+    /// Bytes of the request after decompression.
+    pub decompressed_bytes: usize,
+}
+
+impl Prepared {
+    fn payload_bytes(&self) -> usize {
+        let payloads = self.envelopes.iter().map(|envelope| envelope.payload.len());
+        payloads.sum()
+    }
+}
+
+/// How much memory [`prepare`] will probably ask for. Less is found out on the way; for more, there may be room or not.
+#[must_use]
+pub fn expected_memory_bytes(request: &Request, rules: &Rules) -> usize {
+    /// Structs and payloads of an ordinary request, in multiples of its bytes.
+    const USUAL_GROWTH: usize = 6;
+    let len = request
+        .encoding
+        .expected_len(&request.bytes, rules.request_bytes_max);
+    let decompressed = match request.encoding {
+        Encoding::Identity => 0,
+        _ => len,
+    };
+    decompressed.saturating_add(len.saturating_mul(USUAL_GROWTH))
+}
+
+/// Turns a request into envelopes. `memory` pays for everything but the request's own bytes, and in the end for what
+/// the result holds.
+///
+/// # Errors
+/// When nothing of the request can be stored: it is too large, cannot be decoded, or there is no memory for it.
+pub fn prepare(
+    request: &Request,
+    rules: &Rules,
+    memory: &mut dyn Memory,
+) -> Result<Prepared, Refusal> {
+    let bytes = match request.encoding {
+        Encoding::Identity => request.bytes.clone(),
+        encoding => encoding
+            .decompress(&request.bytes, rules.request_bytes_max, memory)?
+            .into(),
+    };
+    if bytes.len() > rules.request_bytes_max {
+        return Err(too_large(rules.request_bytes_max));
+    }
+    let step = Step {
+        request,
+        rules,
+        bytes: &bytes,
+    };
+    let prepared = match request.content {
+        Content::Traces => step.protobuf::<ExportTraceServiceRequest>(memory),
+        Content::Logs => step.protobuf::<ExportLogsServiceRequest>(memory),
+        Content::TracesJson => step.json(memory, json::decode_traces),
+        Content::LogsJson => step.json(memory, json::decode_logs),
+        Content::Submit => step.submit(memory),
+    }?;
+    // Everything but the payloads is gone.
+    memory.resize(prepared.payload_bytes())?;
+    Ok(prepared)
+}
+
+/// Identifies the batch of a request.
+///
+/// With an idempotency key: the hash of its bytes, seeded with the key, so that the same key with the same content is
+/// one batch, and a key that is used twice by mistake loses nothing. Without one, if every record carries a time of its
+/// own: the hash of its bytes, since no two events are then the same. Otherwise a random number: two equal requests are
+/// two.
+#[must_use]
+pub fn batch_id(bytes: &[u8], idempotency_key: Option<&[u8]>, is_timed: bool) -> BatchId {
+    BatchId(match idempotency_key {
+        Some(key) if !key.is_empty() => xxh3_128_with_seed(bytes, xxh3_64(key)),
+        _ if is_timed => xxh3_128(bytes),
+        _ => rand::random(),
+    })
+}
+
+pub(crate) fn too_large(bytes_max: usize) -> Refusal {
+    Refusal::new(
+        Reason::TooLarge,
+        format!("the request is larger than {bytes_max} bytes, the limit"),
+    )
+}
+
+/// A request whose bytes are decompressed.
+struct Step<'a> {
+    request: &'a Request,
+    rules: &'a Rules,
+    bytes: &'a Bytes,
+}
+
+impl Step<'_> {
+    fn protobuf<M: Export>(&self, memory: &mut dyn Memory) -> Result<Prepared, Refusal> {
+        self.pay(memory, self.footprint_of(self.bytes))?;
+        let message = M::decode(self.bytes.clone()).map_err(malformed)?;
+        let batch = self.batch_id(None, every_record_has_a_time(&message));
+        self.envelopes(message, self.bytes.clone(), batch)
+    }
+
+    fn json<M: Export>(
+        &self,
+        memory: &mut dyn Memory,
+        decode: impl FnOnce(&[u8]) -> Result<M, JsonError>,
+    ) -> Result<Prepared, Refusal> {
+        let decoded = json_footprint::of_json(self.bytes);
+        self.pay(memory, decoded.saturating_add(self.bytes.len()))?;
+        let message = decode(self.bytes).map_err(|error| malformed(&error).at(error.path))?;
+        let batch = self.batch_id(None, every_record_has_a_time(&message));
+        let bytes = Bytes::from(message.encode_to_vec());
+        self.pay(memory, self.footprint_of(&bytes).saturating_add(decoded))?;
+        self.envelopes(message, bytes, batch)
+    }
+
+    fn submit(&self, memory: &mut dyn Memory) -> Result<Prepared, Refusal> {
+        self.pay(memory, footprint::of_submit(self.bytes).total())?;
+        let submitted = SubmitRequest::decode(self.bytes.clone()).map_err(malformed)?;
+        let key = submitted.idempotency_key.as_bytes();
+        let batch = self.batch_id(Some(key), every_record_has_a_time(&submitted));
+        let resource_logs =
+            submit::resource_logs(submitted.entries, self.request.received_unix_nano).map_err(
+                |error| {
+                    let field = format!("entries[{}].{}", error.entry, error.field);
+                    Refusal::new(Reason::Malformed, error.to_string()).at(field)
+                },
+            )?;
+        let message = ExportLogsServiceRequest { resource_logs };
+        let bytes = Bytes::from(message.encode_to_vec());
+        let submitted = footprint::of_submit(self.bytes).total();
+        self.pay(memory, self.footprint_of(&bytes).saturating_add(submitted))?;
+        let prepared = self.envelopes(message, bytes, batch)?;
+        // All of the entries or none.
+        if !prepared.rejected.is_empty() {
+            let message = prepared.rejected.to_string();
+            return Err(Refusal::new(Reason::TooLarge, message));
+        }
+        Ok(prepared)
+    }
+
+    fn footprint_of(&self, protobuf: &[u8]) -> usize {
+        footprint::of_export(
+            protobuf,
+            self.request.content.is_trace(),
+            usize::from(self.rules.partitions.get()),
+            self.rules.payload_bytes_max,
+        )
+        .total()
+    }
+
+    /// Takes memory for what the request becomes, besides its decompressed bytes.
+    fn pay(&self, memory: &mut dyn Memory, bytes: usize) -> Result<(), Refusal> {
+        let decompressed = match self.request.encoding {
+            Encoding::Identity => 0,
+            _ => self.bytes.len(),
+        };
+        Ok(memory.resize(decompressed.saturating_add(bytes))?)
+    }
+
+    fn batch_id(&self, own_key: Option<&[u8]>, is_timed: bool) -> BatchId {
+        let own_key = own_key.filter(|key| !key.is_empty());
+        let key = own_key.or(self.request.idempotency_key.as_deref());
+        batch_id(self.bytes, key, is_timed)
+    }
+
+    /// `bytes` are the message in protobuf, as the client wrote it or as we did.
+    fn envelopes<M: Export>(
+        &self,
+        mut message: M,
+        bytes: Bytes,
+        batch: BatchId,
+    ) -> Result<Prepared, Refusal> {
+        let partitions = self.rules.partitions;
+        let payload_bytes_max = self.rules.payload_bytes_max;
+        let mut rejected = message.reject_invalid();
+        let is_untouched = rejected.is_empty() && bytes.len() <= payload_bytes_max;
+        let split = message.split(payload_bytes_max, |key| match key {
+            RouteKey::Trace(trace_id) => partition_of_trace(trace_id.as_bytes(), partitions).0,
+            RouteKey::Service(service) => partition_of_service(service, partitions).0,
+        });
+        rejected.merge(split.rejected);
+
+        let mut numbers = PartNumbers::new(split.parts.iter().map(|part| part.partition))?;
+        let mut accepted = 0;
+        let envelopes = split.parts.into_iter().map(|part| {
+            accepted += u64::from(part.records);
+            Envelope {
+                partition: Partition(part.partition),
+                kind: M::KIND,
+                batch,
+                part: numbers.next(part.partition),
+                records: part.records,
+                received_unix_nano: self.request.received_unix_nano,
+                payload: if part.is_whole && is_untouched {
+                    bytes.clone()
+                } else {
+                    part.request.encode_to_vec().into()
+                },
+            }
+        });
+        Ok(Prepared {
+            envelopes: envelopes.collect(),
+            accepted,
+            rejected,
+            decompressed_bytes: self.bytes.len(),
+        })
+    }
+}
+
+fn malformed(error: impl Display) -> Refusal {
+    Refusal::new(Reason::Malformed, error.to_string())
+}
+
+/// Numbers the parts of a batch within their partition, since what goes to one partition is a batch.
+struct PartNumbers(BTreeMap<u16, Part>);
+
+impl PartNumbers {
+    fn new(partitions: impl Iterator<Item = u16>) -> Result<Self, Refusal> {
+        let mut numbers: BTreeMap<u16, Part> = BTreeMap::new();
+        for partition in partitions {
+            let part = numbers
+                .entry(partition)
+                .or_insert(Part { index: 0, count: 0 });
+            part.count = part.count.checked_add(1).ok_or_else(|| {
+                Refusal::new(
+                    Reason::TooLarge,
+                    format!(
+                        "the request makes more than {} envelopes in one partition: send it in parts",
+                        u16::MAX
+                    ),
+                )
+            })?;
+        }
+        Ok(Self(numbers))
+    }
+
+    fn next(&mut self, partition: u16) -> Part {
+        match self.0.get_mut(&partition) {
+            Some(next) => {
+                let part = *next;
+                next.index = next.index.saturating_add(1);
+                part
+            }
+            None => Part::WHOLE,
+        }
+    }
+}
