@@ -7,18 +7,18 @@ mod banner;
 mod completions;
 mod failure;
 mod run;
+mod search;
 mod show;
 mod traffic;
 
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
-use log_tracer_runtime::exit::Code;
+use log_tracer_runtime::{env::Environment, exit::Code};
 
 use crate::{bench, demo};
 
 pub use failure::Failure;
-pub use run::Environment;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +27,7 @@ Examples:
   log-tracer run --set dashboard.listen=127.0.0.1:9000
   log-tracer run --in-memory                        for tests: free ports, one line of JSON
   log-tracer demo                                   send the traffic of a made-up shop to it
+  log-tracer logs 'severity>=warn' --follow         watch its log records
   log-tracer config                                 show every setting and where it comes from
 
 Every setting can also be given in the environment: LOG_TRACER__DASHBOARD__LISTEN=127.0.0.1:9000";
@@ -47,6 +48,12 @@ pub struct Cli {
 enum Command {
     /// Take traces and logs in, keep them, and show them
     Run(run::Options),
+    /// Search log records of a running log-tracer
+    Logs(search::LogsOptions),
+    /// Search its traces
+    Traces(search::TracesOptions),
+    /// Show one of its traces with the logs of it
+    Trace(search::TraceOptions),
     /// Send the traffic of a made-up shop, to have something to look at
     Demo(demo::Options),
     /// Measure what taking records in and answering questions costs on this machine
@@ -76,10 +83,13 @@ impl Cli {
     ///
     /// # Errors
     /// What went wrong, with the exit code for it.
-    pub fn execute(self, environment: Environment) -> Result<(), Failure> {
+    pub fn execute(self, environment: &Environment) -> Result<(), Failure> {
         match self.command {
             None => run::run(&self.run, environment),
             Some(Command::Run(options)) => run::run(&options, environment),
+            Some(Command::Logs(options)) => search::logs(&options),
+            Some(Command::Traces(options)) => search::traces(&options),
+            Some(Command::Trace(options)) => search::trace(&options),
             Some(Command::Demo(options)) => traffic::demo(&options),
             Some(Command::Bench(options)) => traffic::bench(&options),
             Some(Command::Config(options)) => show::show(&options, environment),

@@ -4,16 +4,22 @@
 //! |---|---|
 //! | [`standalone`] | producer, consumer and dashboard in one process: starts and stops them in order |
 //! | [`config`] | the settings of all of them |
+//! | [`testing`] | the same inside a Rust test |
+//! | [`client`] | asks a running one |
 //! | [`cli`] | the command line, `run` and the other commands |
 //! | [`demo`], [`bench`] | two of the commands: traffic to look at, traffic to measure |
 //! | [`workload`], [`otlp_client`] | the traffic of a made-up shop, and how an SDK would send it |
 
 pub mod bench;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod demo;
 pub mod otlp_client;
 pub mod standalone;
+pub mod testing;
+mod text;
+mod tree;
 pub mod workload;
 
 pub use config::Config;

@@ -3,12 +3,12 @@
 
 use std::{env, process::ExitCode};
 
-use log_tracer::cli::{Cli, Environment};
-use log_tracer_runtime::exit::Code;
+use log_tracer::cli::Cli;
+use log_tracer_runtime::{env::Environment, exit::Code};
 
 fn main() -> ExitCode {
     let environment = Environment::of_variables(env::vars_os());
-    let result = Cli::of_args(env::args_os()).and_then(|cli| cli.execute(environment));
+    let result = Cli::of_args(env::args_os()).and_then(|cli| cli.execute(&environment));
     match result {
         Ok(()) => Code::Ok.into(),
         Err(failure) => {

@@ -32,10 +32,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &["transport", "record", "query", "store", "proto"],
     ),
     ("log-tracer-dashboard", &["proto", "query"]),
-    (
-        "log-tracer-dashboard-bin",
-        &["runtime", "dashboard", "proto"],
-    ),
+    ("log-tracer-dashboard-bin", &["runtime", "dashboard"]),
     (
         "log-tracer",
         &[

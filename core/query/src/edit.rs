@@ -1,6 +1,6 @@
 //! Changing a query by terms: what a click on a value does.
 
-use crate::ast::{Expr, Test};
+use crate::ast::{Comparison, Expr, Test};
 use crate::error::ParseError;
 use crate::field::Type;
 use crate::literal::Literal;
@@ -9,6 +9,10 @@ use crate::record::Field;
 
 impl Query {
     /// The query that also asks for `field:value`. The same term is not added twice, and its opposite goes.
+    ///
+    /// The value is text as [`text::value_text`](crate::text::value_text) gives it, or for the fields of a certain type
+    /// as it is written in a query: a duration with its unit, a severity's name or number, a time by RFC 3339, an id in
+    /// hexadecimal.
     ///
     /// # Errors
     /// When the field cannot have such a value, or the query would be over a limit. The error points into the new query.
@@ -64,13 +68,20 @@ impl Query {
     }
 }
 
-/// `field:value`, such that it matches the value with this text.
+/// `field:value` such that it matches the value with this text; `field=value` where `:` would search words.
 fn term(field: &Field, value: &str) -> Expr {
     let bare = Literal::bare(value);
-    let literal = match field.value_type() {
-        // Without quotes a number also equals other spellings of it, which is the same when it is spelt like a value.
-        Type::Any | Type::Name | Type::Prose if !bare.is_canonical() => Literal::quoted(value),
-        _ => bare,
+    // Without quotes a number also equals other spellings of it; one spelt as values print equals no others.
+    let literal = if bare.is_canonical() {
+        bare
+    } else {
+        Literal::quoted(value)
     };
-    Expr::field(field.clone(), Test::Is(literal))
+    let test = match field.value_type() {
+        Type::Prose => Test::Compare(Comparison::Equal, literal),
+        Type::Any | Type::Name => Test::Is(literal),
+        Type::Choice | Type::Id(_) => Test::Is(Literal::bare(value.to_ascii_lowercase())),
+        Type::Duration | Type::Severity | Type::Time => Test::Is(Literal::bare(value)),
+    };
+    Expr::field(field.clone(), test)
 }

@@ -1,5 +1,6 @@
 //! What is wrong with a query, where, and what to write instead.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -18,11 +19,13 @@ pub struct ParseError {
     /// What is wrong.
     pub message: String,
     /// What could stand there.
-    pub expected: Option<String>,
-    /// What to write instead of the whole of `span`.
+    pub expected: Option<Box<str>>,
+    /// What to write instead; see [`ParseError::corrected`] for the whole query.
     pub suggestion: Option<String>,
     /// The query; empty when it was too long.
-    pub query: String,
+    pub query: Box<str>,
+    /// What the suggestion replaces, in bytes of the query.
+    replaced: Range<usize>,
 }
 
 impl ParseError {
@@ -30,34 +33,43 @@ impl ParseError {
         let before = query.get(..span.start).unwrap_or(query);
         ParseError {
             column: before.chars().count() + 1,
+            replaced: span.clone(),
             span,
             message: message.into(),
             expected: None,
             suggestion: None,
-            query: query.to_owned(),
+            query: query.into(),
         }
     }
 
-    pub(crate) fn expected(mut self, expected: impl Into<String>) -> Self {
+    pub(crate) fn expected(mut self, expected: impl Into<Box<str>>) -> Self {
         self.expected = Some(expected.into());
         self
     }
 
+    /// What to write in the place of the span.
     pub(crate) fn suggest(mut self, suggestion: impl Into<Option<String>>) -> Self {
         self.suggestion = suggestion.into();
         self
     }
 
-    pub(crate) fn without_query(mut self) -> Self {
-        self.query = String::new();
+    /// What to write in the place of something else than the span.
+    pub(crate) fn suggest_for(mut self, replaced: Range<usize>, suggestion: String) -> Self {
+        self.replaced = replaced;
+        self.suggestion = Some(suggestion);
         self
     }
 
-    /// The query with the suggestion in the place of `span`, when there is one.
+    pub(crate) fn without_query(mut self) -> Self {
+        self.query = Box::default();
+        self
+    }
+
+    /// The query with the suggestion followed, when there is one. It may have another error behind that.
     pub fn corrected(&self) -> Option<String> {
         let suggestion = self.suggestion.as_deref()?;
-        let before = self.query.get(..self.span.start)?;
-        let after = self.query.get(self.span.end..)?;
+        let before = self.query.get(..self.replaced.start)?;
+        let after = self.query.get(self.replaced.end..)?;
         Some(format!("{before}{suggestion}{after}"))
     }
 
@@ -77,7 +89,6 @@ impl ParseError {
         let mut line = cut_before.to_owned();
         let mut carets = cut_before.replace('…', " ");
         for (index, c) in (first..).zip(excerpt) {
-            // A control character would move the cursor of the terminal.
             line.push(if c.is_control() { ' ' } else { c });
             if index < start {
                 // An ideographic space is as wide as the letters that fill two columns.
@@ -93,16 +104,25 @@ impl ParseError {
     }
 }
 
+/// In one line. Control characters of the query show as blanks, since they would move the cursor of a terminal.
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "column {}: {}", self.column, self.message)?;
+        write!(f, "column {}: {}", self.column, visible(&self.message))?;
         if let Some(expected) = &self.expected {
-            write!(f, ": expected {expected}")?;
+            write!(f, ": expected {}", visible(expected))?;
         }
         if let Some(suggestion) = &self.suggestion {
-            write!(f, "; did you mean {suggestion} ?")?;
+            write!(f, "; did you mean `{}`?", visible(suggestion))?;
         }
         Ok(())
+    }
+}
+
+fn visible(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) {
+        Cow::Owned(text.replace(char::is_control, " "))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 

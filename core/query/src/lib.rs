@@ -1,10 +1,29 @@
-//! The query language for logs and spans: parse, print, match.
+#![doc = include_str!("../LANGUAGE.md")]
+//! # In code
+//! [`parse`] reads a [`Query`]; [`Query::matches`] asks it of a [`Record`]; printing gives its canonical spelling, which
+//! reads back as the same query. [`Query::needs`] says what every match must have, so that a store can leave out what
+//! cannot match. [`Query::with_term`] and its companions change a query by a click; [`Intrinsic::help`] is the data of a
+//! help sheet and of completion; [`Query::hints`] finds fields that look misspelt.
+//!
+//! ```
+//! let query = log_tracer_query::parse("service:checkout level>=warn (user.id:42 OR user.id:43)")?;
+//! assert_eq!(query.to_string(), "service:checkout severity>=warn user.id:(42 OR 43)");
+//!
+//! let error = log_tracer_query::parse("duration>250msec").unwrap_err();
+//! assert_eq!(error.column, 10);
+//! assert_eq!(error.corrected().as_deref(), Some("duration>250ms"));
+//! # Ok::<(), log_tracer_query::ParseError>(())
+//! ```
+//!
+//! The way of a query through the crate: `parse` (text to [`Expr`]) -> `print` (its canonical spelling) and `compile`
+//! (a tree of tests with texts lowered, numbers read and the cheap ones first) -> `matcher` (the tests) and `needs`.
 
 mod ast;
 mod compile;
 mod edit;
 mod error;
 mod field;
+mod hint;
 mod limits;
 mod literal;
 mod matcher;
@@ -19,6 +38,7 @@ pub mod text;
 pub use ast::{Comparison, Expr, Glob, Pattern, PatternError, Predicate, Test, Text, Words};
 pub use error::ParseError;
 pub use field::{FieldHelp, Signals};
+pub use hint::Hint;
 pub use limits::Limits;
 pub use literal::{Literal, LiteralKind};
 pub use needs::{Clause, Needle, Needs};

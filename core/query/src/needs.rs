@@ -40,7 +40,7 @@ pub struct Needs {
 }
 
 /// Alternatives of which a record has at least one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Clause {
     /// Never empty.
     pub any_of: BTreeSet<Needle>,
@@ -190,8 +190,9 @@ impl Needs {
     }
 
     fn keep_best_clauses(&mut self) {
-        self.clauses.sort_by_cached_key(Clause::breadth);
+        self.clauses.sort();
         self.clauses.dedup();
+        self.clauses.sort_by_cached_key(Clause::breadth);
         self.clauses.truncate(CLAUSES_MAX);
     }
 

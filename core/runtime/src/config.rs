@@ -38,6 +38,7 @@
 //! ```
 
 mod error;
+mod example;
 mod file;
 mod given;
 mod node;
@@ -51,6 +52,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::Path};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use error::{ConfigError, Problem};
+pub use example::check_example;
 
 use given::Given;
 use node::Node;

@@ -7,16 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::log::SLOT_BYTES;
 
-/// How a channel is configured. Its memory is at most `retained_bytes_max` and, for each partition,
-/// `dedupe_batches_max` times about 100 bytes. What waits for room, `queue_bytes_max` at most, and the deliveries that
-/// readers hold are the memory of those who published and those who read.
+/// How a channel is configured.
+///
+/// Its memory is at most `retained_bytes_max` and, for each partition, `dedupe_batches_max` times about 200 bytes. What
+/// waits for room is the memory of those who publish, `queue_bytes_max` at most; a delivery shares the memory of the
+/// log, and keeps its envelopes alive after they have left until the reader drops it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Partitions, 1 by default: one process gains nothing from more.
     pub partitions: NonZeroU16,
-    /// Encoded bytes kept in all partitions together, plus 128 bytes for each envelope. 128 MiB by
-    /// default. It is also the most that one publish can carry.
+    /// Encoded bytes kept in all partitions together, plus 128 bytes for each envelope. 128 MiB by default. It is also
+    /// the most that one publish can carry.
     pub retained_bytes_max: usize,
     /// The largest encoded envelope in bytes. 16 MiB by default.
     pub envelope_bytes_max: usize,

@@ -1,12 +1,12 @@
 //! `log-tracer run`: load, bind, start, wait, stop.
 
-use std::{ffi::OsString, io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use log_tracer_runtime::{
     config::{self, ConfigError, Loaded, Override},
+    env::Environment,
     exit::Code,
-    logging::{self, Colour},
-    shutdown,
+    logging, shutdown,
 };
 use slog::{Logger, info, warn};
 use tokio::time::Instant;
@@ -19,34 +19,6 @@ use crate::{
 
 /// How long tasks that were cut off may take to notice, before the process ends without them.
 const LAST_TASKS: Duration = Duration::from_secs(1);
-
-/// What the environment says, read once in `main`.
-#[derive(Clone, Debug, Default)]
-pub struct Environment {
-    /// All variables; those that configure start with [`config::ENV_PREFIX`].
-    pub variables: Vec<(String, String)>,
-    /// `NO_COLOR` is set to anything but an empty text (<https://no-color.org>).
-    pub no_colour: bool,
-}
-
-impl Environment {
-    /// From the variables of the process. Bytes that are no text become U+FFFD, and fail where a key needs them.
-    #[must_use]
-    pub fn of_variables(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let text = |bytes: OsString| bytes.to_string_lossy().into_owned();
-        let variables: Vec<_> = variables
-            .into_iter()
-            .map(|(name, value)| (text(name), text(value)))
-            .collect();
-        let no_colour = variables
-            .iter()
-            .any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
-        Self {
-            variables,
-            no_colour,
-        }
-    }
-}
 
 /// Where settings come from besides the environment.
 #[derive(Debug, clap::Args)]
@@ -123,21 +95,14 @@ impl Options {
     }
 }
 
-pub(super) fn run(options: &Options, environment: Environment) -> Result<(), Failure> {
+pub(super) fn run(options: &Options, environment: &Environment) -> Result<(), Failure> {
     let defaults = if options.in_memory {
         Config::in_memory()
     } else {
         Config::default()
     };
-    let mut loaded = load(
-        &defaults,
-        &options.sources,
-        options.flags(),
-        environment.variables,
-    )?;
-    if environment.no_colour && loaded.config.logging.colour == Colour::Auto {
-        loaded.config.logging.colour = Colour::Never;
-    }
+    let mut loaded = load(&defaults, &options.sources, options.flags(), environment)?;
+    environment.apply_to(&mut loaded.config.logging);
     let (log, _written_last) = logging::init(&loaded.config.logging)
         .map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -153,10 +118,15 @@ pub(super) fn load(
     defaults: &Config,
     sources: &Sources,
     flags: Vec<Override>,
-    variables: Vec<(String, String)>,
+    environment: &Environment,
 ) -> Result<Loaded<Config>, ConfigError> {
     let overrides: Vec<_> = flags.into_iter().chain(sources.set.clone()).collect();
-    let loaded = config::load_over(defaults, sources.config.as_deref(), variables, &overrides)?;
+    let loaded = config::load_over(
+        defaults,
+        sources.config.as_deref(),
+        environment.variables.iter().cloned(),
+        &overrides,
+    )?;
     loaded.validate(Config::problems)?;
     Ok(loaded)
 }
@@ -173,6 +143,10 @@ async fn serve(options: &Options, loaded: &Loaded<Config>, log: &Logger) -> Resu
 
     let listeners = Listeners::bind(&config).await?;
     let standalone = Standalone::start(config, listeners, log.clone()).await?;
+    let endpoints = standalone.endpoints();
+    info!(log, "ready";
+        "otlp_grpc" => endpoints.otlp_grpc(), "otlp_http" => endpoints.otlp_http(),
+        "dashboard" => endpoints.dashboard(), "query_grpc" => endpoints.query_grpc());
     let ready = if options.in_memory {
         banner::json(&standalone)
     } else {

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use log_tracer_runtime::exit::Code;
+use log_tracer_runtime::{env::Environment, exit::Code};
 
 use super::{
-    Environment, Failure,
+    Failure,
     run::{Sources, load},
 };
 use crate::Config;
@@ -22,12 +22,12 @@ pub(super) struct Options {
     json: bool,
 }
 
-pub(super) fn show(options: &Options, environment: Environment) -> Result<(), Failure> {
+pub(super) fn show(options: &Options, environment: &Environment) -> Result<(), Failure> {
     let loaded = load(
         &Config::default(),
         &options.sources,
         Vec::new(),
-        environment.variables,
+        environment,
     )?;
     let text = if options.json {
         loaded.to_json() + "\n"

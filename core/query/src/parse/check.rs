@@ -52,12 +52,12 @@ impl Parser<'_> {
     ) -> Result<(), ParseError> {
         let expected = match field.value_type() {
             Type::Any | Type::Name | Type::Prose | Type::Choice => return Ok(()),
-            Type::Duration => "a duration, like 250ms",
-            Type::Severity => "a severity, like warn",
-            Type::Time => "a time, like 2026-03-01T09:30:00Z",
+            Type::Duration => "a duration, like `250ms`",
+            Type::Severity => "a severity, like `warn`",
+            Type::Time => "a time, like `2026-03-01T09:30:00Z`",
             Type::Id(_) => "hexadecimal digits",
         };
-        let message = format!("{field} takes no {what}");
+        let message = format!("`{field}` takes no {what}");
         Err(self.error(span.clone(), message).expected(expected))
     }
 
@@ -83,7 +83,7 @@ impl Parser<'_> {
                 return Err(self
                     .error(
                         span.clone(),
-                        format!("{field} is searched by words, which take * only at their end"),
+                        format!("`{field}` is searched by words, which take `*` only at their end"),
                     )
                     .expected("a word, or a regular expression"));
             }
@@ -139,24 +139,27 @@ impl Parser<'_> {
             Type::Severity => match parse_severity(&text) {
                 Some(_) => Ok(Literal::bare(text)),
                 None => Err(self
-                    .error(span.clone(), format!("unknown severity {text}"))
+                    .error(span.clone(), format!("unknown severity `{text}`"))
                     .expected("trace, debug, info, warn, error, fatal, or a number from 1 to 24")
                     .suggest(nearest(&text, severity_names()).map(str::to_owned))),
             },
             Type::Time => match parse_time(&text) {
                 Some(_) => Ok(Literal::bare(text)),
                 None => Err(self
-                    .error(span.clone(), format!("{text} is no time"))
-                    .expected("a time like 2026-03-01T09:30:00Z, or a day like 2026-03-01")),
+                    .error(span.clone(), format!("`{text}` is no time"))
+                    .expected("a time like `2026-03-01T09:30:00Z`, or a day like `2026-03-01`")),
             },
             Type::Id(bytes) => {
                 self.refuse_order(field, ordered, span)?;
                 let literal = self.id(field, &text, bytes, span)?;
                 if exact && literal.text().len() < bytes * 2 {
                     return Err(self
-                        .error(span.clone(), format!("only the beginning of a {field} id"))
+                        .error(
+                            span.clone(),
+                            format!("`{text}` is only the beginning of an id"),
+                        )
                         .expected(format!(
-                            "all {} digits, or : instead of the comparison",
+                            "all {} digits, or `:` instead of the comparison",
                             bytes * 2
                         )));
                 }
@@ -174,10 +177,10 @@ impl Parser<'_> {
         if !ordered {
             return Ok(());
         }
-        let message = format!("values of {field} have no order");
+        let message = format!("values of `{field}` have no order");
         Err(self
             .error(span.clone(), message)
-            .expected("one of : = != before the value"))
+            .expected("one of `:` `=` `!=` before the value"))
     }
 
     fn id(
@@ -190,7 +193,7 @@ impl Parser<'_> {
         match parse_id(text, bytes) {
             Some(digits) => Ok(Literal::bare(digits)),
             None => Err(self
-                .error(span.clone(), format!("{text} is no {field} id"))
+                .error(span.clone(), format!("`{text}` is no {field} id"))
                 .expected(format!(
                     "{} hexadecimal digits, or the first of them",
                     bytes * 2
@@ -225,26 +228,26 @@ impl Parser<'_> {
         let expected = match intrinsic {
             Intrinsic::Status if is_code => {
                 format!(
-                    "{} (for HTTP, http.response.status_code:{text})",
+                    "{} (of HTTP, `http.response.status_code:{text}`)",
                     values.join(", ")
                 )
             }
             _ => values.join(", "),
         };
         Err(self
-            .error(span.clone(), format!("{text} is no {field} of a span"))
+            .error(span.clone(), format!("`{text}` is no {field} of a span"))
             .expected(format!("one of {expected}"))
             .suggest(suggestion))
     }
 
     fn not_a_duration(&self, field: &Field, text: &str, span: &Range<usize>) -> ParseError {
         let error = self
-            .error(span.clone(), format!("{text} is no {field}"))
+            .error(span.clone(), format!("`{text}` is no {field}"))
             .expected("a number with a unit: ns, us, ms, s, m, h or d");
         match split_unit(text) {
             Some((number, unit)) => {
                 let mut error = error;
-                error.message = format!("unknown unit {unit}");
+                error.message = format!("unknown unit `{unit}`");
                 error.suggest(nearest_duration_unit(unit).map(|unit| format!("{number}{unit}")))
             }
             None if crate::number::parse_number(text).is_some() => {
@@ -269,7 +272,7 @@ impl Parser<'_> {
         let sizes = SIZE_UNITS.iter().map(|(name, _)| *name);
         let suggestion = nearest_duration_unit(unit).or_else(|| nearest(unit, sizes));
         Err(self
-            .error(span.clone(), format!("unknown unit {unit}"))
+            .error(span.clone(), format!("unknown unit `{unit}`"))
             .expected("ns, us, ms, s, m, h, d, B, kB, KiB, MB, MiB, …, or quotes around a text")
             .suggest(suggestion.map(|unit| format!("{number}{unit}"))))
     }

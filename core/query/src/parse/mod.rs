@@ -3,18 +3,21 @@
 //! It descends only into parentheses, and counts them, so no query overflows the stack.
 
 mod check;
+mod cursor;
+mod lexeme;
 mod suggest;
 mod value;
 
+use std::ops::Range;
+
+use suggest::regex_for;
 use value::Subject;
 
-use crate::ast::{Comparison, Expr, Pattern, Text, Words};
+use crate::ast::{Comparison, Expr, Text, Words};
 use crate::error::ParseError;
 use crate::field::{can_be_in_field, can_start_field};
 use crate::limits::Limits;
 use crate::record::Field;
-
-use std::ops::Range;
 
 /// Words that join terms, in upper case only.
 const KEYWORDS: [&str; 3] = ["AND", "OR", "NOT"];
@@ -49,8 +52,8 @@ pub(crate) fn parse_expr(text: &str, limits: &Limits) -> Result<Expr, ParseError
     }
     // Only a closing parenthesis ends the alternatives before the end of the text.
     Err(parser
-        .error(parser.at..parser.at + 1, "this ) closes nothing")
-        .expected("as many ( as ), or quotes around the text"))
+        .error(parser.at..parser.at + 1, "this `)` closes nothing")
+        .expected("as many `(` as `)`, or quotes around a text"))
 }
 
 /// The error for a query, read or printed, beyond the limit of bytes.
@@ -113,8 +116,8 @@ impl<'a> Parser<'a> {
                 let start = self.bump();
                 if self.peek().is_none_or(|c| c.is_whitespace() || c == ')') {
                     return Err(self
-                        .error(start..self.at, "nothing follows this -")
-                        .expected("the term to exclude right after it, like -status:ok"));
+                        .error(start..self.at, "nothing follows this `-`")
+                        .expected("the term to exclude right after it, like `-status:ok`"));
                 }
                 negative = !negative;
             } else {
@@ -139,13 +142,16 @@ impl<'a> Parser<'a> {
         match first {
             '(' => self.parentheses(),
             ')' => Err(self
-                .error(self.at..self.at + 1, "nothing stands before this )")
+                .error(self.at..self.at + 1, "nothing stands before this `)`")
                 .expected("a term")),
             '"' => self.quoted_term(),
             '*' => self.everything(),
             '/' => match self.regex()? {
                 Some(pattern) => self.counted(Expr::Text(Text::Regex(pattern))),
-                None => self.word_term(),
+                None => {
+                    self.refuse_unclosed_regex(self.at)?;
+                    self.word_term()
+                }
             },
             ':' | '=' | '<' | '>' | '!' => Err(self.operator_without_field(first)),
             c if QUOTES_THAT_ARE_NONE.contains(&c) => Err(self.wrong_quotes(c)),
@@ -190,7 +196,7 @@ impl<'a> Parser<'a> {
             self.depth -= 1;
             return Ok(());
         }
-        Err(self.unclosed(open, ')', "this ( is never closed"))
+        Err(self.unclosed(open, ')', "this `(` is never closed"))
     }
 
     /// `"*"`, every record.
@@ -202,8 +208,8 @@ impl<'a> Parser<'a> {
         let word = self.take_word();
         let rest = word.trim_matches('*');
         Err(self
-            .error(start..self.at, "a word cannot begin with *")
-            .expected("* at the end of a word, or a regular expression for a part of a text")
+            .error(start..self.at, "a word cannot begin with `*`")
+            .expected("`*` at the end of a word, or a regular expression for a part of a text")
             .suggest(regex_for(rest)))
     }
 
@@ -211,7 +217,6 @@ impl<'a> Parser<'a> {
     fn quoted_term(&mut self) -> Result<Expr, ParseError> {
         let start = self.at;
         let content = self.quoted()?;
-        let end = self.at;
         if let Some(operator) = self.operator()? {
             let field = Field::Attribute(content);
             return self.tested(&Subject {
@@ -233,46 +238,14 @@ impl<'a> Parser<'a> {
                 )
                 .expected("a blank between terms"));
         }
-        self.words(content, prefix, start..end)
+        self.words(content, prefix, start..self.at)
     }
 
     /// A term that begins with anything else: a word, or a test of a field.
     fn word_term(&mut self) -> Result<Expr, ParseError> {
         let start = self.at;
-        // Something like `10:30` or `/a?b=c` is a text.
-        if self.peek().is_some_and(can_start_field) {
-            let name_length = self
-                .rest()
-                .find(|c| !can_be_in_field(c) && c != '!')
-                .unwrap_or(self.rest().len());
-            let name = self.rest().get(..name_length).unwrap_or_default();
-            // `!` belongs to `!=`, and else to the word.
-            let name = match name.strip_suffix('!') {
-                Some(shorter)
-                    if self
-                        .text
-                        .get(start + name_length..)
-                        .is_some_and(|rest| rest.starts_with('=')) =>
-                {
-                    shorter
-                }
-                _ => name,
-            };
-            self.at += name.len();
-            if let Some(operator) = self.operator()? {
-                if let Some(inside) = name.find('!') {
-                    let at = start + inside;
-                    return Err(self.error(at..at + 1, "a field name without quotes has no !"));
-                }
-                let field = Field::named(name);
-                return self.tested(&Subject {
-                    field,
-                    quoted: false,
-                    operator,
-                    start,
-                });
-            }
-            self.at = start;
+        if let Some(subject) = self.unquoted_subject()? {
+            return self.tested(&subject);
         }
         let word = self.take_word();
         if !self.is_at_boundary() {
@@ -280,18 +253,40 @@ impl<'a> Parser<'a> {
             return Err(self
                 .error(
                     self.at..self.at + next.len_utf8(),
-                    format!("{next} stands right after a word"),
+                    format!("`{next}` stands right after a word"),
                 )
                 .expected("a blank between terms, or quotes around all of it"));
         }
         let stem = word.strip_suffix('*').unwrap_or(word);
         if stem.contains('*') {
             return Err(self
-                .error(start..self.at, "a word takes * only at its end")
+                .error(start..self.at, "a word takes `*` only at its end")
                 .expected("a regular expression for a part of a text")
                 .suggest(regex_for(word)));
         }
         self.words(stem.to_owned(), stem.len() < word.len(), start..self.at)
+    }
+
+    /// The field and the operator that begin here, if they do. Something like `10:30` or `/a?b=c` is a text.
+    fn unquoted_subject(&mut self) -> Result<Option<Subject>, ParseError> {
+        let start = self.at;
+        if !self.peek().is_some_and(can_start_field) {
+            return Ok(None);
+        }
+        let rest = self.rest();
+        let length = rest.find(|c| !can_be_in_field(c)).unwrap_or(rest.len());
+        self.at += length;
+        let Some(operator) = self.operator()? else {
+            self.at = start;
+            return Ok(None);
+        };
+        let field = Field::named(rest.get(..length).unwrap_or_default());
+        Ok(Some(Subject {
+            field,
+            quoted: false,
+            operator,
+            start,
+        }))
     }
 
     fn words(
@@ -316,8 +311,8 @@ impl<'a> Parser<'a> {
             return Ok(words);
         }
         let error = if Words::new(text, false).is_some() {
-            self.error(span.clone(), "this * does not touch a word")
-                .expected("a letter or a digit before *")
+            self.error(span.clone(), "this `*` does not touch a word")
+                .expected("a letter or a digit before `*`")
         } else {
             self.error(span.clone(), "no letter or digit to search for")
                 .expected("a word, or a regular expression for other characters")
@@ -334,189 +329,5 @@ impl<'a> Parser<'a> {
                 .expected(format!("at most {}", self.limits.terms_max)));
         }
         Ok(expr)
-    }
-
-    /// The regular expression that begins here, if this `/` begins one: the next `/` that no backslash precedes, with
-    /// or without the flag `i`, must end the term. Else the slash belongs to a path.
-    fn regex(&mut self) -> Result<Option<Pattern>, ParseError> {
-        let start = self.at;
-        let Some(source) = self
-            .rest()
-            .strip_prefix('/')
-            .and_then(until_unescaped_slash)
-        else {
-            return Ok(None);
-        };
-        let after = start + source.len() + 2;
-        let flags = if self
-            .text
-            .get(after..)
-            .is_some_and(|rest| rest.starts_with('i'))
-        {
-            1
-        } else {
-            0
-        };
-        self.at = after + flags;
-        if !self.is_at_boundary() {
-            self.at = start;
-            return Ok(None);
-        }
-        self.regexes += 1;
-        if self.regexes > self.limits.regexes_max {
-            return Err(self
-                .error(start..self.at, "too many regular expressions")
-                .expected(format!("at most {}", self.limits.regexes_max)));
-        }
-        Pattern::new(source, flags > 0, self.limits.regex_bytes_max)
-            .map(Some)
-            .map_err(|error| {
-                self.error(start..self.at, error.to_string())
-                    .expected("a regular expression between slashes, or quotes around a path")
-            })
-    }
-
-    /// A text in quotes, from its first quote to behind its last.
-    fn quoted(&mut self) -> Result<String, ParseError> {
-        let open = self.bump();
-        let mut content = String::new();
-        loop {
-            let Some(c) = self.peek() else {
-                return Err(self.unclosed(open, '"', "this quote is never closed"));
-            };
-            let at = self.bump();
-            match c {
-                '"' => return Ok(content),
-                '\\' => content.push(self.escape(at)?),
-                c => content.push(c),
-            }
-        }
-    }
-
-    /// What stands after a backslash in quotes.
-    fn escape(&mut self, backslash: usize) -> Result<char, ParseError> {
-        let escaped = self.peek();
-        if escaped.is_some() {
-            self.bump();
-        }
-        match escaped {
-            Some(c @ ('"' | '\\')) => Ok(c),
-            Some('n') => Ok('\n'),
-            Some('r') => Ok('\r'),
-            Some('t') => Ok('\t'),
-            Some('u') => self.unicode_escape(backslash),
-            _ => {
-                let span = backslash..self.at;
-                let literally = self.text.get(span.clone()).map(|text| format!("\\{text}"));
-                Err(self
-                    .error(span, "unknown escape")
-                    .expected("\\\", \\\\, \\n, \\r, \\t or \\u{…} in quotes")
-                    .suggest(literally))
-            }
-        }
-    }
-
-    fn unicode_escape(&mut self, backslash: usize) -> Result<char, ParseError> {
-        let code = self
-            .rest()
-            .strip_prefix('{')
-            .and_then(|rest| rest.split_once('}'))
-            .map(|(digits, _)| digits);
-        let character = code
-            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-            .and_then(char::from_u32);
-        match (code, character) {
-            (Some(digits), Some(c)) if !digits.starts_with('+') => {
-                self.at += digits.len() + 2;
-                Ok(c)
-            }
-            _ => Err(self
-                .error(backslash..self.at, "not a character")
-                .expected("its hexadecimal number, like \\u{2192}")),
-        }
-    }
-}
-
-/// The part of `text` before the first slash that no backslash precedes.
-fn until_unescaped_slash(text: &str) -> Option<&str> {
-    let mut escaped = false;
-    for (at, c) in text.char_indices() {
-        if c == '/' && !escaped {
-            return text.get(..at);
-        }
-        escaped = c == '\\' && !escaped;
-    }
-    None
-}
-
-/// A regular expression that finds `text` as it stands, `*` aside.
-fn regex_for(text: &str) -> Option<String> {
-    let pieces: Vec<String> = text
-        .split('*')
-        .filter(|piece| !piece.is_empty())
-        .map(|piece| regex::escape(piece).replace('/', "\\/"))
-        .collect();
-    (!pieces.is_empty()).then(|| format!("/{}/i", pieces.join(".*")))
-}
-
-/// The cursor.
-impl<'a> Parser<'a> {
-    fn rest(&self) -> &'a str {
-        self.text.get(self.at..).unwrap_or_default()
-    }
-
-    fn peek(&self) -> Option<char> {
-        self.rest().chars().next()
-    }
-
-    /// Goes one character on; answers where it stood.
-    fn bump(&mut self) -> usize {
-        let at = self.at;
-        self.at += self.peek().map_or(0, char::len_utf8);
-        at
-    }
-
-    fn at_end(&self) -> bool {
-        self.at >= self.text.len()
-    }
-
-    fn skip_space(&mut self) {
-        self.at = self.text.len() - self.rest().trim_start().len();
-    }
-
-    /// Whether a term may end here.
-    fn is_at_boundary(&self) -> bool {
-        self.peek().is_none_or(|c| c.is_whitespace() || c == ')')
-    }
-
-    fn is_at_keyword(&self, keyword: &str) -> bool {
-        self.rest().strip_prefix(keyword).is_some_and(|rest| {
-            rest.chars()
-                .next()
-                .is_none_or(|c| c.is_whitespace() || matches!(c, '(' | ')' | '"'))
-        })
-    }
-
-    fn eat_keyword(&mut self, keyword: &str) -> bool {
-        self.skip_space();
-        let found = self.is_at_keyword(keyword);
-        if found {
-            self.at += keyword.len();
-        }
-        found
-    }
-
-    /// Everything up to a blank, a parenthesis or a quote.
-    fn take_word(&mut self) -> &'a str {
-        let rest = self.rest();
-        let length = rest
-            .find(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '"'))
-            .unwrap_or(rest.len());
-        self.at += length;
-        rest.get(..length).unwrap_or_default()
-    }
-
-    fn error(&self, span: Range<usize>, message: impl Into<String>) -> ParseError {
-        ParseError::new(self.text, span, message)
     }
 }

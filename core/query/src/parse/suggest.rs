@@ -22,27 +22,23 @@ pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
 }
 
 impl Parser<'_> {
+    /// The error for a term that begins with an operator.
     pub(super) fn operator_without_field(&mut self, first: char) -> ParseError {
         let start = self.at;
         let word = self.take_word();
-        let error = self.error(
-            start..start + first.len_utf8(),
-            format!("no field stands before {first}"),
-        );
-        match word.strip_prefix('!') {
-            Some(excluded) if !excluded.is_empty() && !excluded.starts_with('=') => self
-                .error(start..start + 1, "! is no operator")
-                .expected("- or NOT before a term to exclude")
-                .suggest(String::from("-")),
-            _ => {
-                let mut error =
-                    error.expected("a field, like duration>250ms, or quotes around a text");
-                error.span = start..self.at;
-                error.suggest(quote(word))
-            }
+        let span = start..start + first.len_utf8();
+        if first == '!' && !word.starts_with("!=") {
+            return self
+                .error(span, "`!` is no operator")
+                .expected("`-` or `NOT` before a term to exclude")
+                .suggest(String::from("-"));
         }
+        self.error(span, format!("no field stands before `{first}`"))
+            .expected("a field, as in `duration>250ms`, or quotes around a text")
+            .suggest_for(start..self.at, quote(word))
     }
 
+    /// The error for quotes that mean nothing here.
     pub(super) fn wrong_quotes(&mut self, open: char) -> ParseError {
         let start = self.at;
         let close = match open {
@@ -55,11 +51,12 @@ impl Parser<'_> {
         let end = content.map_or(self.at, |content| {
             self.at + content.len() + close.len_utf8()
         });
-        self.error(start..end, format!("{open} is not a quote here"))
-            .expected("\"double quotes\"")
+        self.error(start..end, format!("`{open}` is not a quote here"))
+            .expected("double quotes")
             .suggest(content.map(quote))
     }
 
+    /// The error for a keyword where a term should begin.
     pub(super) fn misplaced_keyword(&mut self) -> ParseError {
         let start = self.at;
         let keyword = KEYWORDS
@@ -68,7 +65,7 @@ impl Parser<'_> {
             .unwrap_or_default();
         self.error(
             start..start + keyword.len(),
-            format!("no term stands before this {keyword}"),
+            format!("no term stands before this `{keyword}`"),
         )
         .expected("a term on both sides, or quotes around the word")
         .suggest(quote(keyword))
@@ -85,11 +82,59 @@ impl Parser<'_> {
     }
 
     /// The error for something that looks like an operator of another language.
-    pub(super) fn foreign_operator(&self, length: usize, instead: &str) -> ParseError {
-        let span = self.at..self.at + length;
-        let operator = self.text.get(span.clone()).unwrap_or_default();
-        self.error(span, format!("unknown operator {operator}"))
-            .expected("one of : = != > >= < <=")
-            .suggest(Some(instead.to_owned()).filter(|instead| !instead.is_empty()))
+    pub(super) fn foreign_operator(&self, foreign: &Foreign) -> ParseError {
+        let span = self.at..self.at + foreign.operator.len();
+        self.error(span, format!("unknown operator `{}`", foreign.operator))
+            .expected(foreign.expected)
+            .suggest(foreign.instead.map(str::to_owned))
     }
+}
+
+/// An operator of other languages.
+#[derive(Debug)]
+pub(super) struct Foreign {
+    pub(super) operator: &'static str,
+    expected: &'static str,
+    instead: Option<&'static str>,
+}
+
+const fn foreign(operator: &'static str, instead: &'static str) -> Foreign {
+    Foreign {
+        operator,
+        expected: "one of `:` `=` `!=` `>` `>=` `<` `<=`",
+        instead: Some(instead),
+    }
+}
+
+const fn tilde(operator: &'static str, expected: &'static str) -> Foreign {
+    Foreign {
+        operator,
+        expected,
+        instead: None,
+    }
+}
+
+/// What others write; the longest first where one begins another.
+pub(super) const FOREIGN_OPERATORS: &[Foreign] = &[
+    foreign("===", "="),
+    foreign("==", "="),
+    foreign("!==", "!="),
+    foreign("<>", "!="),
+    foreign("=>", ">="),
+    foreign("=<", "<="),
+    foreign(">>", ">"),
+    foreign("<<", "<"),
+    tilde("=~", "`field:/re/` for a regular expression"),
+    tilde("~=", "`field:/re/` for a regular expression"),
+    tilde("!~", "`-field:/re/` to exclude a regular expression"),
+];
+
+/// A regular expression that finds `text` as it stands, `*` aside.
+pub(super) fn regex_for(text: &str) -> Option<String> {
+    let pieces: Vec<String> = text
+        .split('*')
+        .filter(|piece| !piece.is_empty())
+        .map(|piece| regex::escape(piece).replace('/', "\\/"))
+        .collect();
+    (!pieces.is_empty()).then(|| format!("/{}/i", pieces.join(".*")))
 }

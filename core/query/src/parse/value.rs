@@ -1,12 +1,13 @@
 //! What stands after a field: an operator, then a value, a pattern or a list of them.
 
-use super::{Operator, Parser};
+use std::ops::Range;
+
+use super::suggest::{FOREIGN_OPERATORS, Foreign};
+use super::{Operator, Parser, is_keyword};
 use crate::ast::{Comparison, Expr, Pattern};
 use crate::error::ParseError;
 use crate::print::quote;
 use crate::record::Field;
-
-use std::ops::Range;
 
 /// What stands before a value.
 #[derive(Debug)]
@@ -31,20 +32,6 @@ pub(super) enum Value {
     /// `/re/`
     Regex(Pattern),
 }
-
-/// Operators of other languages and what to write here. The longest first where one begins another.
-const FOREIGN_OPERATORS: &[(&str, &str)] = &[
-    ("===", "="),
-    ("==", "="),
-    ("=~", ":"),
-    ("!~", ":"),
-    ("~=", ":"),
-    ("<>", "!="),
-    ("=>", ">="),
-    ("=<", "<="),
-    (">>", ">"),
-    ("<<", "<"),
-];
 
 /// Operators by their spelling, the longest first.
 const COMPARISONS: &[(&str, Comparison)] = &[
@@ -78,10 +65,9 @@ impl Parser<'_> {
     }
 
     fn comparison(&mut self) -> Result<Option<Comparison>, ParseError> {
-        for (foreign, instead) in FOREIGN_OPERATORS {
-            if self.rest().starts_with(foreign) {
-                return Err(self.foreign_operator(foreign.len(), instead));
-            }
+        let begins_here = |foreign: &&Foreign| self.rest().starts_with(foreign.operator);
+        if let Some(foreign) = FOREIGN_OPERATORS.iter().find(begins_here) {
+            return Err(self.foreign_operator(foreign));
         }
         let found = COMPARISONS
             .iter()
@@ -105,17 +91,22 @@ impl Parser<'_> {
         self.value_test(subject)
     }
 
-    fn value_missing(&self, start: usize, after_operator: usize) -> ParseError {
+    fn value_missing(&mut self, start: usize, after_operator: usize) -> ParseError {
         let term = self.text.get(start..after_operator).unwrap_or_default();
-        let next_word = self.rest().split_whitespace().next();
-        let joined = next_word.map(|word| format!("{term}{word}"));
-        self.error(
-            after_operator..after_operator,
-            format!("no value follows {term}"),
-        )
-        .expected("a value right after the operator, or quotes around a text")
-        // The blank between the two is a slip only when something follows.
-        .suggest(joined.map(|joined| format!("{joined} or {}", quote(term))))
+        self.skip_space();
+        let next = self.take_word();
+        let error = self
+            .error(
+                after_operator..after_operator,
+                format!("no value follows `{term}`"),
+            )
+            .expected("a value right after it, or quotes around a text");
+        // A blank between the two may be a slip.
+        if next.starts_with(char::is_alphanumeric) && !is_keyword(next) {
+            error.suggest_for(start..self.at, format!("{term}{next}"))
+        } else {
+            error
+        }
     }
 
     /// `field:(a OR b)`
@@ -123,15 +114,15 @@ impl Parser<'_> {
         let open = self.bump();
         if subject.operator != Operator::Matches {
             return Err(self
-                .error(open..open + 1, "a list stands only after :")
-                .expected("one value, or field:(a OR b)"));
+                .error(open..open + 1, "a list stands only after `:`")
+                .expected("one value, or `field:(a OR b)`"));
         }
         self.descend(open)?;
         let mut values = Vec::new();
         loop {
             self.skip_space();
             if self.at_end() {
-                return Err(self.unclosed(open, ')', "this ( is never closed"));
+                return Err(self.unclosed(open, ')', "this `(` is never closed"));
             }
             if self.peek() == Some(')') || self.is_at_keyword("OR") || self.is_at_keyword("AND") {
                 let at = self.at;
@@ -154,7 +145,7 @@ impl Parser<'_> {
                     next..self.at.max(next),
                     "the values of a list are not joined",
                 )
-                .expected("OR between values, or quotes around one with blanks"));
+                .expected("`OR` between values, or quotes around one with blanks"));
         }
     }
 
@@ -170,7 +161,7 @@ impl Parser<'_> {
         let first = self.peek().unwrap_or_default();
         match first {
             ':' | '=' | '<' | '>' | '!' | '~' => return Err(self.value_like_operator(start)),
-            '[' | '{' if self.looks_like_range() => return Err(self.range()),
+            '[' | '{' if self.looks_like_range() => return Err(self.range(start)),
             '/' if operator == Operator::Matches => {
                 if let Some(pattern) = self.regex()? {
                     return Ok(Value::Regex(pattern));
@@ -183,10 +174,13 @@ impl Parser<'_> {
         let (mut pieces, quoted) = self.pieces()?;
         if pieces.len() > 1 {
             if let Operator::Compares(comparison) = operator {
-                return Err(self
-                    .error(at..self.at, format!("{comparison} takes no *"))
-                    .expected(": before a wildcard, or quotes around * itself")
-                    .suggest(self.with_colon(start, at, comparison)));
+                let error = self
+                    .error(at..self.at, format!("`{comparison}` takes no `*`"))
+                    .expected("`:` before a wildcard, or quotes around `*` itself");
+                return Err(match self.with_colon(start, at, comparison) {
+                    Some(instead) => error.suggest_for(start..self.at, instead),
+                    None => error,
+                });
             }
             if pieces.iter().all(String::is_empty) {
                 return Ok(Value::Anything);
@@ -256,11 +250,15 @@ impl Parser<'_> {
         let first = self.peek().unwrap_or_default();
         self.take_word();
         let whole = self.text.get(start..self.at).unwrap_or_default();
-        let mut error = self
-            .error(at..self.at, format!("a value cannot begin with {first}"))
+        let error = self
+            .error(at..self.at, format!("a value cannot begin with `{first}`"))
             .expected("a value, or quotes around the text");
-        error.span = start..self.at;
-        error.suggest(quote(whole))
+        // What has no blanks is likely meant as one text.
+        if whole.contains(char::is_whitespace) {
+            error
+        } else {
+            error.suggest_for(start..self.at, quote(whole))
+        }
     }
 
     fn looks_like_range(&self) -> bool {
@@ -270,19 +268,30 @@ impl Parser<'_> {
             .is_some_and(|inside| inside.contains(" TO "))
     }
 
-    fn range(&mut self) -> ParseError {
-        let start = self.at;
+    fn range(&self, start: usize) -> ParseError {
         let rest = self.rest();
-        let end = rest.find([']', '}']).map_or(rest.len(), |at| at + 1);
-        self.error(
-            start..start + end,
-            "ranges in brackets are not part of the language",
-        )
-        .expected("two comparisons, like duration>=1s duration<2s")
+        let length = rest.find([']', '}']).map_or(rest.len(), |at| at + 1);
+        let end = self.at + length;
+        let error = self
+            .error(
+                self.at..end,
+                "ranges in brackets are not part of the language",
+            )
+            .expected("two comparisons, like `duration>=1s duration<2s`");
+        let field = self
+            .text
+            .get(start..self.at)
+            .unwrap_or_default()
+            .trim_end_matches(':');
+        let range = rest.get(..length).unwrap_or_default();
+        match as_comparisons(field, range) {
+            Some(comparisons) => error.suggest_for(start..end, comparisons),
+            None => error,
+        }
     }
 
     /// `/re` without its second slash is a path, unless it has what a path does not have.
-    fn refuse_unclosed_regex(&self, start: usize) -> Result<(), ParseError> {
+    pub(super) fn refuse_unclosed_regex(&self, start: usize) -> Result<(), ParseError> {
         let rest = self.rest();
         let word = rest
             .split(|c: char| c.is_whitespace() || c == ')')
@@ -304,7 +313,22 @@ impl Parser<'_> {
                 self.at..self.at + word.len(),
                 "this regular expression is never closed",
             )
-            .expected("a / at its end, or quotes around a path")
+            .expected("a `/` at its end, or quotes around a path")
             .suggest(format!("{word}/")))
     }
+}
+
+/// `[1 TO 5}` as `f>=1 f<5`; an end that is `*` is open.
+fn as_comparisons(field: &str, range: &str) -> Option<String> {
+    let (first, last) = range
+        .get(1..range.len().checked_sub(1)?)?
+        .split_once(" TO ")?;
+    let from = if range.starts_with('[') { ">=" } else { ">" };
+    let to = if range.ends_with(']') { "<=" } else { "<" };
+    let comparisons: Vec<String> = [(from, first.trim()), (to, last.trim())]
+        .into_iter()
+        .filter(|(_, end)| !matches!(*end, "" | "*"))
+        .map(|(operator, end)| format!("{field}{operator}{end}"))
+        .collect();
+    (!comparisons.is_empty()).then(|| comparisons.join(" "))
 }

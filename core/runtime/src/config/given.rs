@@ -50,6 +50,11 @@ impl Given {
         self.parts.get(index).unwrap_or(&self.origin)
     }
 
+    /// Whether it is a table without a key in it, which says nothing.
+    pub(super) fn is_empty_table(&self) -> bool {
+        matches!(&self.value, Value::Typed(Node::Table(entries)) if entries.is_empty())
+    }
+
     /// The ways to read the value for a key whose default is `shape`, the likeliest first.
     pub(super) fn readings(&self, shape: &Node) -> Vec<Node> {
         let mut readings = match &self.value {
@@ -57,7 +62,13 @@ impl Given {
             Value::Text(text) => readings_of_text(text, shape),
         };
         if readings.contains(&Node::Str(String::new())) {
-            readings.push(Node::Null);
+            // Unset is what an empty text means, unless the key is one that needs a text.
+            let place = if *shape == Node::Null {
+                0
+            } else {
+                readings.len()
+            };
+            readings.insert(place, Node::Null);
         }
         readings
     }

@@ -1,0 +1,467 @@
+//! What terms mean, by examples.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod common;
+
+use common::{Owned, TestRecord, text};
+use log_tracer_query::{Intrinsic, parse};
+
+/// Asserts that the record matches the first queries and not the second.
+fn check(record: &TestRecord, matching: &[&str], others: &[&str]) {
+    for (queries, expected) in [(matching, true), (others, false)] {
+        for query in queries {
+            let parsed = parse(query).unwrap_or_else(|error| panic!("{}", error.render()));
+            assert_eq!(parsed.matches(record), expected, "{query} of {record:?}");
+        }
+    }
+}
+
+fn with(key: &str, value: Owned) -> TestRecord {
+    TestRecord::default().attribute(key, value)
+}
+
+#[test]
+fn words_are_whole_tokens_in_any_case_and_phrases_follow_one_another() {
+    let record = TestRecord::default()
+        .text("Connection refused by db-01.internal:5432, order_id=4711")
+        .text("GET /api/cart?id=1");
+    check(
+        &record,
+        &[
+            "connection",
+            "REFUSED",
+            "\"connection refused\"",
+            "connection-refused",
+            "db-01.internal",
+            "\"db 01\"",
+            "4711",
+            "order_id",
+            "conn*",
+            "\"refused b\"*",
+            "/api/cart",
+            "\"GET /api\"",
+            "connection cart",
+        ],
+        &[
+            "connect",
+            "\"refused connection\"",
+            "order",
+            "order_i",
+            "471",
+            "\"refused db\"",
+            "\"4711 get\"",
+            "onnection*",
+            "connection -cart",
+        ],
+    );
+}
+
+#[test]
+fn scripts_without_blanks_are_searched_by_letter() {
+    let record =
+        TestRecord::default().text("接続が拒否されました ERR42 결제가 실패했습니다 เชื่อมต่อ");
+    check(
+        &record,
+        &[
+            "拒否",
+            "接続が",
+            "\"否され\"",
+            "결제",
+            "err42",
+            "เชื",
+            "拒否 실패",
+        ],
+        &["否拒", "err4", "接拒"],
+    );
+}
+
+#[test]
+fn regular_expressions_find_parts() {
+    let record = with("k", text("GET /api/v12")).text("took 250ms");
+    check(
+        &record,
+        &[
+            "/ook \\d+/",
+            "/TOOK/i",
+            "k:/v\\d+$/",
+            "k:/^get/i",
+            "k:/\\/api\\//",
+        ],
+        &["/TOOK/", "k:/^api/", "/api/"],
+    );
+}
+
+#[test]
+fn a_colon_ignores_case_and_an_equals_sign_does_not() {
+    let record = with("region", text("EU-West")).attribute("größe", text("ÄUßERST"));
+    check(
+        &record,
+        &[
+            "region:eu-west",
+            "region:EU-WEST",
+            "region=EU-West",
+            "größe:äußerst",
+            "region!=eu-west",
+            "region:eu*",
+            "region:*WEST",
+        ],
+        &[
+            "region=eu-west",
+            "region:eu",
+            "region!=EU-West",
+            "Region:eu-west",
+            "region:*east",
+        ],
+    );
+}
+
+#[test]
+fn numbers_and_texts_that_look_like_numbers_meet() {
+    let int = with("code", Owned::Int(500));
+    let double = with("code", Owned::Double(500.0));
+    let string = with("code", text("500"));
+    for record in [&int, &double, &string] {
+        check(
+            record,
+            &[
+                "code:500",
+                "code=500",
+                "code:\"500\"",
+                "code>=500",
+                "code>499.5",
+                "code<501",
+                "code:(404 OR 500)",
+                "code:5*",
+                "code:/^5..$/",
+            ],
+            &["code:50", "code>500", "code<500", "code!=500", "code:5000"],
+        );
+    }
+    check(
+        &int,
+        &["code:500.0", "code:5e2", "code:0500"],
+        &["code:\"500.0\""],
+    );
+    check(&string, &[], &["code:500.0"]);
+    check(
+        &with("version", text("1.10")),
+        &["version:1.10", "version>1.05", "version<\"1.2\""],
+        &["version:1.1", "version>\"1.2\""],
+    );
+}
+
+#[test]
+fn numbers_are_compared_exactly() {
+    let beyond = with("n", Owned::Int(9_007_199_254_740_993));
+    check(
+        &beyond,
+        &[
+            "n:9007199254740993",
+            "n>9007199254740992",
+            "n>9007199254740992.0",
+            "n<9007199254740994.0",
+        ],
+        &[
+            "n:9007199254740992",
+            "n:9007199254740992.0",
+            "n<=9007199254740992.0",
+        ],
+    );
+    check(
+        &with("n", Owned::Double(9_007_199_254_740_992.0)),
+        &["n:9007199254740992", "n<9007199254740993"],
+        &["n:9007199254740993"],
+    );
+    check(
+        &with("n", Owned::Int(i64::MAX)),
+        &["n<9223372036854775808", "n<1e19", "n:9223372036854775807"],
+        &["n:9.223372036854775807e18"],
+    );
+    check(
+        &with("n", Owned::Double(-0.0)),
+        &["n:0", "n=0", "n>=0", "n:\"0\""],
+        &["n<0", "n:-1"],
+    );
+    check(
+        &with("n", Owned::Double(0.1)),
+        &["n:0.1", "n>0.09"],
+        &["n>0.1", "n<0.1"],
+    );
+}
+
+#[test]
+fn nan_is_neither_equal_to_nor_less_nor_greater_than_a_number() {
+    let record = with("n", Owned::Double(f64::NAN));
+    check(
+        &record,
+        &["n:nan", "n!=5", "n:*", "-n>5"],
+        &["n:5", "n>5", "n<5", "n>=5", "n<=5", "n>-1e308"],
+    );
+    check(
+        &with("n", Owned::Double(f64::INFINITY)),
+        &["n>1e308", "n:inf"],
+        &["n<1e308"],
+    );
+}
+
+#[test]
+fn booleans_and_bytes_have_a_text() {
+    check(
+        &with("ok", Owned::Bool(true)),
+        &["ok:true", "ok:TRUE", "ok=true", "ok:t*", "ok!=false"],
+        &["ok:false", "ok=True", "ok:1", "ok>0"],
+    );
+    check(
+        &with("hash", Owned::Bytes(vec![0x5e, 0x8f])),
+        &["hash:5e8f", "hash:5E8F", "hash:5e*"],
+        &["hash:5e8", "hash>5"],
+    );
+}
+
+#[test]
+fn units_are_read_in_the_query_and_in_texts() {
+    let nanos = with("took", Owned::Int(300_000_000));
+    let written = with("took", text("0.3s"));
+    for record in [&nanos, &written] {
+        check(
+            record,
+            &["took>250ms", "took<=300ms", "took<1m"],
+            &["took>300ms", "took<1us", "took>1d"],
+        );
+    }
+    check(&nanos, &["took:300ms", "took:0.3s"], &["took:301ms"]);
+    check(&written, &["took:0.3s"], &["took:300ms"]);
+    check(
+        &with("size", Owned::Int(4096)),
+        &["size:4KiB", "size>4kB", "size>=4kib", "size<1MB"],
+        &["size>4KiB", "size:4kB"],
+    );
+    check(
+        &with("size", text("5 MB")),
+        &["size:\"5 MB\""],
+        &["size>1MB"],
+    );
+    check(
+        &with("size", text("5MB")),
+        &["size>1MB", "size<1GB"],
+        &["size>1s"],
+    );
+}
+
+#[test]
+fn durations_take_every_unit() {
+    let record =
+        TestRecord::default().intrinsic(Intrinsic::Duration, Owned::Int(5_400_000_000_000));
+    check(
+        &record,
+        &[
+            "duration:1h30m",
+            "duration:1.5h",
+            "dur=90m",
+            "duration:5400s",
+            "duration>5399999ms",
+            "duration<5400000001us",
+            "duration>1ns",
+            "duration<1d",
+            "duration>0",
+            "duration<=5400000000µs",
+        ],
+        &["duration>1h30m", "duration<1h30m", "duration!=90m"],
+    );
+}
+
+#[test]
+fn severities_are_ranges() {
+    let severity =
+        |number| TestRecord::default().intrinsic(Intrinsic::Severity, Owned::Int(number));
+    check(
+        &severity(14),
+        &[
+            "level:warn",
+            "level:warning",
+            "severity>=warn",
+            "severity<=warn",
+            "level=warn2",
+            "level:14",
+            "level!=error",
+            "severity<error",
+            "lvl>info",
+        ],
+        &[
+            "severity>warn",
+            "severity<warn",
+            "level:warn1",
+            "level:13",
+            "level!=warn",
+            "level:error",
+        ],
+    );
+    check(
+        &severity(21),
+        &["severity>error", "level:fatal", "level:critical"],
+        &["severity<=error4"],
+    );
+    check(
+        &TestRecord::default(),
+        &["-level:warn"],
+        &["level:warn", "level!=warn", "level:*"],
+    );
+}
+
+#[test]
+fn times_are_instants_or_days() {
+    let day = 86_400_000_000_000;
+    let time = |nanos| TestRecord::default().intrinsic(Intrinsic::Time, Owned::Int(nanos));
+    check(
+        &time(day),
+        &[
+            "time:1970-01-02",
+            "time:1970-01-02T00:00:00Z",
+            "time:1970-01-02T01:00:00+01:00",
+            "time:\"1970-01-02 00:00:00\"",
+            "time>1970-01-01",
+            "time>=1970-01-02",
+            "ts<=1970-01-02",
+            "timestamp>1970-01-01T23:59:59.999999999Z",
+        ],
+        &[
+            "time:1970-01-01",
+            "time>1970-01-02",
+            "time<1970-01-02",
+            "time<=1970-01-01",
+        ],
+    );
+    check(
+        &time(2 * day - 1),
+        &["time:1970-01-02"],
+        &["time>=1970-01-03"],
+    );
+    check(
+        &time(i64::MAX),
+        &["time<=9999-01-01", "time>2262-01-01"],
+        &["time>9999-01-01"],
+    );
+}
+
+#[test]
+fn ids_are_found_by_their_first_digits() {
+    let id = vec![
+        0x5b, 0x8e, 0xff, 0xf7, 0x98, 0x03, 0x81, 0x03, 0xd2, 0x69, 0xb6, 0x33, 0x81, 0x3f, 0xc6,
+        0x0c,
+    ];
+    let record = TestRecord::default().intrinsic(Intrinsic::TraceId, Owned::Bytes(id));
+    check(
+        &record,
+        &[
+            "trace:5b8efff798038103d269b633813fc60c",
+            "traceId:5B8E",
+            "trace:5b8ef",
+            "trace:5b8*",
+            "trace=5b8efff798038103d269b633813fc60c",
+            "trace:*",
+        ],
+        &[
+            "trace:b8e",
+            "trace:5b8efff798038103d269b633813fc60d",
+            "trace!=5b8efff798038103d269b633813fc60c",
+        ],
+    );
+    check(
+        &TestRecord::default(),
+        &["-parent:*"],
+        &["parent:*", "trace:5b"],
+    );
+}
+
+#[test]
+fn bodies_are_searched_for_words() {
+    let record =
+        TestRecord::default().intrinsic(Intrinsic::Body, text("Connection refused by host"));
+    check(
+        &record,
+        &[
+            "body:refused",
+            "msg:\"connection refused\"",
+            "message:conn*",
+            "body:/ref.sed/",
+            "body=\"Connection refused by host\"",
+            "body:*",
+        ],
+        &["body:connection-by", "body=refused", "refused"],
+    );
+}
+
+#[test]
+fn an_error_is_a_failed_span_or_a_severe_log() {
+    let span = TestRecord::default().intrinsic(Intrinsic::Status, text("error"));
+    let log = TestRecord::default().intrinsic(Intrinsic::Severity, Owned::Int(17));
+    let attribute = with("error", text("true"));
+    check(
+        &span,
+        &["error:true", "status:STATUS_CODE_ERROR"],
+        &["error:false", "\"error\":true", "error:*"],
+    );
+    check(&log, &["error:true", "error=true"], &["error:false"]);
+    check(
+        &attribute,
+        &["\"error\":true", "error:false", "error:*"],
+        &["error:true"],
+    );
+}
+
+#[test]
+fn a_key_that_an_intrinsic_field_has_is_reached_in_quotes() {
+    let record = with("status", Owned::Int(500))
+        .attribute("service.name", text("inner"))
+        .intrinsic(Intrinsic::Service, text("outer"));
+    check(
+        &record,
+        &[
+            "\"status\":500",
+            "service.name:outer",
+            "\"service.name\":inner",
+        ],
+        &["status:ok", "service:inner"],
+    );
+}
+
+#[test]
+fn any_value_of_a_field_suffices_and_a_missing_field_matches_nothing() {
+    let record = with("tag", text("a")).attribute("tag", text("b"));
+    check(
+        &record,
+        &["tag:a", "tag:b", "tag:a tag:b", "tag!=c"],
+        &["-tag:a", "tag!=a", "tag:c"],
+    );
+    check(
+        &record,
+        &["-nope:a", "-nope:*", "-nope!=a"],
+        &[
+            "nope:a", "nope!=a", "nope>1", "nope<1", "nope:*", "nope:/a/",
+        ],
+    );
+}
+
+#[test]
+fn or_binds_less_than_and_and_minus_most() {
+    let a = TestRecord::default().text("a");
+    let c = TestRecord::default().text("c");
+    check(
+        &a,
+        &["a OR b c", "-(b a)", "-b a", "NOT b AND a", "a -b OR c"],
+        &["(a OR b) c", "-a OR b", "-(a OR b)"],
+    );
+    check(&c, &["a b OR c", "-a -b"], &["a (b OR c)", "-*"]);
+}
+
+#[test]
+fn the_empty_query_matches_everything() {
+    check(&TestRecord::default(), &["", "  ", "*"], &["-*"]);
+    assert!(parse("").unwrap().is_empty());
+    assert!(!parse("-*").unwrap().is_empty());
+}
