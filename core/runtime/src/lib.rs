@@ -5,7 +5,7 @@
 //! values, from the binaries, so that a test can pass its own and two configurations can live in one process.
 //!
 //! - [`config`]: defaults < file < environment < flags, strict, with the place of every mistake.
-//! - [`env`]: what the environment of the process says.
+//! - [`mod@env`]: what the environment of the process says.
 //! - [`logging`]: slog to a terminal or as JSON, with the records of libraries bridged in.
 //! - [`listen`]: binds a socket, or says which address of which key is taken and what to do.
 //! - [`shutdown`]: the first signal asks, the second insists.

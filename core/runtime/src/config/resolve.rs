@@ -147,7 +147,7 @@ fn find<'a>(given: &Given, shape: &'a Node) -> Result<&'a Node, Problem> {
 
 fn unknown_key(given: &Given, index: usize, shape: &Node) -> Problem {
     let wrong = given.path.get(..=index).unwrap_or(&given.path);
-    let hint = match suggest::nearest(wrong, &given.path, shape) {
+    let hint = match suggest::nearest(wrong, shape) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => {
             let table = wrong.split_last().map_or(wrong, |(_, table)| table);

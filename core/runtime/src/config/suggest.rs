@@ -2,9 +2,9 @@
 
 use super::{node::Node, resolve::all_keys};
 
-/// The known key that is nearest to `wrong`, the part of the path `given` up to the first key that does not exist. It
-/// is looked for among the keys of the same table first, then in all others.
-pub(super) fn nearest(wrong: &[String], given: &[String], shape: &Node) -> Option<String> {
+/// The known key that is nearest to `wrong`, a path up to the first key that does not exist. It is looked for among the
+/// keys of the same table first, then in all others.
+pub(super) fn nearest(wrong: &[String], shape: &Node) -> Option<String> {
     let (name, table) = wrong.split_last()?;
     let keys = all_keys(shape);
 
@@ -21,11 +21,10 @@ pub(super) fn nearest(wrong: &[String], given: &[String], shape: &Node) -> Optio
         return Some(key.join("."));
     }
 
-    let last = given.last()?;
-    let whole = given.join(".");
+    let whole = wrong.join(".");
     let elsewhere = keys.iter().filter(|key| {
         key.last()
-            .is_some_and(|name| distance(last, name) <= tolerance(last))
+            .is_some_and(|last| distance(name, last) <= tolerance(name))
     });
     best(elsewhere, |key| distance(&whole, &key.join("."))).map(|(key, _)| key.join("."))
 }

@@ -198,6 +198,10 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
             "test.toml:1:2: unknown key `prodcer`, did you mean `producer`?",
         ),
         (
+            "[transport.producer]\ngrpc_listen = \"127.0.0.1:1\"\nreflection = true",
+            "test.toml:1:12: unknown key `transport.producer`, did you mean `producer`?",
+        ),
+        (
             "grpc_listen = \"127.0.0.1:1\"",
             "test.toml:1:1: unknown key `grpc_listen`, did you mean `producer.grpc_listen`?",
         ),
