@@ -28,9 +28,8 @@ use log_tracer_runtime::exit::{Code, Exit};
 use log_tracer_transport::{Capabilities, OpenError, Transport};
 use slog::{Logger, info, o};
 use tokio::time::Instant;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, server::TcpIncoming};
 
 use crate::Config;
 
@@ -81,7 +80,8 @@ impl Standalone {
             ended: CancellationToken::new(),
         };
         if let Some(listener) = listeners.query {
-            let incoming = TcpListenerStream::new(listener);
+            // Without it a small answer waits for the client's delayed acknowledgement, some 40 ms.
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
             starter.start("query service", |stop| consumer.serve(incoming, stop));
         }
         starter.start("producer", |stop| {
