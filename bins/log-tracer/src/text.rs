@@ -40,7 +40,8 @@ pub(crate) fn attributes(attributes: &[KeyValue]) -> String {
         let value = value(attribute.value.as_ref());
         let key = line(&attribute.key);
         if value.is_empty() || value.contains([' ', '"', '=']) {
-            format!("{key}={value:?}")
+            // Escaped already, but for the quotes.
+            format!("{key}=\"{}\"", value.replace('"', "\\\""))
         } else {
             format!("{key}={value}")
         }
@@ -131,6 +132,17 @@ mod tests {
             values: vec![any(Value::StringValue("\u{7}".to_owned()))],
         }));
         assert_eq!(value(Some(&nested)), "[\"\\u{7}\"]");
+    }
+
+    #[test]
+    fn an_attribute_with_a_space_stands_in_quotes() {
+        let pair = |key: &str, text: &str| KeyValue {
+            key: key.to_owned(),
+            value: Some(any(Value::StringValue(text.to_owned()))),
+            ..KeyValue::default()
+        };
+        let shown = attributes(&[pair("a", "x"), pair("b", "say \"hi\"\n"), pair("c", "")]);
+        assert_eq!(shown, r#"a=x b="say \"hi\"\n" c="""#);
     }
 
     #[test]

@@ -7,6 +7,7 @@
     clippy::panic
 )]
 
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod support;
 
 use std::{

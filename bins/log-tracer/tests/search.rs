@@ -1,0 +1,185 @@
+//! The built program asks a running one: `logs`, `traces` and `trace`.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod support;
+
+use log_tracer::testing::TestTracer;
+use log_tracer_proto::{
+    json,
+    v1::{Level, LogEntry, SubmitRequest, log_service_client::LogServiceClient},
+};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use support::{Ended, Process, run};
+
+const TRACE: &str = "5b8efff798038103d269b633813fc60c";
+/// 2023-11-14T22:13:20Z
+const START: u64 = 1_700_000_000_000_000_000;
+
+/// The program with arguments against a tracer.
+fn ask(tracer: &TestTracer, args: &[&str]) -> Ended {
+    let server = tracer.query_grpc().unwrap();
+    run(&[args, &["--server", &server]].concat())
+}
+
+async fn submit(tracer: &TestTracer, number: u64, level: Level, message: &str) {
+    let mut client = LogServiceClient::connect(tracer.otlp_grpc()).await.unwrap();
+    let entry = LogEntry {
+        time_unix_nano: START + number,
+        level: level.into(),
+        service: "cron".to_owned(),
+        message: message.to_owned(),
+        trace_id: TRACE.to_owned(),
+        ..LogEntry::default()
+    };
+    let request = SubmitRequest {
+        entries: vec![entry],
+        ..SubmitRequest::default()
+    };
+    client.submit(request).await.unwrap();
+}
+
+async fn with_three_logs() -> TestTracer {
+    let tracer = TestTracer::start().await.unwrap();
+    submit(&tracer, 1_000, Level::Info, "backup begun").await;
+    submit(&tracer, 2_000, Level::Error, "backup failed\u{1b}[2J").await;
+    submit(&tracer, 3_000, Level::Info, "backup ended").await;
+    tracer.wait_for_logs("backup", 3).await.unwrap();
+    tracer
+}
+
+#[tokio::test]
+async fn logs_prints_a_line_for_each_record_the_newest_last_and_nothing_that_moves_a_terminal() {
+    let tracer = with_three_logs().await;
+    let ended = ask(&tracer, &["logs"]);
+    assert_eq!(ended.status.code(), Some(0), "{:?}", ended.stderr);
+    assert_eq!(
+        ended.stdout,
+        [
+            "2023-11-14T22:13:20.000001Z INFO cron: backup begun",
+            "2023-11-14T22:13:20.000002Z ERROR cron: backup failed\\u{1b}[2J",
+            "2023-11-14T22:13:20.000003Z INFO cron: backup ended",
+        ]
+    );
+    let ended = ask(&tracer, &["logs", "severity>=error"]);
+    assert_eq!(ended.stdout.len(), 1);
+    let ended = ask(&tracer, &["logs", "--limit", "1"]);
+    assert!(
+        ended.stdout[0].ends_with("backup ended"),
+        "{:?}",
+        ended.stdout
+    );
+    // All of them are from 2023.
+    assert_eq!(ask(&tracer, &["logs", "--since", "1h"]).stdout, [""; 0]);
+}
+
+#[tokio::test]
+async fn logs_as_json_are_otlp_json_one_record_a_line() {
+    let tracer = with_three_logs().await;
+    let ended = ask(&tracer, &["logs", "failed", "--json"]);
+    assert_eq!(ended.stdout.len(), 1);
+    let request = json::decode_logs(ended.stdout[0].as_bytes()).unwrap();
+    let scope_logs = &request.resource_logs[0].scope_logs[0];
+    assert_eq!(scope_logs.log_records[0].time_unix_nano, START + 2_000);
+}
+
+#[tokio::test]
+async fn logs_that_arrive_are_followed() {
+    let tracer = with_three_logs().await;
+    let server = tracer.query_grpc().unwrap();
+    let follower = Process::start(&["logs", "--follow", "--limit", "1", "--server", &server]);
+    assert!(follower.line().ends_with("backup ended"));
+    submit(&tracer, 4_000, Level::Warn, "backup late").await;
+    assert!(follower.line().ends_with("WARN cron: backup late"));
+    follower.signal(Signal::SIGTERM);
+    follower.ended();
+}
+
+#[tokio::test]
+async fn a_follower_ends_with_75_when_the_server_stops() {
+    let tracer = with_three_logs().await;
+    let server = tracer.query_grpc().unwrap();
+    let follower = Process::start(&["logs", "--follow", "--limit", "1", "--server", &server]);
+    follower.line();
+    drop(tracer);
+    let ended = follower.ended();
+    assert_eq!(ended.status.code(), Some(75), "{:?}", ended.stderr);
+    assert_eq!(ended.stderr.len(), 1, "{:?}", ended.stderr);
+}
+
+#[tokio::test]
+async fn traces_and_trace_show_what_is_there() {
+    let tracer = TestTracer::start().await.unwrap();
+    let demo = run(&[
+        "demo",
+        "--endpoint",
+        &tracer.otlp_grpc(),
+        "--seconds",
+        "0",
+        "--backfill-minutes",
+        "1",
+        "--rate",
+        "1",
+        "--seed",
+        "1",
+    ]);
+    assert_eq!(demo.status.code(), Some(0), "{:?}", demo.stderr);
+
+    let lines = ask(&tracer, &["traces", "--limit", "5"]);
+    assert_eq!(lines.stdout.len(), 5, "{:?}", lines.stderr);
+    let objects = ask(&tracer, &["traces", "--limit", "1", "--json"]);
+    let summary: Value = serde_json::from_str(&objects.stdout[0]).unwrap();
+    let id = summary["traceId"].as_str().unwrap();
+    assert!(lines.stdout[4].contains(id), "the newest is the last line");
+
+    let spans = summary["spans"].as_u64().unwrap();
+    let tree = ask(&tracer, &["trace", id]);
+    let of_spans = tree
+        .stdout
+        .iter()
+        .skip(1)
+        .filter(|line| !line.contains('·'));
+    assert_eq!(of_spans.count() as u64, spans, "{:#?}", tree.stdout);
+
+    let whole = ask(&tracer, &["trace", id, "--json"]);
+    assert_eq!(whole.stdout.len(), 2);
+    let traces = json::decode_traces(whole.stdout[0].as_bytes()).unwrap();
+    let scopes = traces.resource_spans.iter().flat_map(|r| &r.scope_spans);
+    assert_eq!(scopes.map(|s| s.spans.len() as u64).sum::<u64>(), spans);
+    json::decode_logs(whole.stdout[1].as_bytes()).unwrap();
+}
+
+#[tokio::test]
+async fn a_mistake_is_answered_with_the_code_for_it_and_one_line() {
+    let tracer = TestTracer::start().await.unwrap();
+    let query = ask(&tracer, &["logs", "severity>="]);
+    assert_eq!(query.status.code(), Some(64));
+    assert_eq!(query.stderr.len(), 1, "{:?}", query.stderr);
+    assert!(query.stderr[0].contains("column 11"), "{:?}", query.stderr);
+
+    let missing = ask(&tracer, &["trace", TRACE]);
+    assert_eq!(missing.status.code(), Some(75));
+    assert_eq!(
+        missing.stderr,
+        [format!("log-tracer: there is no trace {TRACE}")]
+    );
+
+    drop(tracer);
+    let nobody = run(&["traces", "--server", "http://127.0.0.1:1"]);
+    assert_eq!(nobody.status.code(), Some(75));
+    assert_eq!(
+        nobody.stderr,
+        [
+            "log-tracer: nothing answers at http://127.0.0.1:1: start log-tracer first, or name another address with --server"
+        ]
+    );
+    assert_eq!(run(&["trace", "xyz"]).status.code(), Some(64));
+    assert_eq!(run(&["logs", "--since", "soon"]).status.code(), Some(64));
+}
