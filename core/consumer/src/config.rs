@@ -52,14 +52,16 @@ pub struct ApplyConfig {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueryConfig {
-    /// Queries that run at the same time, at most; each occupies a thread. Default: 8.
+    /// Queries that run at the same time, at most; each occupies a thread. A streamed answer (a trace, the quarantine)
+    /// runs until it was read or its deadline has passed. Default: 8.
     pub queries_max: usize,
     /// Queries that wait for their turn, at most; more are refused with RESOURCE_EXHAUSTED. Default: 64.
     pub queries_waiting_max: usize,
     /// The longest that a query may take, in milliseconds, also when the caller allows more. What was found by then is
-    /// answered as partial. Default: 30,000.
+    /// answered as partial. Whoever waits for a position waits as long as it allows itself, or so long when it says
+    /// nothing. Default: 30,000.
     pub deadline_ms: u64,
-    /// How long calls may go on after a server was told to shut down, in milliseconds. Default: 5,000.
+    /// How long calls may still go on after a server was told to shut down, in milliseconds. Default: 5,000.
     pub drain_deadline_ms: u64,
     /// The largest request message in bytes. Default: 1 MiB.
     pub request_bytes_max: usize,
@@ -245,6 +247,12 @@ impl QueryConfig {
             return Err("piece_bytes_max: expected not more than answer_bytes_max".to_owned());
         }
         at_least("facet_fields_max", self.facet_fields_max, 1)?;
+        if u64::from(self.histogram_steps_max) > log_tracer_store::STEPS_MAX {
+            return Err(format!(
+                "histogram_steps_max: expected at most {}",
+                log_tracer_store::STEPS_MAX
+            ));
+        }
         for (key, default, max) in [
             ("traces", self.traces_default, self.traces_max),
             ("logs", self.logs_default, self.logs_max),

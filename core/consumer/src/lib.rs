@@ -19,8 +19,14 @@
 //! An envelope that cannot be decoded, or that does not hold as many records as its producer counted, is set aside
 //! whole in a quarantine that is bounded in bytes; it is counted, shown by `Status` and handed out by
 //! `ExportQuarantine`. Envelopes that left the log before they were read are a gap: logged, counted, shown by `Status`,
-//! and a reason why answers are partial. What cannot be read past (a corrupt log, one that is shorter than it was, or
-//! another one under the same address) stops its partition alone, and says so in the same places.
+//! and a reason why answers are partial. What cannot be read past (a corrupt log, or one that is shorter than it was)
+//! stops its partition alone, and says so in the same places.
+//!
+//! # Another log
+//!
+//! Offsets mean nothing in another log, so the id of the log is noted with the cursors and compared whenever the reader
+//! subscribes anew; a log that was replaced is refused. Both are in memory, as the records are, and a new consumer reads
+//! from the earliest envelope that is kept. A store that survives the process keeps the id and the cursors with its data.
 //!
 //! # Threads
 //!

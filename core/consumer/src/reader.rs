@@ -179,10 +179,12 @@ impl Reader {
             }
             Pause::Error(
                 error @ ReadError::Evicted {
-                    partition, first, ..
+                    partition,
+                    wanted,
+                    first,
                 },
             ) => {
-                self.lose(partition, first, &error);
+                self.lose(partition, wanted, first, &error);
             }
             Pause::Error(
                 error @ (ReadError::Ahead { partition, .. } | ReadError::Corrupt { partition, .. }),
@@ -239,8 +241,8 @@ impl Reader {
         was == is
     }
 
-    fn lose(&mut self, partition: Partition, first: Offset, error: &ReadError) {
-        let next = self.applier.next(partition).unwrap_or(Offset(0));
+    fn lose(&mut self, partition: Partition, wanted: Offset, first: Offset, error: &ReadError) {
+        let next = self.applier.next(partition).unwrap_or(wanted);
         if first <= next {
             // A claim that makes no sense moves nothing; the wait before the next attempt grows.
             warn!(self.shared.log, "an eviction before the cursor is ignored"; "error" => %error);

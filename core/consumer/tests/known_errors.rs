@@ -12,13 +12,13 @@ mod common;
 use std::{sync::Arc, time::Duration};
 
 use common::{
-    Harness, LOG_ID_OF_ANOTHER, bodies, log, one_log,
+    bodies, log, one_log,
     scripted::{LOG, Script, Scripted, Step, deliver},
     status,
 };
 use log_tracer_consumer::{Config, Consumer, Health, StartError};
 use log_tracer_proto::v1::{self, query_service_client::QueryServiceClient};
-use log_tracer_transport::{CommitError, LogId, Offset, Partition, ReadError, Start, Transport};
+use log_tracer_transport::{CommitError, LogId, Offset, Partition, ReadError, Start};
 use tokio::sync::Notify;
 use tonic::{Code, Request, transport::Channel};
 
@@ -450,89 +450,4 @@ async fn a_transport_without_cursors_is_asked_once() {
     }
     consumer.stop(common::soon()).await.unwrap();
     assert_eq!(*transport.commits.lock().unwrap(), 1);
-}
-
-#[tokio::test]
-async fn a_position_of_another_log_or_partition_is_refused_at_once() {
-    let mut harness = Harness::start().await;
-    let acks = harness.write(vec![one_log(1, "a", 0)]).await;
-    let good = harness.position(&acks[0]);
-    let cases = [
-        (
-            v1::Position {
-                log_id: LOG_ID_OF_ANOTHER.to_owned(),
-                ..good.clone()
-            },
-            Code::FailedPrecondition,
-            "is of the log",
-        ),
-        (
-            v1::Position {
-                partition: 1,
-                ..good.clone()
-            },
-            Code::FailedPrecondition,
-            "does not read partition 1",
-        ),
-        (
-            v1::Position {
-                partition: 1 << 20,
-                ..good.clone()
-            },
-            Code::FailedPrecondition,
-            "does not read partition",
-        ),
-        (
-            v1::Position {
-                log_id: "+".repeat(32),
-                ..good.clone()
-            },
-            Code::InvalidArgument,
-            "32 hexadecimal digits",
-        ),
-        (
-            v1::Position {
-                log_id: String::new(),
-                ..good
-            },
-            Code::InvalidArgument,
-            "32 hexadecimal digits",
-        ),
-    ];
-    for (position, code, message) in cases {
-        let request = v1::WaitForPositionRequest {
-            positions: vec![position],
-        };
-        let refused = harness.client.wait_for_position(request).await.unwrap_err();
-        assert_eq!(refused.code(), code, "{refused}");
-        assert!(refused.message().contains(message), "{refused}");
-    }
-}
-
-#[tokio::test]
-async fn waiting_ends_at_the_callers_deadline_and_says_how_far_it_is() {
-    let mut harness = Harness::start().await;
-    let mut acks = harness.write(vec![one_log(1, "a", 0)]).await;
-    acks[0].offset = Offset(9);
-    let mut request = Request::new(v1::WaitForPositionRequest {
-        positions: vec![harness.position(&acks[0])],
-    });
-    request.set_timeout(Duration::from_millis(50));
-    let late = harness.client.wait_for_position(request).await.unwrap_err();
-    assert_eq!(late.code(), Code::DeadlineExceeded);
-    assert_eq!(
-        late.message(),
-        "partition 0: offset 9 is not applied yet, the next one is 1"
-    );
-}
-
-#[tokio::test]
-async fn a_write_can_be_read_once_its_position_was_reached() {
-    let mut harness = Harness::start().await;
-    for batch in 0..50 {
-        let body = format!("{batch:02}");
-        harness.write(vec![one_log(batch, &body, 0)]).await;
-        assert_eq!(harness.bodies().await.last(), Some(&body));
-    }
-    harness.transport.close(common::soon()).await.unwrap();
 }

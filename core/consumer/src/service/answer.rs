@@ -21,14 +21,14 @@ const REASONS_BYTES_MAX: usize = 8 << 10;
 /// The bytes that the elements of one answer may still take.
 #[derive(Debug)]
 pub(crate) struct Room {
+    whole: usize,
     left: usize,
 }
 
 impl Room {
     pub(crate) fn in_answer(answer_bytes_max: usize) -> Self {
-        Self {
-            left: answer_bytes_max.saturating_sub(RESERVE_BYTES),
-        }
+        let whole = answer_bytes_max.saturating_sub(RESERVE_BYTES);
+        Self { whole, left: whole }
     }
 
     pub(crate) fn left(&self) -> usize {
@@ -42,10 +42,15 @@ impl Room {
         left.is_some()
     }
 
-    /// Those elements that fit, up to the first that does not, and how many were left out.
+    /// Whether an element would fit if it were alone.
+    fn could_take(&self, element: &impl Message) -> bool {
+        framed_bytes(element) <= self.whole
+    }
+
+    /// Those elements that fit, and how many do not.
     fn fill<T: Message>(&mut self, elements: impl ExactSizeIterator<Item = T>) -> (Vec<T>, usize) {
         let all = elements.len();
-        let taken: Vec<T> = elements.take_while(|element| self.take(element)).collect();
+        let taken: Vec<T> = elements.filter(|element| self.take(element)).collect();
         let left_out = all - taken.len();
         (taken, left_out)
     }
@@ -91,26 +96,36 @@ fn micros(took: Duration) -> u64 {
     u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// `can_page` says whether the order has a place after each trace.
 pub(crate) fn traces(
     results: TraceResults,
     mut covered: Covered,
     answer_bytes_max: usize,
+    can_page: bool,
 ) -> v1::SearchTracesResponse {
     let mut room = Room::in_answer(answer_bytes_max);
-    let has_next = results.next.is_some();
-    let summaries = results.traces.into_iter().map(summary);
-    let (traces, left_out) = room.fill(summaries);
     let mut next = results.next.as_ref().map(trace_cursor);
-    match traces.last() {
-        // A shorter page is whole: the rest is on the next one.
-        Some(last) if left_out > 0 && has_next => {
-            next = Some(v1::TraceCursor {
-                start_unix_nano: last.start_unix_nano,
-                trace_id: last.trace_id.clone(),
-            });
+    let mut last = None;
+    let mut left_out = 0;
+    let mut traces = Vec::with_capacity(results.traces.len());
+    for trace in results.traces {
+        let place = TraceCursor {
+            start_unix_nano: trace.start_unix_nano,
+            trace_id: trace.trace_id,
+        };
+        let message = summary(trace);
+        if room.take(&message) {
+            traces.push(message);
+        } else if can_page && room.could_take(&message) {
+            // A shorter page is whole: the rest is on the next one.
+            next = last.as_ref().map(trace_cursor);
+            break;
+        } else {
+            left_out += 1;
         }
-        _ => covered.leave_out(left_out, "traces"),
+        last = Some(place);
     }
+    covered.leave_out(left_out, "traces");
     v1::SearchTracesResponse {
         traces,
         next,

@@ -61,12 +61,14 @@ impl Gate {
 
     /// When an answer has to be ready: the caller's own limit or ours, whichever is sooner.
     pub(crate) fn deadline(&self, metadata: &MetadataMap) -> Instant {
-        let asked = metadata.get("grpc-timeout").map(|value| value.as_bytes());
-        let asked = asked.and_then(parse_grpc_timeout).map(|timeout| {
-            // A partial answer in time is worth more than a whole one that its caller no longer waits for.
-            timeout - (timeout / 10).min(Duration::from_millis(200))
-        });
-        Instant::now() + asked.map_or(self.deadline, |asked| asked.min(self.deadline))
+        let asked = asked_timeout(metadata).unwrap_or(self.deadline);
+        Instant::now() + asked.min(self.deadline)
+    }
+
+    /// When waiting for a position ends: it occupies nothing, so the caller may allow more than we do.
+    pub(crate) fn wait_deadline(&self, metadata: &MetadataMap) -> Instant {
+        let asked = asked_timeout(metadata).unwrap_or(self.deadline);
+        Instant::now() + asked
     }
 
     /// Waits for a turn.
@@ -162,6 +164,14 @@ pub(crate) fn busy(message: impl Into<String>) -> Status {
     )
 }
 
+/// The time that a caller allows, less what an answer needs to reach it: a partial answer in time is worth more than a
+/// whole one that nobody waits for any more.
+fn asked_timeout(metadata: &MetadataMap) -> Option<Duration> {
+    let value = metadata.get("grpc-timeout")?;
+    let timeout = parse_grpc_timeout(value.as_bytes())?;
+    Some(timeout - (timeout / 10).min(Duration::from_millis(200)))
+}
+
 /// The value of a `grpc-timeout` header: 1 to 8 digits and a unit (gRPC over HTTP/2, "Timeout"). `None` when it is
 /// something else; it is then as if it was not given.
 fn parse_grpc_timeout(value: &[u8]) -> Option<Duration> {
@@ -234,8 +244,13 @@ mod tests {
         let now = Instant::now();
         let mut metadata = MetadataMap::new();
         assert_eq!(gate.deadline(&metadata) - now, Duration::from_secs(30));
+        assert_eq!(gate.wait_deadline(&metadata) - now, Duration::from_secs(30));
         metadata.insert("grpc-timeout", "90S".parse().unwrap());
         assert_eq!(gate.deadline(&metadata) - now, Duration::from_secs(30));
+        assert_eq!(
+            gate.wait_deadline(&metadata) - now,
+            Duration::from_millis(89_800)
+        );
         metadata.insert("grpc-timeout", "1S".parse().unwrap());
         assert_eq!(gate.deadline(&metadata) - now, Duration::from_millis(900));
         metadata.insert("grpc-timeout", "20S".parse().unwrap());

@@ -13,7 +13,8 @@ use std::{pin::Pin, sync::Arc};
 
 use futures_util::Stream;
 use log_tracer_proto::v1::{self, query_service_server::QueryService};
-use log_tracer_store::{Coverage, RecordSearch, Signal, Stop, Store, TimeRange};
+use log_tracer_record::TraceId;
+use log_tracer_store::{Coverage, RecordSearch, Signal, Stop, Store, TimeRange, TraceOrder};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -34,7 +35,7 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 #[derive(Clone, Debug)]
 pub(crate) struct Queries {
     shared: Arc<Shared>,
-    /// Ends the tails of this server.
+    /// Ends the tails of this server, and whatever waits for a position.
     closing: CancellationToken,
 }
 
@@ -89,10 +90,7 @@ impl QueryService for Queries {
             .await?;
         let coverage = std::mem::take(&mut trace.coverage);
         if trace.is_empty() {
-            return Err(match coverage.partial {
-                true => Status::deadline_exceeded(coverage.reasons.join("; ")),
-                false => Status::not_found(format!("there is no span and no log of trace {id}")),
-            });
+            return Err(not_found(id, &self.covered(coverage)));
         }
         let covered = self.covered(coverage);
         let shared = Arc::clone(&self.shared);
@@ -108,13 +106,14 @@ impl QueryService for Queries {
     ) -> Result<Response<v1::SearchTracesResponse>, Status> {
         let deadline = self.deadline(&request);
         let search = request::trace_search(request.get_ref(), &self.shared.config.query)?;
+        let can_page = matches!(search.order, TraceOrder::Newest { .. });
         let (_, mut results) = self
             .ask(deadline, move |store, stop| {
                 store.search_traces(&search, stop)
             })
             .await?;
         let covered = self.covered(std::mem::take(&mut results.coverage));
-        let answer = answer::traces(results, covered, self.answer_bytes_max());
+        let answer = answer::traces(results, covered, self.answer_bytes_max(), can_page);
         Ok(Response::new(answer))
     }
 
@@ -199,8 +198,14 @@ impl QueryService for Queries {
         &self,
         request: Request<v1::WaitForPositionRequest>,
     ) -> Result<Response<v1::WaitForPositionResponse>, Status> {
-        let deadline = self.deadline(&request);
-        wait::wait(&self.shared, &request.get_ref().positions, deadline).await?;
+        let deadline = self.shared.gate.wait_deadline(request.metadata());
+        let positions = &request.get_ref().positions;
+        tokio::select! {
+            waited = wait::wait(&self.shared, positions, deadline) => waited?,
+            () = self.closing.cancelled() => {
+                return Err(Status::unavailable("the consumer is shutting down"));
+            }
+        }
         Ok(Response::new(v1::WaitForPositionResponse {}))
     }
 
@@ -273,6 +278,17 @@ impl QueryService for Queries {
         });
         Ok(Response::new(Box::pin(pieces)))
     }
+}
+
+/// There is nothing, as far as can be told.
+fn not_found(id: TraceId, covered: &Covered) -> Status {
+    let mut text = format!("there is no span and no log of trace {id}");
+    let reasons = covered.coverage.reasons.iter().chain(&covered.reasons);
+    for reason in reasons {
+        text.push_str("; ");
+        text.push_str(reason);
+    }
+    Status::not_found(request::clip(text))
 }
 
 /// The newest records that match, newest first.

@@ -241,7 +241,8 @@ fn limit(asked: u32, default: u32, max: u32) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-fn clip(text: String) -> String {
+/// Cut to what headers can carry.
+pub(crate) fn clip(text: String) -> String {
     match text.char_indices().nth(DESCRIPTION_CHARS_MAX) {
         None => text,
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),

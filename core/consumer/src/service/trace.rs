@@ -46,6 +46,7 @@ pub(crate) fn send(
     covered.leave_out(pieces.too_large, "spans or log records");
     let mut last = pieces.piece.into_message();
     last.coverage = Some(covered.into_message());
+    last.duplicate_spans = trace.duplicate_count;
     sink.send(last)
 }
 
@@ -123,7 +124,7 @@ impl Piece {
         GetTraceResponse {
             resource_spans: spans_to_otlp(self.spans),
             resource_logs: logs_to_otlp(self.logs),
-            coverage: None,
+            ..GetTraceResponse::default()
         }
     }
 }

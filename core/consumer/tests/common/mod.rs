@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod scripted;
+pub mod shop;
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
@@ -112,6 +113,17 @@ impl Harness {
     pub async fn bodies(&mut self) -> Vec<String> {
         bodies(&mut self.client).await
     }
+}
+
+/// A client on one end of a pipe.
+pub fn client_of(pipe: tokio::io::DuplexStream) -> QueryServiceClient<Channel> {
+    let mut pipe = Some(pipe);
+    let connector = tower::service_fn(move |_: tonic::transport::Uri| {
+        let pipe = pipe.take().ok_or(std::io::ErrorKind::NotConnected);
+        async move { Ok::<_, std::io::Error>(hyper_util::rt::TokioIo::new(pipe?)) }
+    });
+    let endpoint = tonic::transport::Endpoint::from_static("http://pipe");
+    QueryServiceClient::new(endpoint.connect_with_connector_lazy(connector))
 }
 
 pub async fn status(client: &mut QueryServiceClient<Channel>) -> v1::StatusResponse {

@@ -1,0 +1,298 @@
+//! Traces: one of them whole, and many in a line each.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use common::{
+    EPOCH, Harness, MS, SECOND, attribute, failed, log_envelope, logs, record, resource, scope,
+    shop::{error, get_trace, in_trace, is_whole, search, shop, violation, whole},
+    span, span_envelope, spans, trace_id,
+};
+use log_tracer_proto::{otlp::trace::Span, v1};
+use tonic::Code;
+
+#[tokio::test]
+async fn a_trace_comes_whole_with_its_logs() {
+    let mut harness = shop().await;
+    let pieces = get_trace(&mut harness, whole(1)).await.unwrap();
+    assert_eq!(pieces.len(), 1);
+    let piece = &pieces[0];
+    assert!(is_whole(piece.coverage.as_ref()));
+
+    let of_service: BTreeMap<_, _> = piece
+        .resource_spans
+        .iter()
+        .map(|one| {
+            assert_eq!(one.scope_spans.len(), 1);
+            assert_eq!(one.scope_spans[0].scope, Some(scope()));
+            (
+                one.resource.clone().unwrap(),
+                one.scope_spans[0].spans.clone(),
+            )
+        })
+        .map(|(resource, spans)| (format!("{resource:?}"), spans))
+        .collect();
+    let key = |service| format!("{:?}", resource(service));
+    let expected: BTreeMap<String, Vec<Span>> = [
+        (key("web"), vec![span(1, 1, 0, "GET /checkout", 0, 100)]),
+        (key("cart"), vec![span(1, 2, 1, "checkout", 10, 80)]),
+        (
+            key("payment"),
+            vec![failed(span(1, 3, 2, "charge", 20, 50), "card declined")],
+        ),
+    ]
+    .into();
+    assert_eq!(of_service, expected);
+    assert_eq!(
+        piece.resource_logs,
+        [logs(
+            "payment",
+            vec![
+                in_trace(record("calling the bank", 25), 1, 3),
+                in_trace(error(record("card declined", 60)), 1, 3),
+            ]
+        )]
+    );
+}
+
+#[tokio::test]
+async fn a_large_trace_comes_in_pieces_and_only_the_last_has_the_coverage() {
+    let mut config = log_tracer_consumer::Config::default();
+    config.query.piece_bytes_max = 4_096;
+    let mut harness = Harness::with(config, 1).await;
+    let all: Vec<Span> = (0..500_u64)
+        .map(|index| {
+            let mut one = span(1, 1, 0, &format!("step {index:03}"), index, 1);
+            one.span_id = Bytes::copy_from_slice(&(index + 1).to_be_bytes());
+            one.attributes = vec![attribute("padding", &"x".repeat(50))];
+            one
+        })
+        .collect();
+    harness
+        .write(vec![span_envelope(1, vec![spans("web", all.clone())])])
+        .await;
+    let pieces = get_trace(&mut harness, whole(1)).await.unwrap();
+    assert!(pieces.len() > 10, "{}", pieces.len());
+    for piece in &pieces {
+        assert!(prost::Message::encoded_len(piece) <= 4_096 + 200);
+        assert_eq!(piece.resource_spans.len(), 1);
+    }
+    let (last, before) = pieces.split_last().unwrap();
+    assert!(before.iter().all(|piece| piece.coverage.is_none()));
+    assert!(is_whole(last.coverage.as_ref()));
+    let received: Vec<Span> = pieces
+        .into_iter()
+        .flat_map(|piece| piece.resource_spans)
+        .flat_map(|one| one.scope_spans)
+        .flat_map(|one| one.spans)
+        .collect();
+    assert_eq!(received, all);
+}
+
+#[tokio::test]
+async fn what_is_over_a_limit_of_a_trace_is_left_out_and_said() {
+    let mut harness = shop().await;
+    let request = v1::GetTraceRequest {
+        spans_max: 2,
+        logs_max: 1,
+        ..whole(1)
+    };
+    let pieces = get_trace(&mut harness, request).await.unwrap();
+    let names: Vec<_> = pieces
+        .iter()
+        .flat_map(|piece| &piece.resource_spans)
+        .flat_map(|one| &one.scope_spans)
+        .flat_map(|one| &one.spans)
+        .map(|span| span.name.as_str())
+        .collect();
+    assert_eq!(names, ["GET /checkout", "checkout"]);
+    let coverage = pieces.last().unwrap().coverage.as_ref().unwrap();
+    assert!(coverage.partial);
+    assert!(!coverage.reasons.is_empty());
+}
+
+#[tokio::test]
+async fn a_trace_of_logs_alone_is_found() {
+    let mut harness = Harness::start().await;
+    let lonely = in_trace(record("no span", 0), 7, 7);
+    harness
+        .write(vec![log_envelope(
+            1,
+            vec![logs("cart", vec![lonely.clone()])],
+        )])
+        .await;
+    let pieces = get_trace(&mut harness, whole(7)).await.unwrap();
+    assert_eq!(pieces.len(), 1);
+    assert!(pieces[0].resource_spans.is_empty());
+    assert_eq!(pieces[0].resource_logs, [logs("cart", vec![lonely])]);
+}
+
+#[tokio::test]
+async fn a_trace_that_is_not_there_is_not_found_and_an_id_that_is_none_is_refused() {
+    let mut harness = shop().await;
+    let missing = get_trace(&mut harness, whole(9)).await.unwrap_err();
+    assert_eq!(missing.code(), Code::NotFound);
+    assert_eq!(
+        missing.message(),
+        format!("there is no span and no log of trace {}", "09".repeat(16))
+    );
+    for (bytes, got) in [
+        (vec![0; 16], "16 bytes of zero"),
+        (vec![1; 15], "15 bytes"),
+        (vec![], "0 bytes"),
+    ] {
+        let request = v1::GetTraceRequest {
+            trace_id: bytes.into(),
+            ..v1::GetTraceRequest::default()
+        };
+        let refused = get_trace(&mut harness, request).await.unwrap_err();
+        let expected = format!("expected 16 bytes that are not all zero, got {got}");
+        assert_eq!(violation(&refused), ("trace_id".to_owned(), expected));
+    }
+}
+
+#[tokio::test]
+async fn traces_are_found_with_their_summary() {
+    let mut harness = shop().await;
+    let found = search(
+        &mut harness,
+        v1::SearchTracesRequest {
+            query: "status:error".to_owned(),
+            ..v1::SearchTracesRequest::default()
+        },
+    )
+    .await;
+    assert!(is_whole(found.coverage.as_ref()));
+    let service = |service: &str, span_count, error_count| v1::ServiceCount {
+        service: service.to_owned(),
+        span_count,
+        error_count,
+    };
+    assert_eq!(found.traces.len(), 1);
+    let mut trace = found.traces[0].clone();
+    trace.services.sort_by(|a, b| a.service.cmp(&b.service));
+    assert_eq!(
+        trace,
+        v1::TraceSummary {
+            trace_id: trace_id(1),
+            root_service: "web".to_owned(),
+            root_name: "GET /checkout".to_owned(),
+            start_unix_nano: EPOCH,
+            duration_nano: 100 * MS,
+            span_count: 3,
+            error_count: 1,
+            orphan_count: 0,
+            log_count: 2,
+            services: vec![
+                service("cart", 1, 0),
+                service("payment", 1, 1),
+                service("web", 1, 0)
+            ],
+            matched_count: 1,
+            root_status: String::new(),
+        }
+    );
+}
+
+#[tokio::test]
+async fn traces_are_paged_newest_first_and_filtered_by_range_and_duration() {
+    let mut harness = shop().await;
+    let first = search(
+        &mut harness,
+        v1::SearchTracesRequest {
+            limit: 1,
+            ..v1::SearchTracesRequest::default()
+        },
+    )
+    .await;
+    assert_eq!(first.traces[0].trace_id, trace_id(2));
+    let next = first.next.unwrap();
+    assert_eq!(
+        next,
+        v1::TraceCursor {
+            start_unix_nano: EPOCH + SECOND,
+            trace_id: trace_id(2)
+        }
+    );
+    let second = search(
+        &mut harness,
+        v1::SearchTracesRequest {
+            limit: 1,
+            after: Some(next),
+            ..v1::SearchTracesRequest::default()
+        },
+    )
+    .await;
+    assert_eq!(second.traces[0].trace_id, trace_id(1));
+    if let Some(after) = second.next {
+        let third = search(
+            &mut harness,
+            v1::SearchTracesRequest {
+                after: Some(after),
+                ..v1::SearchTracesRequest::default()
+            },
+        )
+        .await;
+        assert!(third.traces.is_empty());
+    }
+
+    let ids = |response: v1::SearchTracesResponse| -> Vec<u8> {
+        response
+            .traces
+            .iter()
+            .map(|trace| trace.trace_id[0])
+            .collect()
+    };
+    let long = v1::SearchTracesRequest {
+        duration_min_nano: 50 * MS,
+        ..v1::SearchTracesRequest::default()
+    };
+    assert_eq!(ids(search(&mut harness, long).await), [1]);
+    let short = v1::SearchTracesRequest {
+        duration_max_nano: 50 * MS,
+        ..v1::SearchTracesRequest::default()
+    };
+    assert_eq!(ids(search(&mut harness, short).await), [2]);
+    let early = v1::SearchTracesRequest {
+        range: Some(v1::TimeRange {
+            start_unix_nano: EPOCH,
+            end_unix_nano: EPOCH + SECOND,
+        }),
+        ..v1::SearchTracesRequest::default()
+    };
+    assert_eq!(ids(search(&mut harness, early).await), [1]);
+    let longest = v1::SearchTracesRequest {
+        order: v1::TraceOrder::Longest as i32,
+        ..v1::SearchTracesRequest::default()
+    };
+    assert_eq!(ids(search(&mut harness, longest).await), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_span_that_was_sent_twice_is_answered_once_and_counted() {
+    let mut harness = Harness::start().await;
+    let one = span(1, 1, 0, "sent twice", 0, 1);
+    let client = span(1, 2, 1, "call", 0, 1);
+    let mut server = client.clone();
+    server.name = "same id on the other side".to_owned();
+    harness
+        .write(vec![
+            span_envelope(1, vec![spans("web", vec![one.clone(), client.clone()])]),
+            span_envelope(2, vec![spans("web", vec![one.clone(), server.clone()])]),
+        ])
+        .await;
+    let pieces = get_trace(&mut harness, whole(1)).await.unwrap();
+    assert_eq!(pieces[0].duplicate_spans, 1);
+    let mut received: Vec<_> = pieces[0].resource_spans[0].scope_spans[0].spans.clone();
+    received.sort_by(|a, b| a.name.cmp(&b.name));
+    assert_eq!(received, [client, server, one]);
+}
