@@ -9,10 +9,30 @@
 //!    headers and gzip on every answer, whichever route gave it.
 //! 2. `routes` is the table of addresses.
 
+mod api;
+mod app;
+mod ask;
+mod assets;
+mod charts;
+mod clock;
 mod config;
+mod fault;
 mod guard;
+mod lines;
+mod pages;
+mod palette;
+mod params;
+mod range;
+mod reply;
 mod routes;
+mod sample;
+mod search;
 mod server;
+mod trace;
+mod units;
+mod value;
+mod views;
+mod visitor;
 
 use slog::Logger;
 use tokio::net::TcpListener;
@@ -38,6 +58,9 @@ pub enum ServeError {
     /// A setting is wrong.
     #[error("invalid dashboard configuration: {0}")]
     Config(String),
+    /// A template is wrong, which is a fault of the program.
+    #[error("the dashboard's templates do not compile: {0}")]
+    Templates(String),
     /// The listener is of no use any more.
     #[error("the dashboard's listener failed: {0}")]
     Listener(#[source] std::io::Error),
@@ -61,6 +84,6 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     config.validate().map_err(ServeError::Config)?;
-    let app = routes::App::new(config, query, ingest, about, log, shutdown);
+    let app = app::App::new(config, query, ingest, about, log, shutdown)?;
     server::run(app, listener).await
 }

@@ -13,11 +13,7 @@ use tokio::{
     sync::Semaphore,
 };
 
-use crate::{
-    ServeError,
-    guard::Guard,
-    routes::{self, App},
-};
+use crate::{ServeError, app::App, guard::Guard, routes};
 
 /// A request's head may not be longer; what does not fit is answered 431 or 414.
 const HEAD_BYTES_MAX: usize = 64 << 10;

@@ -1,0 +1,213 @@
+// What the pages gain with a script: keys, swaps without a reload, live logs, copy buttons, local times. Every page
+// works without it.
+"use strict";
+(() => {
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const one = (selector, root = document) => root.querySelector(selector);
+  const store = {
+    get: (key) => { try { return localStorage.getItem(key); } catch { return null; } },
+    set: (key, value) => { try { localStorage.setItem(key, value); } catch { /* a private window */ } },
+  };
+
+  // Times: the server writes UTC; the visitor may prefer their own zone.
+  const zoneKey = "log-tracer-zone";
+  const pad = (number, digits = 2) => String(number).padStart(digits, "0");
+  const write = (iso, show, local) => {
+    const date = new Date(iso);
+    if (isNaN(date)) return null;
+    const get = (name) => (local ? date["get" + name]() : date["getUTC" + name]());
+    const day = `${get("FullYear")}-${pad(get("Month") + 1)}-${pad(get("Date"))}`;
+    const minute = `${pad(get("Hours"))}:${pad(get("Minutes"))}`;
+    const second = `${minute}:${pad(get("Seconds"))}`;
+    const clock = `${second}.${pad(get("Milliseconds"), 3)}`;
+    const forms = { date: day, minute, second, clock, full: `${day} ${clock}${local ? "" : " UTC"}`, stamp: `${day.slice(5)} ${second}` };
+    return forms[show] || null;
+  };
+  const times = (root = document) => {
+    const local = store.get(zoneKey) === "local";
+    for (const node of all("time[data-show], text[data-show]", root)) {
+      const text = write(node.getAttribute("datetime") || node.dataset.time, node.dataset.show, local);
+      if (text) node.textContent = text;
+      if (node.localName === "time") node.title = node.getAttribute("datetime");
+    }
+    const button = one("[data-zone]");
+    button.hidden = false;
+    button.textContent = local ? "Local time" : "UTC";
+  };
+  one("[data-zone]").addEventListener("click", () => {
+    store.set(zoneKey, store.get(zoneKey) === "local" ? "utc" : "local");
+    times();
+  });
+
+  // Copying.
+  const copy = async (text, button) => {
+    try { await navigator.clipboard.writeText(text); button.textContent = "Copied"; } catch { button.textContent = "Not allowed"; }
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  };
+  const copies = (root = document) => {
+    for (const node of all("[data-copy], .copyable", root)) {
+      if (node.dataset.ready) continue;
+      node.dataset.ready = "1";
+      const button = Object.assign(document.createElement("button"), { type: "button", className: "copy", textContent: "Copy" });
+      const source = one("pre", node) || node;
+      const text = source.textContent;
+      button.addEventListener("click", () => copy(text, button));
+      if (source === node) node.after(" ", button); else node.append(button);
+    }
+  };
+
+  // Swaps: a link within a page replaces its content and leaves the scroll position.
+  const swap = async (href, push) => {
+    const main = one("#main");
+    main.setAttribute("aria-busy", "true");
+    try {
+      const answer = await fetch(href, { headers: { accept: "text/html" } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const next = one("#main", page);
+      if (!next) throw new Error("not a page");
+      const focus = document.activeElement && document.activeElement.closest("[id]");
+      const detail = one(".detail");
+      const top = detail ? detail.scrollTop : 0;
+      main.replaceChildren(...next.childNodes);
+      document.title = page.title;
+      if (push) history.pushState(null, "", href);
+      ready(main);
+      if (focus && focus.id) { const again = document.getElementById(focus.id); const link = again && one("a.go, a", again); if (link) link.focus({ preventScroll: true }); }
+      if (one(".detail") && top && !push) one(".detail").scrollTop = top;
+    } catch { location.href = href; } finally { main.removeAttribute("aria-busy"); }
+  };
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-swap]");
+    if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    swap(link.href, true);
+  });
+  let path = location.pathname + location.search;
+  addEventListener("popstate", () => {
+    const next = location.pathname + location.search;
+    if (next !== path && one("a[data-swap]")) swap(location.href, false);
+    path = next;
+  });
+
+  // Rows by keyboard.
+  const rows = () => all("[data-list] > li");
+  let current = -1;
+  const select = (step) => {
+    const list = rows();
+    if (!list.length) return;
+    const focused = document.activeElement && document.activeElement.closest("[data-list] > li");
+    if (focused) current = list.indexOf(focused);
+    current = Math.max(0, Math.min(list.length - 1, current + step));
+    const target = one("a.go, .what a, summary", list[current]);
+    if (target) { target.focus({ preventScroll: true }); list[current].scrollIntoView({ block: "nearest" }); }
+  };
+  const fold = (open) => {
+    const row = document.activeElement && document.activeElement.closest("li.r");
+    const toggle = row && one(`a.t[aria-expanded="${!open}"]`, row);
+    if (toggle) swap(toggle.href, true);
+  };
+  const help = one("#keys");
+  one("[data-help]").hidden = false;
+  one("[data-help]").addEventListener("click", () => help.showModal());
+  let went = 0;
+  const places = { h: "/", t: "/traces", l: "/logs", p: "/pipeline" };
+  addEventListener("keydown", (event) => {
+    if (event.metaKey || event.ctrlKey || event.altKey || help.open) return;
+    const typing = event.target.closest("input, textarea, select");
+    if (event.key === "Escape") {
+      const close = one("[data-close]");
+      if (typing) typing.blur(); else if (close) swap(close.href, true);
+      return;
+    }
+    if (typing) return;
+    if (Date.now() - went < 1000 && places[event.key]) { location.href = places[event.key]; return; }
+    went = event.key === "g" ? Date.now() : 0;
+    const action = {
+      "/": () => { const box = one("[data-query]"); if (box) { box.focus(); box.select(); } },
+      "?": () => help.showModal(),
+      j: () => select(1),
+      k: () => select(-1),
+      "[": () => fold(false),
+      "]": () => fold(true),
+    }[event.key];
+    if (action) { event.preventDefault(); action(); }
+  });
+
+  // Live logs.
+  const live = () => {
+    const list = one("[data-live]");
+    if (!list || !list.dataset.live) return;
+    const status = one("[data-live-status]"), pause = one("[data-live-pause]"), pill = one("[data-live-pill]");
+    const linesMax = 2000;
+    let waiting = [], lost = 0, paused = false;
+    const atEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 80;
+    const say = (text) => { status.textContent = lost ? `${text} · ${lost} lost: too many for this page, narrow the query` : text; };
+    const flush = () => {
+      const follow = atEnd() || !pill.hidden;
+      list.append(...waiting);
+      waiting = [];
+      pill.hidden = true;
+      while (list.children.length > linesMax) list.firstElementChild.remove();
+      if (follow) scrollTo({ top: document.documentElement.scrollHeight });
+    };
+    const show = () => {
+      const empty = one("[data-live-empty]");
+      if (empty && waiting.length) empty.remove();
+      if (!paused && atEnd()) { flush(); return; }
+      waiting = waiting.slice(-linesMax);
+      pill.textContent = `${waiting.length} new`;
+      pill.hidden = !waiting.length;
+    };
+    const source = new EventSource(list.dataset.live);
+    source.addEventListener("open", () => say(paused ? "paused" : "following"));
+    source.addEventListener("error", () => say("connection lost, trying again"));
+    source.addEventListener("away", () => say("the consumer is away, trying again"));
+    source.addEventListener("dropped", (event) => { lost += Number(event.data) || 0; say("following"); });
+    source.addEventListener("lines", (event) => {
+      const holder = document.createElement("template");
+      holder.innerHTML = JSON.parse(event.data);
+      times(holder.content);
+      for (const line of all("li", holder.content)) {
+        if (document.getElementById(line.id) || waiting.some((other) => other.id === line.id)) continue;
+        line.classList.add("new");
+        waiting.push(line);
+      }
+      show();
+    });
+    pause.hidden = false;
+    pause.addEventListener("click", () => {
+      paused = !paused;
+      pause.textContent = paused ? "Resume" : "Pause";
+      say(paused ? "paused" : "following");
+      if (!paused) flush();
+    });
+    pill.addEventListener("click", () => { paused = false; pause.textContent = "Pause"; flush(); });
+    addEventListener("scroll", () => { if (!paused && waiting.length && atEnd()) flush(); }, { passive: true });
+    addEventListener("pagehide", () => source.close());
+    scrollTo({ top: document.documentElement.scrollHeight });
+  };
+
+  // The first span.
+  const waiting = () => {
+    const box = one("[data-waiting]");
+    if (!box) return;
+    const look = async () => {
+      try {
+        const answer = await fetch("/api/v1/traces?range=all&limit=1");
+        const trace = (await answer.json()).traces[0];
+        if (trace) {
+          const link = Object.assign(document.createElement("a"), { href: `/trace/${trace.traceId}`, className: "btn primary", textContent: "It is here: open the first trace" });
+          box.replaceChildren(link);
+          return;
+        }
+      } catch { /* not there yet */ }
+      setTimeout(look, 1000);
+    };
+    look();
+  };
+
+  const ready = (root) => { times(root); copies(root); };
+  ready(document);
+  live();
+  waiting();
+})();

@@ -1,0 +1,55 @@
+//! What every request shares.
+
+use std::sync::Arc;
+
+use slog::Logger;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+
+use crate::{About, Config, ServeError, ask::Ask, assets::Assets, views::Views};
+
+/// What every request shares.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) ask: Ask,
+    /// Where the sample trace is sent; none when no producer is known.
+    pub(crate) ingest: Option<Channel>,
+    pub(crate) about: About,
+    pub(crate) assets: Assets,
+    pub(crate) views: Views,
+    /// One for each trace page that may be built at a time.
+    pub(crate) trace_slots: Semaphore,
+    /// One for each live tail that may be open at a time.
+    pub(crate) tail_slots: Arc<Semaphore>,
+    pub(crate) log: Logger,
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl App {
+    pub(crate) fn new(
+        config: Config,
+        query: Channel,
+        ingest: Option<Channel>,
+        about: About,
+        log: Logger,
+        shutdown: CancellationToken,
+    ) -> Result<Arc<Self>, ServeError> {
+        let assets = Assets::new();
+        let views = Views::new(&assets, &about.version)
+            .map_err(|error| ServeError::Templates(error.to_string()))?;
+        Ok(Arc::new(Self {
+            ask: Ask::new(query, &config),
+            trace_slots: Semaphore::new(config.trace_pages_max),
+            tail_slots: Arc::new(Semaphore::new(config.tails_max)),
+            config,
+            ingest,
+            about,
+            assets,
+            views,
+            log,
+            shutdown,
+        }))
+    }
+}

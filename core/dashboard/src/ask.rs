@@ -1,0 +1,222 @@
+//! Questions to the consumer: every call has a deadline, every failure becomes a [`Fault`].
+
+use std::{future::Future, time::Duration};
+
+use log_tracer_proto::v1::{
+    Coverage, FacetsRequest, FacetsResponse, GetTraceRequest, GetTraceResponse, HistogramRequest,
+    HistogramResponse, ListOperationsRequest, ListOperationsResponse, ListServicesRequest,
+    Position, SearchLogsRequest, SearchLogsResponse, SearchTracesRequest, SearchTracesResponse,
+    ServiceInfo, StatusRequest, StatusResponse, TailRequest, TailResponse, WaitForPositionRequest,
+    query_service_client::QueryServiceClient,
+};
+use prost::Message;
+use tonic::{Request, Response, Status, Streaming, transport::Channel};
+
+use crate::{Config, fault::Fault, units};
+
+/// The consumer, as the pages ask it.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    client: QueryServiceClient<Channel>,
+    deadline: Duration,
+    trace_spans_max: u32,
+    trace_logs_max: u32,
+    trace_bytes_max: usize,
+}
+
+impl Ask {
+    pub(crate) fn new(channel: Channel, config: &Config) -> Self {
+        Self {
+            client: QueryServiceClient::new(channel)
+                .max_decoding_message_size(config.message_bytes_max),
+            deadline: Duration::from_millis(config.query_deadline_ms),
+            trace_spans_max: config.trace_spans_max,
+            trace_logs_max: config.trace_logs_max,
+            trace_bytes_max: config.trace_bytes_max,
+        }
+    }
+
+    pub(crate) async fn search_traces(
+        &self,
+        request: SearchTracesRequest,
+    ) -> Result<SearchTracesResponse, Fault> {
+        let mut client = self.client.clone();
+        self.unary(Box::pin(client.search_traces(self.request(request))))
+            .await
+    }
+
+    pub(crate) async fn search_logs(
+        &self,
+        request: SearchLogsRequest,
+    ) -> Result<SearchLogsResponse, Fault> {
+        let mut client = self.client.clone();
+        self.unary(Box::pin(client.search_logs(self.request(request))))
+            .await
+    }
+
+    pub(crate) async fn histogram(
+        &self,
+        request: HistogramRequest,
+    ) -> Result<HistogramResponse, Fault> {
+        let mut client = self.client.clone();
+        self.unary(Box::pin(client.histogram(self.request(request))))
+            .await
+    }
+
+    pub(crate) async fn facets(&self, request: FacetsRequest) -> Result<FacetsResponse, Fault> {
+        let mut client = self.client.clone();
+        self.unary(Box::pin(client.facets(self.request(request))))
+            .await
+    }
+
+    /// Every service, in the order of the name.
+    pub(crate) async fn services(&self) -> Result<Vec<ServiceInfo>, Fault> {
+        let mut client = self.client.clone();
+        let answer = self
+            .unary(Box::pin(
+                client.list_services(self.request(ListServicesRequest {})),
+            ))
+            .await?;
+        let mut services = answer.services;
+        services.sort_by(|a, b| a.service.cmp(&b.service));
+        Ok(services)
+    }
+
+    pub(crate) async fn operations(
+        &self,
+        request: ListOperationsRequest,
+    ) -> Result<ListOperationsResponse, Fault> {
+        let mut client = self.client.clone();
+        self.unary(Box::pin(client.list_operations(self.request(request))))
+            .await
+    }
+
+    pub(crate) async fn status(&self) -> Result<StatusResponse, Fault> {
+        let mut client = self.client.clone();
+        self.unary(Box::pin(client.status(self.request(StatusRequest {}))))
+            .await
+    }
+
+    /// Waits until what stands at the positions can be found.
+    pub(crate) async fn wait_for(
+        &self,
+        positions: Vec<Position>,
+        deadline: Duration,
+    ) -> Result<(), Fault> {
+        let mut client = self.client.clone();
+        let mut request = Request::new(WaitForPositionRequest { positions });
+        request.set_timeout(deadline);
+        within(deadline, client.wait_for_position(request))
+            .await
+            .map(|_| ())
+    }
+
+    /// The pieces of a trace as they come; the first is there already, so that a missing trace is an error here.
+    pub(crate) async fn trace_pieces(&self, trace_id: [u8; 16]) -> Result<TracePieces, Fault> {
+        let mut client = self.client.clone();
+        let request = GetTraceRequest {
+            trace_id: trace_id.to_vec().into(),
+            spans_max: self.trace_spans_max,
+            logs_max: self.trace_logs_max,
+        };
+        let mut stream = self
+            .unary(Box::pin(client.get_trace(self.request(request))))
+            .await?;
+        let first = within(self.deadline, stream.message()).await?;
+        match first {
+            Some(first) => Ok(TracePieces {
+                first: Some(first),
+                stream,
+                deadline: self.deadline,
+            }),
+            None => Err(Fault::missing(
+                "there is neither a span nor a log record of this trace",
+            )),
+        }
+    }
+
+    /// A trace, whole, or as much of it as the limits allow; then its coverage says so.
+    pub(crate) async fn trace(&self, trace_id: [u8; 16]) -> Result<Vec<GetTraceResponse>, Fault> {
+        let mut source = self.trace_pieces(trace_id).await?;
+        let mut pieces = Vec::new();
+        let mut bytes = 0;
+        while let Some(piece) = source.next().await? {
+            bytes += piece.encoded_len();
+            pieces.push(piece);
+            if bytes > self.trace_bytes_max {
+                pieces.push(cut_at(self.trace_bytes_max));
+                break;
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// Matching records as they arrive; it has no end and so no deadline but for its start.
+    pub(crate) async fn tail(
+        &self,
+        request: TailRequest,
+    ) -> Result<Streaming<TailResponse>, Fault> {
+        let mut client = self.client.clone();
+        self.unary(Box::pin(client.tail(Request::new(request))))
+            .await
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        // The consumer stops its work when nobody waits for it any more.
+        request.set_timeout(self.deadline);
+        request
+    }
+
+    async fn unary<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Fault> {
+        within(self.deadline, call).await.map(Response::into_inner)
+    }
+}
+
+/// The pieces of one trace.
+#[derive(Debug)]
+pub(crate) struct TracePieces {
+    first: Option<GetTraceResponse>,
+    stream: Streaming<GetTraceResponse>,
+    deadline: Duration,
+}
+
+impl TracePieces {
+    /// The next piece; none after the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<GetTraceResponse>, Fault> {
+        match self.first.take() {
+            Some(first) => Ok(Some(first)),
+            None => within(self.deadline, self.stream.message()).await,
+        }
+    }
+}
+
+async fn within<T>(
+    deadline: Duration,
+    call: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Fault> {
+    match tokio::time::timeout(deadline, call).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Fault::slow(
+            "the consumer did not answer within the deadline",
+        )),
+    }
+}
+
+/// The end of a trace that is larger than a page may read.
+fn cut_at(bytes_max: usize) -> GetTraceResponse {
+    GetTraceResponse {
+        coverage: Some(Coverage {
+            partial: true,
+            reasons: vec![format!(
+                "the trace is larger than the {} that its page reads",
+                units::bytes(bytes_max as u64)
+            )],
+            ..Coverage::default()
+        }),
+        ..GetTraceResponse::default()
+    }
+}

@@ -1,0 +1,9 @@
+//! The pages. Each reads its state from the URL, asks the consumer, and turns the answer into a view by a pure function;
+//! the template of the same name writes it.
+
+pub(crate) mod home;
+pub(crate) mod live;
+pub(crate) mod logs;
+pub(crate) mod pipeline;
+pub(crate) mod trace;
+pub(crate) mod traces;

@@ -1,0 +1,328 @@
+//! The page about the pipeline: what the transport promises, how far the consumer is, and how full the store is.
+
+use http::StatusCode;
+use log_tracer_proto::v1::{
+    PartitionStatus, QuarantinedEnvelope, Signal, StatusResponse, StoreStatus,
+};
+use serde::Serialize;
+use warp::reply::Response;
+
+use crate::{
+    app::App,
+    charts,
+    clock::{self, Moment},
+    fault::Fault,
+    reply,
+    units::{age, bytes, clip, count, percent, plural},
+    views::Shell,
+    visitor::Visitor,
+};
+
+/// What a healthy part says of itself.
+const READY: &str = "ready";
+
+/// Answers `/pipeline`.
+pub(crate) async fn page(app: &App, visitor: &Visitor) -> Result<Response, Fault> {
+    let status = app.ask.status().await?;
+    let view = view(&status, clock::now());
+    let shell = Shell {
+        title: "Pipeline",
+        section: "pipeline",
+        refresh_s: None,
+    };
+    Ok(reply::html(
+        StatusCode::OK,
+        app.views.page("pipeline.html", &shell, visitor, &view)?,
+    ))
+}
+
+/// The state of the pipeline in a line.
+#[derive(Debug, Serialize)]
+pub(crate) struct Vitals {
+    /// "good", "warn" or "bad".
+    tone: &'static str,
+    /// "Everything that was acknowledged can be found."
+    words: String,
+    /// What an acknowledgement is worth.
+    durability: String,
+    transport: String,
+}
+
+impl Vitals {
+    pub(crate) fn new(status: &StatusResponse) -> Self {
+        let transport = status.transport.clone().unwrap_or_default();
+        let lag: u64 = status.partitions.iter().map(lag).sum();
+        let lost: u64 = status
+            .partitions
+            .iter()
+            .map(|partition| partition.lost_offsets)
+            .sum();
+        let troubles: Vec<&str> = [status.health.as_str(), transport.health.as_str()]
+            .into_iter()
+            .chain(
+                status
+                    .partitions
+                    .iter()
+                    .map(|partition| partition.health.as_str()),
+            )
+            .filter(|health| !health.is_empty() && *health != READY)
+            .collect();
+        let (tone, words) = match troubles.first() {
+            Some(trouble) => ("bad", clip(trouble, 200)),
+            None if lost > 0 => (
+                "bad",
+                format!(
+                    "{} left the log before they were read",
+                    plural(lost, "envelope", "envelopes")
+                ),
+            ),
+            None if lag > 0 => (
+                "warn",
+                format!("{} to apply", plural(lag, "envelope", "envelopes")),
+            ),
+            None => ("good", "Everything acknowledged can be found".to_owned()),
+        };
+        Self {
+            tone,
+            words,
+            durability: clip(&transport.durability, 300),
+            transport: clip(&transport.kind, 40),
+        }
+    }
+}
+
+fn lag(partition: &PartitionStatus) -> u64 {
+    partition.log_end.saturating_sub(partition.applied_next)
+}
+
+#[derive(Debug, Serialize)]
+struct View {
+    vitals: Vitals,
+    name: String,
+    version: String,
+    started: Moment,
+    up: String,
+    log_id: String,
+    health: String,
+    promises: Vec<Promise>,
+    partitions: Vec<PartitionView>,
+    stores: Vec<StoreView>,
+    duplicates: String,
+    queries: String,
+    tails: String,
+    quarantined: String,
+    quarantine: Vec<QuarantineView>,
+}
+
+/// Something that acknowledged records survive, or do not.
+#[derive(Debug, Serialize)]
+struct Promise {
+    what: &'static str,
+    kept: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct PartitionView {
+    number: u32,
+    health: String,
+    healthy: bool,
+    lag: String,
+    lags: bool,
+    applied: String,
+    first: String,
+    end: String,
+    bytes: String,
+    lost: String,
+    gaps: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct StoreView {
+    name: &'static str,
+    rows: String,
+    bytes: String,
+    bytes_max: String,
+    share: String,
+    width: String,
+    oldest: Option<Moment>,
+    oldest_age: String,
+    newest_age: String,
+    applied: String,
+    evicted: String,
+}
+
+#[derive(Debug, Serialize)]
+struct QuarantineView {
+    place: String,
+    signal: &'static str,
+    reason: String,
+    bytes: String,
+    records: String,
+    age: String,
+    kept: bool,
+}
+
+fn view(status: &StatusResponse, now: u64) -> View {
+    let transport = status.transport.clone().unwrap_or_default();
+    View {
+        vitals: Vitals::new(status),
+        name: clip(&status.name, 80),
+        version: clip(&status.version, 40),
+        started: Moment::new(status.started_unix_nano),
+        up: age(now, status.started_unix_nano),
+        log_id: clip(&transport.log_id, 64),
+        health: clip(&transport.health, 200),
+        promises: vec![
+            Promise {
+                what: "a crash of the process",
+                kept: transport.survives_process_crash,
+            },
+            Promise {
+                what: "a loss of power",
+                kept: transport.survives_os_crash,
+            },
+            Promise {
+                what: "the loss of a machine",
+                kept: transport.survives_node_loss,
+            },
+        ],
+        partitions: status.partitions.iter().map(partition_view).collect(),
+        stores: status
+            .stores
+            .iter()
+            .map(|store| store_view(store, now))
+            .collect(),
+        duplicates: count(status.duplicate_envelopes),
+        queries: format!(
+            "{} of {}",
+            count(status.running_queries.into()),
+            count(status.running_queries_max.into())
+        ),
+        tails: count(status.tail_readers.into()),
+        quarantined: count(status.quarantined_envelopes),
+        quarantine: status
+            .quarantine
+            .iter()
+            .take(50)
+            .map(|envelope| quarantine_view(envelope, now))
+            .collect(),
+    }
+}
+
+fn partition_view(partition: &PartitionStatus) -> PartitionView {
+    let behind = lag(partition);
+    PartitionView {
+        number: partition.partition,
+        healthy: partition.health.is_empty() || partition.health == READY,
+        health: clip(
+            if partition.health.is_empty() {
+                READY
+            } else {
+                &partition.health
+            },
+            200,
+        ),
+        lag: plural(behind, "envelope", "envelopes"),
+        lags: behind > 0,
+        applied: count(partition.applied_next),
+        first: count(partition.log_start),
+        end: count(partition.log_end),
+        bytes: bytes(partition.log_bytes),
+        lost: if partition.lost_offsets == 0 {
+            String::new()
+        } else {
+            count(partition.lost_offsets)
+        },
+        gaps: partition
+            .gaps
+            .iter()
+            .take(8)
+            .map(|gap| {
+                format!(
+                    "{} to {}",
+                    count(gap.first),
+                    count(gap.end.saturating_sub(1))
+                )
+            })
+            .collect(),
+    }
+}
+
+fn store_view(store: &StoreStatus, now: u64) -> StoreView {
+    let kept = store.rows > 0;
+    StoreView {
+        name: match store.signal() {
+            Signal::Spans => "Spans",
+            Signal::Logs => "Log records",
+            Signal::Unspecified => "Other",
+        },
+        rows: count(store.rows),
+        bytes: bytes(store.bytes),
+        bytes_max: bytes(store.bytes_max),
+        share: percent(store.bytes, store.bytes_max),
+        width: charts::percent(store.bytes as f64, store.bytes_max as f64),
+        oldest: kept.then(|| Moment::new(store.oldest_unix_nano)),
+        oldest_age: if kept {
+            age(now, store.oldest_unix_nano)
+        } else {
+            "–".to_owned()
+        },
+        newest_age: if kept {
+            age(now, store.newest_unix_nano)
+        } else {
+            "–".to_owned()
+        },
+        applied: count(store.applied_rows),
+        evicted: count(store.evicted_rows),
+    }
+}
+
+fn quarantine_view(envelope: &QuarantinedEnvelope, now: u64) -> QuarantineView {
+    let position = envelope.position.clone().unwrap_or_default();
+    QuarantineView {
+        place: format!("{} : {}", position.partition, count(position.offset)),
+        signal: match envelope.signal() {
+            Signal::Spans => "spans",
+            Signal::Logs => "logs",
+            Signal::Unspecified => "–",
+        },
+        reason: clip(&envelope.reason, 300),
+        bytes: bytes(envelope.bytes),
+        records: count(envelope.records.into()),
+        age: age(now, envelope.received_unix_nano),
+        kept: envelope.kept,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(applied_next: u64, lost_offsets: u64, health: &str) -> StatusResponse {
+        StatusResponse {
+            health: health.to_owned(),
+            partitions: vec![PartitionStatus {
+                applied_next,
+                log_end: 10,
+                lost_offsets,
+                ..PartitionStatus::default()
+            }],
+            ..StatusResponse::default()
+        }
+    }
+
+    #[test]
+    fn the_line_says_the_worst_first() {
+        assert_eq!(Vitals::new(&status(10, 0, "ready")).tone, "good");
+        assert_eq!(
+            Vitals::new(&status(8, 0, "ready")).words,
+            "2 envelopes to apply"
+        );
+        assert_eq!(Vitals::new(&status(8, 3, "ready")).tone, "bad");
+        let broken = Vitals::new(&status(8, 3, "the log is gone"));
+        assert_eq!(
+            (broken.tone, broken.words.as_str()),
+            ("bad", "the log is gone")
+        );
+    }
+}

@@ -1,0 +1,405 @@
+//! What stands above the waterfall: facts, the minimap, the critical path and the services.
+
+use serde::Serialize;
+
+use super::{State, root_of};
+use crate::{
+    charts::{percent, position, ticks},
+    clock::Moment,
+    lines::{hex, trace_href},
+    palette::Palette,
+    trace::{
+        critical::{Segment, critical_path},
+        marks::{Mark, marks},
+        minimap::{self, Line},
+        model::{SpanItem, Trace},
+        visible::Window,
+    },
+    units::{self, clip, count, duration, plural},
+};
+
+/// Stretches of the critical path that are drawn.
+const STRETCHES_MAX: usize = 240;
+
+/// Services that are listed.
+const SERVICES_MAX: usize = 24;
+
+/// A trace at a glance.
+#[derive(Debug, Serialize)]
+pub(crate) struct Overview {
+    id: String,
+    pub(crate) title: String,
+    service: String,
+    colour: usize,
+    name: String,
+    status: &'static str,
+    status_message: String,
+    start: Moment,
+    duration: String,
+    spans: String,
+    errors: String,
+    depth: String,
+    logs: String,
+    log_count: String,
+    services: Vec<ServiceView>,
+    more_services: usize,
+    /// What is odd about the trace, in sentences.
+    oddities: Vec<String>,
+    lines: Vec<LineView>,
+    /// Height of the minimap in its own units.
+    height: usize,
+    /// The part of the minimap that the window of rows shows, when that is not all.
+    window: Option<WindowView>,
+    path: Vec<Stretch>,
+    ticks: Vec<ticks::DurationTick>,
+    length: String,
+    /// The first error, to go to.
+    first_error: String,
+    search: String,
+    json: String,
+    logs_json: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ServiceView {
+    name: String,
+    colour: usize,
+    spans: String,
+    errors: String,
+    /// Its share of the critical path.
+    share: String,
+    /// Shows only its spans.
+    href: String,
+}
+
+#[derive(Debug, Serialize)]
+struct LineView {
+    y: usize,
+    bars: Vec<BarView>,
+}
+
+#[derive(Debug, Serialize)]
+struct BarView {
+    x: String,
+    width: String,
+    colour: usize,
+    error: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct WindowView {
+    y: String,
+    height: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Stretch {
+    x: String,
+    width: String,
+    colour: usize,
+    title: String,
+}
+
+/// The height of a line of the minimap.
+const LINE_HEIGHT: usize = 4;
+
+impl Overview {
+    pub(crate) fn new(
+        trace: &Trace,
+        state: &State,
+        palette: &Palette,
+        errors: &[bool],
+        window: &Window,
+    ) -> Self {
+        let id = hex(&state.id);
+        let root = root_of(trace);
+        let name = root.map_or("(logs without a span)", |item| &item.span.name);
+        let service = root.map_or_else(
+            || {
+                trace
+                    .processes
+                    .first()
+                    .map_or("", |process| &process.service)
+            },
+            |item| trace.service(item.process),
+        );
+        let length = trace.end.saturating_sub(trace.start);
+        let error_count = errors.iter().filter(|error| **error).count() as u64;
+        let path = trace
+            .main
+            .map(|main| critical_path(&trace.nodes, &trace.rows, main))
+            .unwrap_or_default();
+        let lines = minimap::minimap(trace);
+        let name = super::super::traces::name(name);
+        Self {
+            title: format!("{} {}", clip(service, 40), clip(&name, 80)),
+            service: clip(service, 60),
+            colour: palette.colour(service),
+            name,
+            status: root.map_or("unset", |item| {
+                crate::trace::fields::status_word(&item.span)
+            }),
+            status_message: root
+                .and_then(|item| item.span.status.as_ref())
+                .map_or_else(String::new, |status| clip(&status.message, 300)),
+            start: Moment::new(trace.start),
+            duration: duration(length),
+            spans: count(trace.spans.len() as u64),
+            errors: if error_count == 0 {
+                String::new()
+            } else {
+                plural(error_count, "error", "errors")
+            },
+            depth: count(minimap::depth(trace) as u64),
+            logs: plural(trace.logs.len() as u64, "log record", "log records"),
+            log_count: count(trace.logs.len() as u64),
+            services: services(trace, state, palette, &path),
+            more_services: service_names(trace).len().saturating_sub(SERVICES_MAX),
+            oddities: oddities(trace),
+            height: lines.len() * LINE_HEIGHT,
+            window: window_view(trace, window),
+            lines: line_views(trace, palette, &lines),
+            path: stretches(trace, palette, &path),
+            ticks: ticks::quarters(length),
+            length: duration(length),
+            first_error: first_error(trace, state, errors),
+            search: format!("/traces?{}", related(service, root)),
+            json: format!("/trace/{id}.json"),
+            logs_json: format!("/trace/{id}/logs.json"),
+            id,
+        }
+    }
+}
+
+/// A search for traces like this one.
+fn related(service: &str, root: Option<&SpanItem>) -> String {
+    use log_tracer_query::{Field, Intrinsic};
+    let mut terms = vec![crate::search::service_term(service)];
+    terms.extend(
+        root.and_then(|item| {
+            crate::search::term(&Field::Intrinsic(Intrinsic::Name), &item.span.name)
+        }),
+    );
+    let link = crate::params::Link::to("")
+        .with("q", terms.join(" ").trim())
+        .with("range", "24h");
+    link.to_string().trim_start_matches('?').to_owned()
+}
+
+fn service_names(trace: &Trace) -> Vec<&str> {
+    let mut names: Vec<&str> = trace
+        .spans
+        .iter()
+        .map(|item| trace.service(item.process))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The services with the most spans first.
+fn services(trace: &Trace, state: &State, palette: &Palette, path: &[Segment]) -> Vec<ServiceView> {
+    let length: u64 = path.iter().map(|segment| segment.end - segment.start).sum();
+    let mut services: Vec<(&str, u64, u64, u64)> = service_names(trace)
+        .into_iter()
+        .map(|name| (name, 0, 0, 0))
+        .collect();
+    let mut add = |name: &str, spans: u64, errors: u64, nanos: u64| {
+        if let Ok(at) = services.binary_search_by(|(other, ..)| (*other).cmp(name))
+            && let Some(service) = services.get_mut(at)
+        {
+            service.1 += spans;
+            service.2 += errors;
+            service.3 += nanos;
+        }
+    };
+    for item in &trace.spans {
+        add(
+            trace.service(item.process),
+            1,
+            u64::from(item.is_error()),
+            0,
+        );
+    }
+    for segment in path {
+        if let Some(item) = trace.spans.get(segment.node) {
+            add(
+                trace.service(item.process),
+                0,
+                0,
+                segment.end - segment.start,
+            );
+        }
+    }
+    services.sort_by_key(|(name, spans, ..)| (std::cmp::Reverse(*spans), *name));
+    services
+        .into_iter()
+        .take(SERVICES_MAX)
+        .map(|(name, spans, errors, nanos)| {
+            let filter = State {
+                filter: crate::search::service_term(name),
+                from: None,
+                tab_logs: false,
+                ..state.clone()
+            };
+            ServiceView {
+                name: clip(name, 40),
+                colour: palette.colour(name),
+                spans: units::compact(spans),
+                errors: if errors == 0 {
+                    String::new()
+                } else {
+                    plural(errors, "error", "errors")
+                },
+                share: if nanos == 0 {
+                    String::new()
+                } else {
+                    units::percent(nanos, length)
+                },
+                href: filter.link().to_string(),
+            }
+        })
+        .collect()
+}
+
+/// Counts of what is odd, each in a sentence.
+fn oddities(trace: &Trace) -> Vec<String> {
+    let all: Vec<Mark> = trace
+        .rows
+        .iter()
+        .filter_map(|row| Some(marks(trace, row, trace.span(row)?)))
+        .flatten()
+        .collect();
+    let count_of = |is: fn(&Mark) -> bool| all.iter().filter(|mark| is(mark)).count() as u64;
+    let roots = trace
+        .rows
+        .iter()
+        .filter(|row| row.root == Some(crate::trace::tree::Root::First))
+        .count() as u64;
+    let sentence =
+        |number: u64, one: &str, many: &str| (number > 0).then(|| plural(number, one, many));
+    [
+        sentence(
+            count_of(|mark| matches!(mark, Mark::MissingParent)),
+            "span names a parent that is not here",
+            "spans name a parent that is not here",
+        ),
+        sentence(
+            count_of(|mark| matches!(mark, Mark::Skew(_))),
+            "span starts before its parent in another process: clocks differ",
+            "spans start before their parents in other processes: clocks differ",
+        ),
+        sentence(
+            count_of(|mark| matches!(mark, Mark::Cycle)),
+            "cycle of parents was cut",
+            "cycles of parents were cut",
+        ),
+        sentence(
+            count_of(|mark| matches!(mark, Mark::Backwards(_))),
+            "span ends before it starts",
+            "spans end before they start",
+        ),
+        sentence(
+            count_of(|mark| matches!(mark, Mark::NoStart | Mark::NoEnd)),
+            "span lacks a start or an end time",
+            "spans lack a start or an end time",
+        ),
+        sentence(
+            count_of(|mark| matches!(mark, Mark::Copies(_))),
+            "span came more than once",
+            "spans came more than once",
+        ),
+        sentence(
+            count_of(|mark| matches!(mark, Mark::SharedId)),
+            "span shares its id",
+            "spans share their ids",
+        ),
+        (roots > 1).then(|| {
+            format!(
+                "{} spans have no parent: the trace has several roots",
+                count(roots)
+            )
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn line_views(trace: &Trace, palette: &Palette, lines: &[Line]) -> Vec<LineView> {
+    let length = trace.end.saturating_sub(trace.start) as f64;
+    lines
+        .iter()
+        .enumerate()
+        .map(|(at, line)| LineView {
+            y: at * LINE_HEIGHT,
+            bars: line
+                .bars
+                .iter()
+                .map(|bar| BarView {
+                    x: position(bar.start.min(trace.end), trace.start, trace.end),
+                    width: percent(
+                        (bar.end.saturating_sub(bar.start) as f64).max(length / 400.0),
+                        length,
+                    ),
+                    colour: palette.colour(trace.service(bar.process)),
+                    error: bar.error,
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+/// Where the shown rows are among all, as the minimap has them.
+fn window_view(trace: &Trace, window: &Window) -> Option<WindowView> {
+    if window.shown.len() >= window.total {
+        return None;
+    }
+    let (first, last) = (window.shown.first()?.row, window.shown.last()?.row);
+    let rows = trace.rows.len() as f64;
+    Some(WindowView {
+        y: percent(first as f64, rows),
+        height: percent((last + 1 - first) as f64, rows),
+    })
+}
+
+/// The critical path as stretches of one service each.
+fn stretches(trace: &Trace, palette: &Palette, path: &[Segment]) -> Vec<Stretch> {
+    let mut stretches: Vec<(usize, u64, u64)> = Vec::new();
+    for segment in path {
+        let process = trace.spans.get(segment.node).map_or(0, |item| item.process);
+        match stretches.last_mut() {
+            Some((last, _, end)) if trace.service(*last) == trace.service(process) => {
+                *end = segment.end
+            }
+            _ => stretches.push((process, segment.start, segment.end)),
+        }
+    }
+    // Of very many, the longest.
+    if stretches.len() > STRETCHES_MAX {
+        stretches.sort_by_key(|(_, start, end)| std::cmp::Reverse(end - start));
+        stretches.truncate(STRETCHES_MAX);
+    }
+    let length = trace.end.saturating_sub(trace.start) as f64;
+    stretches
+        .into_iter()
+        .map(|(process, start, end)| Stretch {
+            x: position(start, trace.start, trace.end),
+            width: percent((end - start) as f64, length),
+            colour: palette.colour(trace.service(process)),
+            title: format!(
+                "{} {}",
+                clip(trace.service(process), 40),
+                duration(end - start)
+            ),
+        })
+        .collect()
+}
+
+fn first_error(trace: &Trace, state: &State, errors: &[bool]) -> String {
+    let first = errors
+        .iter()
+        .position(|error| *error)
+        .and_then(|at| trace.nodes.get(trace.rows.get(at)?.node)?.id);
+    first.map_or_else(String::new, |id| trace_href(&hex(&state.id), &hex(&id)))
+}

@@ -1,0 +1,164 @@
+//! What of a trace a page shows, in its address.
+
+use crate::{
+    fault::Fault,
+    lines::{from_hex, hex},
+    params::{Link, Params},
+    trace::{tree::Id, visible::Fold},
+};
+
+/// Spans that can be toggled in the address at most, so that it stays short.
+const TOGGLED_MAX: usize = 100;
+
+/// What of a trace is shown: the state of the page.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct State {
+    pub(crate) id: [u8; 16],
+    /// The list of logs instead of the waterfall.
+    pub(crate) tab_logs: bool,
+    pub(crate) span: Option<Id>,
+    pub(crate) from: Option<usize>,
+    pub(crate) fold: Fold,
+    pub(crate) toggled: Vec<Id>,
+    pub(crate) inline_logs: bool,
+    pub(crate) filter: String,
+}
+
+impl State {
+    /// `id` is the last part of the path.
+    pub(crate) fn read(id: &str, params: &Params) -> Result<Self, Fault> {
+        let id = from_hex::<16>(id).ok_or_else(|| {
+            Fault::missing(format!(
+                "`{}` is not a trace id: 32 hexadecimal digits, not all of them 0",
+                crate::units::clip(id, 60)
+            ))
+        })?;
+        let span_id = |text: &str| {
+            from_hex::<8>(text)
+                .ok_or_else(|| format!("`{text}` is not a span id: 16 hexadecimal digits"))
+        };
+        let fold = params.read("fold", |text| match text {
+            "open" => Ok(Fold::Open),
+            "closed" => Ok(Fold::Closed),
+            _ => Err(format!("`{text}` is neither open nor closed")),
+        })?;
+        let toggled = params.read("t", |text| {
+            text.split('.').take(TOGGLED_MAX).map(span_id).collect()
+        })?;
+        Ok(Self {
+            id,
+            tab_logs: params.get("tab") == Some("logs"),
+            span: params.read("span", span_id)?,
+            from: params
+                .number("from", 0, u64::from(u32::MAX))?
+                .map(|from| from as usize),
+            fold: fold.unwrap_or_default(),
+            toggled: toggled.unwrap_or_default(),
+            inline_logs: params.get("logs") != Some("0"),
+            filter: params.text("f"),
+        })
+    }
+
+    /// The address of this state on its own page, which leaves the path away.
+    pub(crate) fn link(&self) -> Link {
+        let toggled: Vec<String> = self.toggled.iter().map(|id| hex(id)).collect();
+        Link::to("")
+            .with("tab", if self.tab_logs { "logs" } else { "" })
+            .with("span", self.span.map_or_else(String::new, |id| hex(&id)))
+            .with(
+                "from",
+                self.from.map_or_else(String::new, |from| from.to_string()),
+            )
+            .with(
+                "fold",
+                match self.fold {
+                    Fold::Auto => "",
+                    Fold::Open => "open",
+                    Fold::Closed => "closed",
+                },
+            )
+            .with("t", toggled.join("."))
+            .with("logs", if self.inline_logs { "" } else { "0" })
+            .with("f", &*self.filter)
+    }
+
+    /// With a span opened that was closed, or the other way round.
+    pub(crate) fn toggle(&self, id: Id) -> Self {
+        let mut toggled = self.toggled.clone();
+        match toggled.iter().position(|other| *other == id) {
+            Some(at) => {
+                toggled.remove(at);
+            }
+            None => {
+                // The address has an end: the oldest toggle gives way.
+                if toggled.len() >= TOGGLED_MAX {
+                    toggled.remove(0);
+                }
+                toggled.push(id);
+            }
+        }
+        Self {
+            toggled,
+            ..self.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ID: &str = "5b8efff798038103d269b633813fc60c";
+
+    fn read(raw: &str) -> Result<State, Fault> {
+        State::read(ID, &Params::parse(raw).unwrap())
+    }
+
+    #[test]
+    fn a_path_that_is_no_trace_id_is_not_found() {
+        for id in ["", "xyz", "00000000000000000000000000000000", "5b8efff7"] {
+            let fault = State::read(id, &Params::default()).unwrap_err();
+            assert_eq!(fault.status(), StatusCode::NOT_FOUND);
+        }
+    }
+
+    #[test]
+    fn a_wrong_parameter_is_named() {
+        for (raw, key) in [
+            ("span=1", "span"),
+            ("t=1.2", "t"),
+            ("fold=half", "fold"),
+            ("from=-1", "from"),
+        ] {
+            assert!(read(raw).unwrap_err().message().starts_with(key), "{raw}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_state_survives_its_link(
+            span in prop::option::of(any::<[u8; 8]>()),
+            toggled in prop::collection::btree_set(1_u8.., 0..5),
+            from in prop::option::of(0_usize..1000),
+            logs: bool,
+            tab: bool,
+            filter in "[a-z:>\"&+%]{0,12}",
+        ) {
+            let state = State {
+                id: from_hex(ID).unwrap(),
+                tab_logs: tab,
+                span: span.filter(|id| *id != [0; 8]),
+                from,
+                fold: Fold::Closed,
+                toggled: toggled.into_iter().map(|id| [id; 8]).collect(),
+                inline_logs: logs,
+                filter,
+            };
+            let link = state.link().to_string();
+            prop_assert_eq!(read(link.trim_start_matches('?')).unwrap(), state);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Traces: the model behind the trace page. Pure: no request, no template, no clock.
+
+pub(crate) mod critical;
+pub(crate) mod fields;
+pub(crate) mod marks;
+pub(crate) mod minimap;
+pub(crate) mod model;
+pub(crate) mod tree;
+pub(crate) mod visible;

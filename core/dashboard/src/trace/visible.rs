@@ -1,0 +1,303 @@
+//! Which rows of a trace a page shows: what is collapsed, what a filter leaves, and the window of rows.
+
+use std::collections::HashSet;
+
+use super::tree::{Id, Node, Row};
+
+/// How a visitor wants to see a trace.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wish {
+    /// What is open to begin with.
+    pub(crate) fold: Fold,
+    /// Spans that are open where they would be closed, and the other way round.
+    pub(crate) toggled: HashSet<Id>,
+    /// Whether log records stand between the spans.
+    pub(crate) logs: bool,
+    /// A span that must be in sight.
+    pub(crate) selected: Option<usize>,
+}
+
+/// What is open to begin with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Fold {
+    /// Everything in a small trace; in a large one the first levels, and the way to every error.
+    #[default]
+    Auto,
+    /// Everything.
+    Open,
+    /// Nothing but the roots.
+    Closed,
+}
+
+/// A row that can be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Index into the rows.
+    pub(crate) row: usize,
+    /// Whether the rows below it are shown; none where there are none.
+    pub(crate) open: Option<bool>,
+}
+
+/// Above this, a trace is not opened whole to begin with.
+const ROWS_OPEN_MAX: usize = 500;
+
+/// A part of the trace's rows, with what is above and below.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Window {
+    pub(crate) shown: Vec<Shown>,
+    /// Where the window starts among the rows that can be seen, and how many there are.
+    pub(crate) from: usize,
+    pub(crate) total: usize,
+}
+
+/// The rows to show. `errors` tells of each row whether it is an error.
+pub(crate) fn visible(nodes: &[Node], rows: &[Row], errors: &[bool], wish: &Wish) -> Vec<Shown> {
+    let is_log = |row: &Row| nodes.get(row.node).is_some_and(|node| node.id.is_none());
+    let below = |at: usize, row: &Row| (at + 1)..(at + row.size);
+    let error_count = prefix_sums(errors.iter().map(|error| usize::from(*error)));
+    let hidden_logs = prefix_sums(
+        rows.iter()
+            .map(|row| usize::from(!wish.logs && is_log(row))),
+    );
+    let depth = open_depth(rows, wish.fold);
+
+    let mut shown = Vec::new();
+    let mut at = 0;
+    while let Some(row) = rows.get(at) {
+        if !wish.logs && is_log(row) {
+            at += 1;
+            continue;
+        }
+        let children = below(at, row);
+        let has_children = children.len() > between(&hidden_logs, &children);
+        let holds_selected = wish
+            .selected
+            .is_some_and(|selected| children.contains(&selected));
+        let on_the_way_to_error = wish.fold == Fold::Auto && between(&error_count, &children) > 0;
+        let toggled = nodes
+            .get(row.node)
+            .and_then(|node| node.id)
+            .is_some_and(|id| wish.toggled.contains(&id));
+        let open = ((row.depth < depth || on_the_way_to_error) != toggled) || holds_selected;
+        shown.push(Shown {
+            row: at,
+            open: has_children.then_some(open),
+        });
+        at += if open { 1 } else { row.size };
+    }
+    shown
+}
+
+/// Only the rows that match, and what is above them.
+pub(crate) fn filtered(rows: &[Row], matches: &[bool]) -> Vec<Shown> {
+    let counts = prefix_sums(matches.iter().map(|matched| usize::from(*matched)));
+    rows.iter()
+        .enumerate()
+        .filter(|(at, row)| between(&counts, &(*at..at + row.size)) > 0)
+        .map(|(at, row)| Shown {
+            row: at,
+            open: (between(&counts, &(at + 1..at + row.size)) > 0).then_some(true),
+        })
+        .collect()
+}
+
+/// Cuts a window: at `from` when given, else around the selected row, else at the top.
+pub(crate) fn window(
+    shown: &[Shown],
+    from: Option<usize>,
+    selected: Option<usize>,
+    rows_max: usize,
+) -> Window {
+    let total = shown.len();
+    let selected = selected.and_then(|row| shown.iter().position(|other| other.row == row));
+    let from = match (from, selected) {
+        // The last page is as full as the others.
+        (Some(from), _) => from.min(total.saturating_sub(1)),
+        (None, Some(at)) if at >= rows_max => at.saturating_sub(rows_max / 3),
+        _ => 0,
+    };
+    Window {
+        shown: shown.iter().skip(from).take(rows_max).copied().collect(),
+        from,
+        total,
+    }
+}
+
+/// Rows with a smaller depth are open to begin with.
+fn open_depth(rows: &[Row], fold: Fold) -> usize {
+    match fold {
+        Fold::Open => usize::MAX,
+        Fold::Closed => 0,
+        Fold::Auto if rows.len() <= ROWS_OPEN_MAX => usize::MAX,
+        Fold::Auto => {
+            let mut depths: Vec<usize> = rows.iter().map(|row| row.depth).collect();
+            depths.sort_unstable();
+            // All rows of the levels up to the result fit; at least the first level is open.
+            let first_left_out = depths.get(ROWS_OPEN_MAX).copied().unwrap_or(usize::MAX);
+            first_left_out.saturating_sub(1).max(1)
+        }
+    }
+}
+
+/// Sums before each element, and the whole at the end.
+fn prefix_sums(numbers: impl Iterator<Item = usize>) -> Vec<usize> {
+    let mut sums = vec![0];
+    let mut sum = 0;
+    for number in numbers {
+        sum += number;
+        sums.push(sum);
+    }
+    sums
+}
+
+fn between(sums: &[usize], range: &std::ops::Range<usize>) -> usize {
+    let at = |index: usize| sums.get(index).or(sums.last()).copied().unwrap_or(0);
+    at(range.end).saturating_sub(at(range.start))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{
+        super::tree::{
+            arrange,
+            tests::{any_nodes, span},
+        },
+        *,
+    };
+
+    fn all(logs: bool) -> Wish {
+        Wish {
+            logs,
+            ..Wish::default()
+        }
+    }
+
+    /// A root with `children` children, each with one child.
+    fn wide(children: u64) -> Vec<Node> {
+        let id = |n: u64| Some((n + 1).to_be_bytes());
+        let mut nodes = vec![Node {
+            id: id(0),
+            ..span(0, 0, 0, 1000)
+        }];
+        for n in 1..=children {
+            nodes.push(Node {
+                id: id(n),
+                parent: id(0),
+                ..span(0, 0, n, 900)
+            });
+            nodes.push(Node {
+                id: id(n + children),
+                parent: id(n),
+                ..span(0, 0, n, 800)
+            });
+        }
+        nodes
+    }
+
+    #[test]
+    fn a_small_trace_is_open_and_a_toggle_closes() {
+        let nodes = [span(1, 0, 0, 9), span(2, 1, 1, 8), span(3, 2, 2, 7)];
+        let rows = arrange(&nodes);
+        assert_eq!(visible(&nodes, &rows, &[false; 3], &all(true)).len(), 3);
+        let wish = Wish {
+            toggled: HashSet::from([[2; 8]]),
+            ..all(true)
+        };
+        let shown = visible(&nodes, &rows, &[false; 3], &wish);
+        assert_eq!(
+            shown,
+            [
+                Shown {
+                    row: 0,
+                    open: Some(true)
+                },
+                Shown {
+                    row: 1,
+                    open: Some(false)
+                }
+            ]
+        );
+    }
+
+    #[test]
+    fn a_large_trace_opens_its_first_levels_and_the_way_to_errors() {
+        let nodes = wide(400);
+        let rows = arrange(&nodes);
+        let none = vec![false; rows.len()];
+        assert_eq!(visible(&nodes, &rows, &none, &all(true)).len(), 401);
+        let mut one = none;
+        one[100] = true;
+        let shown = visible(&nodes, &rows, &one, &all(true));
+        assert_eq!(shown.len(), 402);
+        assert!(shown.iter().any(|shown| shown.row == 100));
+    }
+
+    #[test]
+    fn the_selected_span_is_in_sight_wherever_it_is() {
+        let nodes = wide(400);
+        let rows = arrange(&nodes);
+        let errors = vec![false; rows.len()];
+        for fold in [Fold::Auto, Fold::Open, Fold::Closed] {
+            let wish = Wish {
+                fold,
+                selected: Some(700),
+                ..all(true)
+            };
+            let shown = visible(&nodes, &rows, &errors, &wish);
+            let window = window(&shown, None, Some(700), 50);
+            assert!(
+                window.shown.iter().any(|shown| shown.row == 700),
+                "{fold:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_filter_keeps_what_is_above_a_match() {
+        let nodes = [
+            span(1, 0, 0, 9),
+            span(2, 1, 1, 8),
+            span(3, 2, 2, 7),
+            span(4, 1, 3, 4),
+        ];
+        let rows = arrange(&nodes);
+        let shown = filtered(&rows, &[false, false, true, false]);
+        assert_eq!(
+            shown.iter().map(|shown| shown.row).collect::<Vec<_>>(),
+            [0, 1, 2]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn windows_put_together_are_all_the_rows(nodes in any_nodes(), rows_max in 1_usize..10) {
+            let rows = arrange(&nodes);
+            let shown = visible(&nodes, &rows, &vec![false; rows.len()], &all(true));
+            prop_assert_eq!(shown.len(), rows.len());
+            let mut seen = Vec::new();
+            while seen.len() < shown.len() {
+                let part = window(&shown, Some(seen.len()), None, rows_max);
+                prop_assert!(part.shown.len() <= rows_max && part.from == seen.len());
+                seen.extend(part.shown);
+            }
+            prop_assert_eq!(seen, shown);
+        }
+
+        #[test]
+        fn a_shown_row_has_its_parent_shown_and_open(nodes in any_nodes(), toggles in prop::collection::hash_set(1_u8..12, 0..6), logs: bool) {
+            let rows = arrange(&nodes);
+            let wish = Wish { toggled: toggles.into_iter().map(|id| [id; 8]).collect(), logs, ..Wish::default() };
+            let shown = visible(&nodes, &rows, &vec![false; rows.len()], &wish);
+            for one in &shown {
+                let row = rows[one.row];
+                prop_assert!(logs || nodes[row.node].id.is_some());
+                if let Some(parent) = row.parent {
+                    let above = shown.iter().find(|other| other.row == parent);
+                    prop_assert_eq!(above.and_then(|above| above.open), Some(true));
+                }
+            }
+        }
+    }
+}
