@@ -14,7 +14,8 @@ pub struct Config {
     /// Rows of a chunk (8,192). A smaller chunk makes a search right after an apply cheaper and every other search
     /// dearer. At most 1,048,576.
     pub chunk_rows_max: u32,
-    /// Bytes of the values in a chunk (8 MiB), the unit of eviction. At most 256 MiB and a sixteenth of both limits.
+    /// Bytes of the values in a chunk (8 MiB), the unit of eviction. From 64 KiB to 256 MiB, and at most a sixteenth of
+    /// both limits.
     pub chunk_bytes_max: u64,
     /// Bytes that one answer may take for counting: the cells of a histogram, the distinct values of facets, the traces
     /// of a search (64 MiB). An answer that would need more is partial, and says so.
@@ -49,6 +50,9 @@ pub struct ConfigError {
 const CHUNK_ROWS_CEILING: u32 = 1 << 20;
 const CHUNK_BYTES_CEILING: u64 = 256 << 20;
 
+/// Below this, a chunk is more overhead than rows.
+const CHUNK_BYTES_FLOOR: u64 = 64 << 10;
+
 /// How many chunks a limit must have room for, so that what is evicted at once is a small part of what is kept.
 const CHUNKS_MIN: u64 = 16;
 
@@ -74,7 +78,7 @@ impl Config {
         check(
             "chunk_bytes_max",
             self.chunk_bytes_max,
-            4096,
+            CHUNK_BYTES_FLOOR,
             CHUNK_BYTES_CEILING,
         )?;
         let low = self.chunk_bytes_max * CHUNKS_MIN;

@@ -21,6 +21,10 @@ const ROWS_MIN: u64 = 8;
 /// need, and a search takes a copy.
 const OPEN_FACTOR: u64 = 3;
 
+/// What a chunk takes at most however few rows it has: itself, and its buffers, of which none is smaller than a cache
+/// line.
+const CHUNK_BYTES_MIN: u64 = 16 << 10;
+
 /// Rows of one kind, within a bound of bytes.
 #[derive(Debug)]
 pub(crate) struct Table<C: Chunk> {
@@ -153,7 +157,9 @@ impl<C: Chunk> Inner<C> {
 
     /// Lets the oldest chunks go until so many bytes more fit into the open chunk.
     fn make_room(&mut self, more: u64, bytes_max: u64) {
-        while self.sealed_bytes + OPEN_FACTOR * (self.open.bytes() as u64 + more) > bytes_max {
+        let open =
+            |inner: &Self| OPEN_FACTOR * (inner.open.bytes() as u64 + more) + 2 * CHUNK_BYTES_MIN;
+        while self.sealed_bytes + open(self) > bytes_max {
             if self.sealed.is_empty() {
                 if self.open.rows() == 0 {
                     return;
@@ -186,7 +192,11 @@ impl<C: Chunk> Inner<C> {
             .snapshot
             .as_ref()
             .map_or(0, |chunk| chunk.bytes() as u64);
-        self.sealed_bytes + (OPEN_FACTOR - 1) * self.open.bytes() as u64 + snapshot
+        let open = match self.open.rows() {
+            0 => 0,
+            _ => (OPEN_FACTOR - 1) * self.open.bytes() as u64 + CHUNK_BYTES_MIN,
+        };
+        self.sealed_bytes + open + snapshot
     }
 }
 

@@ -1,18 +1,19 @@
 //! A chunk of log records.
 
+mod fields;
+
 use std::sync::Arc;
 
 use arrow_array::{Array, BinaryArray};
 use arrow_buffer::ScalarBuffer;
-use log_tracer_query::{Field, Record, Value};
 use log_tracer_record::{
-    LogRow, ResourceContext, ScopeContext, SpanId, TraceId,
+    LogRow, ResourceContext, ScopeContext,
     otlp::logs::{LogRecord, SeverityNumber},
 };
 use prost::Message;
 
 use super::{
-    Chunk, ChunkBuilder, TimeBounds,
+    BUFFERS_BYTES, Chunk, ChunkBuilder, TimeBounds,
     attributes::{Attributes, AttributesBuilder, attributes_bytes_max},
     column::{LabelBuilder, Labels, MessageBuilder, at, bytes_at, freeze, number_bytes},
     context::{ContextBuilder, Contexts},
@@ -22,10 +23,9 @@ use super::{
     traces::{TRACE_TABLE_ROW_BYTES_MAX, TraceTable},
     value::{ValueBuilder, Values, value_bytes_max},
 };
-use crate::{
-    Origin,
-    fields::{LogParts, any_log_text, any_log_value},
-};
+use crate::Origin;
+
+pub(crate) use fields::LogInChunk;
 
 /// Growing columns of log records.
 #[derive(Debug, Default)]
@@ -202,7 +202,9 @@ impl LogChunk {
     }
 
     fn column_bytes(&self) -> usize {
-        self.origins.bytes()
+        size_of::<Self>()
+            + BUFFERS_BYTES
+            + self.origins.bytes()
             + number_bytes(&self.times)
             + number_bytes(&self.observed_times)
             + number_bytes(&self.severities)
@@ -285,7 +287,7 @@ impl Chunk for LogChunk {
     }
 
     fn fields(&self, row: usize) -> LogInChunk<'_> {
-        LogInChunk { chunk: self, row }
+        LogInChunk::new(self, row)
     }
 
     fn row(&self, row: usize) -> LogRow {
@@ -311,58 +313,5 @@ impl Chunk for LogChunk {
             scope: Arc::clone(self.scopes.of(row)),
             record,
         }
-    }
-}
-
-/// A log record in a chunk as a query sees it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LogInChunk<'a> {
-    chunk: &'a LogChunk,
-    row: usize,
-}
-
-impl Record for LogInChunk<'_> {
-    fn any_value(&self, field: &Field, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
-        any_log_value(self, field, visit)
-    }
-
-    fn any_text(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool {
-        any_log_text(self, visit)
-    }
-}
-
-impl LogParts for LogInChunk<'_> {
-    fn resource(&self) -> &ResourceContext {
-        self.chunk.resources.of(self.row)
-    }
-    fn scope(&self) -> &ScopeContext {
-        self.chunk.scopes.of(self.row)
-    }
-    fn event_name(&self) -> &str {
-        self.chunk.event_names.value(self.row)
-    }
-    fn severity(&self) -> SeverityNumber {
-        self.chunk.severity(self.row)
-    }
-    fn time_unix_nano(&self) -> u64 {
-        self.chunk.time(self.row)
-    }
-    fn trace_id(&self) -> Option<TraceId> {
-        TraceId::from_bytes(&self.chunk.trace_ids.value(self.row))
-    }
-    fn span_id(&self) -> Option<SpanId> {
-        SpanId::from_bytes(&self.chunk.span_ids.value(self.row))
-    }
-    fn any_body(&self, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
-        self.chunk.bodies.any_below(self.row, "", visit)
-    }
-    fn any_body_text(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool {
-        self.chunk.bodies.any_text(self.row, visit)
-    }
-    fn any_attribute(&self, path: &str, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
-        self.chunk.attributes.any_at(self.row, path, visit)
-    }
-    fn any_attribute_text(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool {
-        self.chunk.attributes.any_text(self.row, visit)
     }
 }

@@ -15,6 +15,8 @@
 //!
 //! Every row comes back as it came in, bit by bit.
 
+#[cfg(test)]
+mod agreement;
 mod attributes;
 mod column;
 mod context;
@@ -39,6 +41,9 @@ pub(crate) use tally::ServiceTally;
 pub(crate) use traces::{TraceTable, trace_id, trace_number};
 
 use crate::{Origin, RecordKey};
+
+/// What the allocator and the reference counts of a chunk's buffers take: some sixty buffers, some sixty bytes each.
+const BUFFERS_BYTES: usize = 4 << 10;
 
 /// Rows that grow.
 pub(crate) trait ChunkBuilder: Default + fmt::Debug + Send {

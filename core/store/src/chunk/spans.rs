@@ -1,12 +1,13 @@
 //! A chunk of spans.
 
+mod fields;
+
 use std::sync::Arc;
 
 use arrow_array::{Array, BinaryArray, StringArray, builder::StringBuilder};
 use arrow_buffer::ScalarBuffer;
-use log_tracer_query::{Field, Record, Value};
 use log_tracer_record::{
-    ResourceContext, ScopeContext, SpanId, SpanRow, TraceId,
+    ResourceContext, ScopeContext, SpanRow,
     otlp::{
         common::any_value,
         trace::{Span, Status, span::SpanKind, status::StatusCode},
@@ -15,7 +16,7 @@ use log_tracer_record::{
 use prost::Message;
 
 use super::{
-    Chunk, ChunkBuilder, TimeBounds,
+    BUFFERS_BYTES, Chunk, ChunkBuilder, TimeBounds,
     attributes::{Attributes, AttributesBuilder, attributes_bytes_max},
     column::{
         LabelBuilder, Labels, MessageBuilder, at, bytes_at, freeze, freeze_text, number_bytes,
@@ -28,10 +29,9 @@ use super::{
     tally::{SpanTally, tally_spans},
     traces::{TRACE_TABLE_ROW_BYTES_MAX, TraceTable},
 };
-use crate::{
-    Origin,
-    fields::{SpanParts, any_span_text, any_span_value},
-};
+use crate::Origin;
+
+pub(crate) use fields::SpanInChunk;
 
 /// A span without a status, which is not the same as one whose status has no code.
 const STATUS_ABSENT: i32 = i32::MIN;
@@ -314,7 +314,9 @@ impl SpanChunk {
     }
 
     fn column_bytes(&self) -> usize {
-        self.origins.bytes()
+        size_of::<Self>()
+            + BUFFERS_BYTES
+            + self.origins.bytes()
             + self.trace_ids.bytes()
             + self.span_ids.bytes()
             + self.parent_ids.bytes()
@@ -436,7 +438,7 @@ impl Chunk for SpanChunk {
     }
 
     fn fields(&self, row: usize) -> SpanInChunk<'_> {
-        SpanInChunk { chunk: self, row }
+        SpanInChunk::new(self, row)
     }
 
     fn row(&self, row: usize) -> SpanRow {
@@ -465,70 +467,5 @@ impl Chunk for SpanChunk {
             scope: Arc::clone(self.scopes.of(row)),
             span,
         }
-    }
-}
-
-/// A span in a chunk as a query sees it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SpanInChunk<'a> {
-    chunk: &'a SpanChunk,
-    row: usize,
-}
-
-impl Record for SpanInChunk<'_> {
-    fn any_value(&self, field: &Field, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
-        any_span_value(self, field, visit)
-    }
-
-    fn any_text(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool {
-        any_span_text(self, visit)
-    }
-}
-
-impl SpanParts for SpanInChunk<'_> {
-    fn resource(&self) -> &ResourceContext {
-        self.chunk.resources.of(self.row)
-    }
-    fn scope(&self) -> &ScopeContext {
-        self.chunk.scopes.of(self.row)
-    }
-    fn name(&self) -> &str {
-        self.chunk.names.value(self.row)
-    }
-    fn kind(&self) -> SpanKind {
-        self.chunk.kind(self.row)
-    }
-    fn status_code(&self) -> StatusCode {
-        self.chunk.status_code(self.row)
-    }
-    fn status_message(&self) -> &str {
-        text_at(&self.chunk.status_messages, self.row)
-    }
-    fn start_unix_nano(&self) -> u64 {
-        at(&self.chunk.starts, self.row)
-    }
-    fn end_unix_nano(&self) -> u64 {
-        at(&self.chunk.ends, self.row)
-    }
-    fn trace_id(&self) -> Option<TraceId> {
-        TraceId::from_bytes(&self.chunk.trace_ids.value(self.row))
-    }
-    fn span_id(&self) -> Option<SpanId> {
-        SpanId::from_bytes(&self.chunk.span_ids.value(self.row))
-    }
-    fn parent_id(&self) -> Option<SpanId> {
-        SpanId::from_bytes(&self.chunk.parent_ids.value(self.row))
-    }
-    fn any_attribute(&self, path: &str, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
-        self.chunk.attributes.any_at(self.row, path, visit)
-    }
-    fn any_attribute_text(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool {
-        self.chunk.attributes.any_text(self.row, visit)
-    }
-    fn any_event_name(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool {
-        self.chunk.events.any_name(self.row, visit)
-    }
-    fn any_event_text(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool {
-        self.chunk.events.any_text(self.row, visit)
     }
 }

@@ -1,0 +1,13 @@
+//! The cases that go wrong elsewhere, one by one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod bounds;
+mod build;
+mod counts;
+mod records;
+mod traces;
