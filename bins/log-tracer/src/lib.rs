@@ -7,7 +7,7 @@
 //! | [`testing`] | the same inside a Rust test |
 //! | [`client`] | asks a running one |
 //! | [`cli`] | the command line, `run` and the other commands |
-//! | [`demo`], [`bench`] | two of the commands: traffic to look at, traffic to measure |
+//! | [`demo`], [`mod@bench`] | two of the commands: traffic to look at, traffic to measure |
 //! | [`workload`], [`otlp_client`] | the traffic of a made-up shop, and how an SDK would send it |
 
 pub mod bench;

@@ -2,11 +2,11 @@
 //! questions, and prints what that cost: CPU seconds of the server by the operating system's account, latencies as the
 //! client saw them. Times on a shared machine are noise; CPU seconds are what to compare.
 //!
-//! - [`server`]: the process that is measured;
-//! - [`load`]: requests made from the shop's traffic, sent in a closed loop over several connections;
-//! - [`latency`]: how long until a record can be found after its ack;
-//! - [`queries`]: a few questions of each kind over what was sent;
-//! - [`report`]: the figures, as a table or as JSON.
+//! - `server`: the process that is measured;
+//! - `load`: requests made from the shop's traffic, sent in a closed loop over several connections;
+//! - `latency`: how long until a record can be found after its ack;
+//! - `queries`: a few questions of each kind over what was sent;
+//! - `report`: the figures, as a table or as JSON.
 
 mod latency;
 mod load;

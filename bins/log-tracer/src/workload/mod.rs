@@ -2,9 +2,9 @@
 //! and a queue; slow queries, timeouts, declined cards; logs that belong to spans. The demo sends it as it would happen,
 //! the benchmark as fast as it can. The same seed gives the same traffic.
 //!
-//! - [`services`]: who there is;
-//! - [`recorder`]: a trace while it is being made: spans that open, work and close, and their logs;
-//! - [`shop`]: what happens: browsing, a cart, a checkout, work in the background.
+//! - `services`: who there is;
+//! - `recorder`: a trace while it is being made: spans that open, work and close, and their logs;
+//! - `shop`: what happens: browsing, a cart, a checkout, work in the background.
 
 mod recorder;
 mod services;
