@@ -13,6 +13,10 @@ mod server;
 
 use std::{
     env,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -33,9 +37,11 @@ use crate::server::Server;
 
 const CLIENTS: u64 = 64;
 const SPANS_PER_REQUEST: usize = 300;
+/// Twice what the store keeps under the settings below.
+const ACKED_SPANS_MIN: u64 = 80_000;
 const MEBIBYTE: u64 = 1 << 20;
 /// What the settings below allow for records and requests, and as much again for the program, its threads and buffers.
-const RESIDENT_BYTES_MAX: u64 = 400 * MEBIBYTE;
+const RESIDENT_BYTES_MAX: u64 = 192 * MEBIBYTE;
 
 /// What one client was told.
 #[derive(Default)]
@@ -56,15 +62,22 @@ async fn overload_is_refused_retryably_within_the_memory_bound_and_loses_nothing
         "transport.retained_bytes_max=16777216",
         "transport.envelope_bytes_max=4194304",
         "transport.queue_bytes_max=1048576",
-        "consumer.store.spans_bytes_max=67108864",
+        "consumer.store.chunk_bytes_max=262144",
+        "consumer.store.spans_bytes_max=8388608",
         "consumer.store.logs_bytes_max=8388608",
     ]);
     let seconds = env::var("OVERLOAD_SECONDS").map_or(4, |text| text.parse().unwrap());
     let end = Instant::now() + Duration::from_secs(seconds);
 
+    let acked = Arc::new(AtomicU64::new(0));
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
-        clients.spawn(send_until(end, server.otlp_grpc.clone(), client));
+        clients.spawn(send_until(
+            end,
+            Arc::clone(&acked),
+            server.otlp_grpc.clone(),
+            client,
+        ));
     }
     let ledgers = clients.join_all().await;
 
@@ -132,17 +145,19 @@ async fn newest_request_is_whole(server: &Server, ledgers: &[Ledger]) {
     }
 }
 
-async fn send_until(end: Instant, endpoint: String, seed: u64) -> Ledger {
+/// Sends until the time is over and all clients together have sent more than the store can keep.
+async fn send_until(end: Instant, acked: Arc<AtomicU64>, endpoint: String, seed: u64) -> Ledger {
     let mut client = TraceServiceClient::connect(endpoint).await.unwrap();
     let mut shop = Shop::new(seed);
     let mut ledger = Ledger::default();
-    while Instant::now() < end {
+    while Instant::now() < end || acked.load(Ordering::Relaxed) < ACKED_SPANS_MIN {
         let (traffic, traces) = request(&mut shop);
         let spans = traffic.spans.len() as u64;
         match client.export(traffic.into_requests().0).await {
             Ok(reply) => {
                 assert_eq!(reply.get_ref().partial_success, None);
                 ledger.acked_spans += spans;
+                acked.fetch_add(spans, Ordering::Relaxed);
                 ledger.last_acked = traces;
                 ledger.last_positions =
                     positions_of(reply.metadata()).expect("an ack has positions");
