@@ -36,13 +36,14 @@
 //!
 //! # Stopping
 //!
-//! The parts stop in the opposite order of the flow of data, so that what was acked can still be asked for:
+//! What was acked can be asked for until the end, so the parts stop in this order:
 //!
-//! 1. the producer stops, and the transport is closed by whoever opened it;
-//! 2. [`Consumer::stop`] lets the reader apply what the log holds at that moment, then ends the tails and the
-//!    connections in the process, all before its deadline;
-//! 3. a server that was started with [`Consumer::serve`] ends when its own token is cancelled: calls may finish for
-//!    [`QueryConfig::drain_deadline_ms`], tails end at once.
+//! 1. the producer: nothing new is acked;
+//! 2. servers that were started with [`Consumer::serve`], each by its own token: calls may finish for
+//!    [`QueryConfig::drain_deadline_ms`], tails and waits end at once;
+//! 3. [`Consumer::stop`]: the reader applies what the log holds at that moment and commits it, then tails and calls over
+//!    pipes end, all before its deadline;
+//! 4. the transport, by whoever opened it. When it is closed earlier, the reader ends with it.
 
 mod apply;
 mod commit;
@@ -120,7 +121,8 @@ impl Consumer {
     }
 
     /// Serves QueryService, health and reflection on connections until `shutdown` is cancelled, then lets calls finish
-    /// for [`QueryConfig::drain_deadline_ms`] and cuts the rest. Dropping the future cuts all of them at once.
+    /// for [`QueryConfig::drain_deadline_ms`] and cuts the rest. Dropping the future cuts all of them at once. TCP
+    /// connections should come with Nagle's algorithm off (`TCP_NODELAY`), or small answers wait for acknowledgements.
     ///
     /// # Errors
     /// The server could not be built. A connection that fails is no error, and neither is one that cannot be accepted.

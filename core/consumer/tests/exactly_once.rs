@@ -12,9 +12,9 @@ mod common;
 use std::{collections::BTreeSet, sync::Arc};
 
 use common::{
-    Harness, bodies, log, one_log,
+    Harness, bodies, eventually, log, one_log,
     scripted::{Script, Scripted, Step, deliver},
-    status,
+    until,
 };
 use log_tracer_consumer::{Config, Consumer};
 use log_tracer_proto::v1::query_service_client::QueryServiceClient;
@@ -24,13 +24,7 @@ use tonic::transport::Channel;
 
 /// Waits until the cursor of partition 0 is at least this.
 async fn reach(client: &mut QueryServiceClient<Channel>, next: u64) {
-    loop {
-        let status = status(client).await;
-        if status.partitions[0].applied_next >= next {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
+    until(client, |status| status.partitions[0].applied_next >= next).await;
 }
 
 async fn scripted(steps: Vec<Script>) -> (Arc<Scripted>, Consumer, QueryServiceClient<Channel>) {
@@ -116,13 +110,12 @@ async fn offsets_below_the_cursor_are_skipped() {
     ];
     let (_, consumer, mut client) = scripted(vec![Script::Steps(steps)]).await;
     reach(&mut client, 3).await;
-    while status(&mut client).await.duplicate_envelopes < 2 {
-        tokio::task::yield_now().await;
-    }
+    until(&mut client, |status| status.duplicate_envelopes == 2).await;
     assert_eq!(bodies(&mut client).await, ["a", "b", "c"]);
-    let status = status(&mut client).await;
-    assert_eq!(status.partitions[0].applied_next, 3);
-    assert_eq!(status.duplicate_envelopes, 2);
+    assert_eq!(
+        common::status(&mut client).await.partitions[0].applied_next,
+        3
+    );
     drop(consumer);
 }
 
@@ -150,9 +143,7 @@ async fn reading_goes_on_from_the_own_cursor_and_commits_after_the_apply() {
         partition: Partition(0),
         next: Offset(8),
     };
-    while *transport.committed.lock().unwrap() != [all] {
-        tokio::task::yield_now().await;
-    }
+    eventually(async || *transport.committed.lock().unwrap() == [all]).await;
     drop(consumer);
 }
 

@@ -12,9 +12,9 @@ mod common;
 use std::{sync::Arc, time::Duration};
 
 use common::{
-    bodies, log, one_log,
+    bodies, eventually, log, one_log,
     scripted::{LOG, Script, Scripted, Step, deliver},
-    status,
+    until,
 };
 use log_tracer_consumer::{Config, Consumer, Health, StartError};
 use log_tracer_proto::v1::{self, query_service_client::QueryServiceClient};
@@ -45,16 +45,8 @@ async fn run(partitions: u16, scripts: Vec<Script>) -> Running {
 }
 
 impl Running {
-    /// Waits until the status is as wanted.
     async fn until(&mut self, wanted: impl Fn(&v1::StatusResponse) -> bool) -> v1::StatusResponse {
-        for _ in 0..2_000 {
-            let status = status(&mut self.client).await;
-            if wanted(&status) {
-                return status;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        panic!("not reached: {:?}", status(&mut self.client).await);
+        until(&mut self.client, wanted).await
     }
 
     async fn coverage(&mut self) -> v1::Coverage {
@@ -415,9 +407,7 @@ async fn a_failed_commit_stops_no_reading() {
         .await
         .unwrap();
     let mut client = QueryServiceClient::new(consumer.connect_in_process());
-    while bodies(&mut client).await.len() < 2 {
-        tokio::task::yield_now().await;
-    }
+    until(&mut client, |status| status.partitions[0].applied_next == 2).await;
     let committed = || {
         transport
             .committed
@@ -426,9 +416,7 @@ async fn a_failed_commit_stops_no_reading() {
             .first()
             .map(|one| one.next)
     };
-    while committed() != Some(Offset(2)) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    eventually(async || committed() == Some(Offset(2))).await;
     assert_eq!(consumer.health(), Health::Ready);
 }
 
@@ -445,9 +433,7 @@ async fn a_transport_without_cursors_is_asked_once() {
         .await
         .unwrap();
     let mut client = QueryServiceClient::new(consumer.connect_in_process());
-    while bodies(&mut client).await.len() < 2 {
-        tokio::task::yield_now().await;
-    }
+    until(&mut client, |status| status.partitions[0].applied_next == 2).await;
     consumer.stop(common::soon()).await.unwrap();
     assert_eq!(*transport.commits.lock().unwrap(), 1);
 }

@@ -12,7 +12,8 @@ mod common;
 use std::{sync::Arc, time::Duration};
 
 use common::{
-    Harness, bodies, log, log_envelope, logs, one_log, record, span, span_envelope, spans, trace_id,
+    Harness, bodies, eventually, log, log_envelope, logs, one_log, record, span, span_envelope,
+    spans, trace_id,
 };
 use log_tracer_consumer::{Config, Consumer, Health};
 use log_tracer_proto::v1::{self, query_service_client::QueryServiceClient};
@@ -109,9 +110,7 @@ async fn a_consumer_that_reads_nothing_any_more_is_not_serving() {
         .await
         .unwrap();
     let channel = consumer.connect_in_process();
-    while health(channel.clone(), "").await == ServingStatus::Serving {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    eventually(async || health(channel.clone(), "").await == ServingStatus::NotServing).await;
     assert!(matches!(consumer.health(), Health::Failed(_)));
 }
 
@@ -131,7 +130,7 @@ async fn an_answer_stays_below_its_limit_and_the_rest_is_on_the_next_page() {
     let mut found = Vec::new();
     let mut after = None;
     let mut pages = 0;
-    loop {
+    for _ in 0..50 {
         let page = harness
             .client
             .search_logs(v1::SearchLogsRequest {
@@ -271,9 +270,7 @@ async fn a_query_whose_client_went_away_stops_and_leaves_its_turn() {
         query.abort();
     }
     // Its turn is free again as soon as the scan saw it.
-    while harness.status().await.running_queries > 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    harness.until(|status| status.running_queries == 0).await;
     harness.client.search_logs(slow).await.unwrap();
 }
 
@@ -344,9 +341,7 @@ async fn a_trace_that_nobody_reads_gives_its_turn_back_at_the_deadline() {
         .await
         .unwrap()
         .into_inner();
-    while harness.status().await.running_queries > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    harness.until(|status| status.running_queries == 0).await;
     // What is read too late ends with an error and does not look whole.
     let end = loop {
         match stream.message().await {
@@ -400,21 +395,8 @@ async fn a_dropped_consumer_leaves_no_task() {
     client.status(v1::StatusRequest {}).await.unwrap();
     drop(client);
     drop(consumer);
-    for _ in 0..2_000 {
-        if tokio::runtime::Handle::current()
-            .metrics()
-            .num_alive_tasks()
-            == before
-        {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    let left = tokio::runtime::Handle::current()
-        .metrics()
-        .num_alive_tasks()
-        - before;
-    panic!("{left} tasks are left");
+    let metrics = tokio::runtime::Handle::current().metrics();
+    eventually(async || metrics.num_alive_tasks() == before).await;
 }
 
 #[tokio::test]
@@ -462,7 +444,7 @@ async fn traces_that_do_not_fit_are_on_the_next_page() {
         .write(vec![span_envelope(1, vec![spans("shop", many.collect())])])
         .await;
     let (mut ids, mut partial, mut after) = (Vec::new(), 0, None);
-    loop {
+    for _ in 0..50 {
         let request = v1::SearchTracesRequest {
             after,
             ..v1::SearchTracesRequest::default()

@@ -9,8 +9,6 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::{
     Harness, body, failed, log_envelope, logs, one_log, record, resource, scope, span,
     span_envelope, spans,
@@ -38,7 +36,8 @@ async fn tail(
 async fn read(tail: &mut Streaming<v1::TailResponse>, records: u64) -> (Vec<String>, u64) {
     let (mut bodies, mut dropped) = (Vec::new(), 0);
     while bodies.len() as u64 + dropped < records {
-        let message = tail.message().await.unwrap().unwrap();
+        let message = tokio::time::timeout_at(common::soon(), tail.message()).await;
+        let message = message.expect("nothing comes").unwrap().unwrap();
         dropped += message.dropped;
         for hit in message.hits {
             bodies.push(body(&hit.record.unwrap()));
@@ -242,8 +241,6 @@ async fn readers_are_bounded_and_a_reader_that_left_makes_room() {
     assert_eq!(harness.status().await.tail_readers, 2);
 
     drop(first);
-    while harness.status().await.tail_readers == 2 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    harness.until(|status| status.tail_readers == 1).await;
     harness.client.tail(request).await.unwrap();
 }

@@ -39,6 +39,9 @@ pub fn log() -> Logger {
     Logger::root(Discard, o!())
 }
 
+/// How often a condition is looked at, 2 ms apart, before a test gives up.
+const ATTEMPTS: usize = 5_000;
+
 pub fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
@@ -109,6 +112,13 @@ impl Harness {
         status(&mut self.client).await
     }
 
+    pub async fn until(
+        &mut self,
+        wanted: impl Fn(&v1::StatusResponse) -> bool,
+    ) -> v1::StatusResponse {
+        until(&mut self.client, wanted).await
+    }
+
     /// Every log record, oldest first, by its body.
     pub async fn bodies(&mut self) -> Vec<String> {
         bodies(&mut self.client).await
@@ -129,6 +139,32 @@ pub fn client_of(pipe: tokio::io::DuplexStream) -> QueryServiceClient<Channel> {
 pub async fn status(client: &mut QueryServiceClient<Channel>) -> v1::StatusResponse {
     let status = client.status(v1::StatusRequest {}).await.unwrap();
     status.into_inner()
+}
+
+/// Waits until the status is as wanted; fails when it never is.
+pub async fn until(
+    client: &mut QueryServiceClient<Channel>,
+    wanted: impl Fn(&v1::StatusResponse) -> bool,
+) -> v1::StatusResponse {
+    for _ in 0..ATTEMPTS {
+        let status = status(client).await;
+        if wanted(&status) {
+            return status;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("not reached: {:?}", status(client).await);
+}
+
+/// Waits until a condition holds; fails when it never does.
+pub async fn eventually(holds: impl AsyncFn() -> bool) {
+    for _ in 0..ATTEMPTS {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("it never came true");
 }
 
 pub async fn bodies(client: &mut QueryServiceClient<Channel>) -> Vec<String> {
