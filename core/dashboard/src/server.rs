@@ -78,6 +78,10 @@ async fn accept(
                 .await
                 .map_err(io::Error::other)?;
             let (stream, _) = listener.accept().await?;
+            // Otherwise the end of a page may wait for the browser's delayed acknowledgement, some 40 ms.
+            if let Err(error) = stream.set_nodelay(true) {
+                debug!(app.log, "a connection keeps its delay"; "error" => %error);
+            }
             Ok::<_, io::Error>((stream, slot))
         };
         let accepted = tokio::select! {
