@@ -25,10 +25,10 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Divides `inflight_bytes_max`. Wire takes a quarter, but at least one request of the largest size, since its
-    /// bytes become many more once they are decoded.
+    /// Divides `inflight_bytes_max`. Wire takes an eighth, but at least one request of the largest size: its bytes become
+    /// about seven times as many once they are decoded.
     pub(crate) fn new(inflight_bytes_max: usize, request_bytes_max: usize) -> Self {
-        let wire = (inflight_bytes_max / 4).max(request_bytes_max);
+        let wire = (inflight_bytes_max / 8).max(request_bytes_max);
         Self {
             wire: Pool::new(wire),
             work: Pool::new(inflight_bytes_max.saturating_sub(wire)),
@@ -265,8 +265,10 @@ mod tests {
     #[test]
     fn wire_always_holds_the_largest_request_and_work_the_rest() {
         let budget = Budget::new(512 << 20, 64 << 20);
-        assert_eq!(budget.wire.bytes(), 128 << 20);
-        assert_eq!(budget.work.bytes(), 384 << 20);
+        assert_eq!(budget.wire.bytes(), 64 << 20);
+        assert_eq!(budget.work.bytes(), 448 << 20);
+        let wide = Budget::new(512 << 20, 1 << 20);
+        assert_eq!(wide.wire.bytes(), 64 << 20);
         let tight = Budget::new(128 << 20, 64 << 20);
         assert_eq!(tight.wire.bytes(), 64 << 20);
         assert_eq!(tight.work.bytes(), 64 << 20);

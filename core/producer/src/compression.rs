@@ -12,8 +12,8 @@ use crate::{
 /// The largest window that a zstd frame may ask the decoder to keep, as a power of two: 8 MiB, which RFC 9659 sets as
 /// the limit for HTTP. It is memory outside of the budget, in as many copies as there are threads that decode.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
-/// No deflate stream grows by more than this factor.
-const DEFLATE_RATIO_MAX: usize = 1_032;
+/// No deflate stream grows by more than this factor, and zstd is not believed to.
+const CLAIMED_RATIO_MAX: usize = 1_032;
 /// What a stream that does not say its size is first taken to grow by; telemetry compresses to about an eighth.
 const USUAL_RATIO: usize = 8;
 
@@ -55,15 +55,16 @@ impl Encoding {
             Self::Identity => len,
             Self::Gzip => compressed
                 .last_chunk()
-                .map_or(0, |size| u32::from_le_bytes(*size) as usize)
-                .min(len.saturating_mul(DEFLATE_RATIO_MAX)),
+                .map_or(0, |size| u32::from_le_bytes(*size) as usize),
             Self::Deflate => len.saturating_mul(USUAL_RATIO),
             Self::Zstd => match zstd::zstd_safe::get_frame_content_size(compressed) {
                 Ok(Some(size)) => usize::try_from(size).unwrap_or(usize::MAX),
                 Ok(None) | Err(_) => len.saturating_mul(USUAL_RATIO),
             },
         };
-        expected.clamp(len.min(len_max), len_max)
+        expected
+            .min(len.saturating_mul(CLAIMED_RATIO_MAX))
+            .clamp(len.min(len_max), len_max)
     }
 
     /// Decompresses at most `len_max` bytes into memory that `memory` pays for.
@@ -270,7 +271,7 @@ mod tests {
         let len = compressed.len();
         compressed[len - 4..].fill(0xff);
         let expected = Encoding::Gzip.expected_len(&compressed, usize::MAX);
-        assert_eq!(expected, len * DEFLATE_RATIO_MAX);
+        assert_eq!(expected, len * CLAIMED_RATIO_MAX);
     }
 
     #[test]

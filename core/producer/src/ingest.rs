@@ -2,17 +2,19 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    thread::available_parallelism,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use log_tracer_record::Rejected;
 use log_tracer_transport::{Acked, LogId, Offset, Partition, Transport};
 use slog::{Logger, warn};
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::Instant};
 
 use crate::{
     Config, Metrics, Reason, Refusal,
@@ -33,6 +35,8 @@ pub(crate) struct Ingest {
     pub(crate) metrics: Arc<Metrics>,
     transport: Arc<dyn Transport>,
     rules: Rules,
+    /// As many as large requests may be decoded at a time. Who holds one waits for nothing.
+    decoders: Arc<Semaphore>,
     log: RefusalLog,
 }
 
@@ -68,6 +72,9 @@ impl Ingest {
             config,
             transport,
             rules,
+            decoders: Arc::new(Semaphore::new(
+                available_parallelism().map_or(1, NonZeroUsize::get),
+            )),
             log: RefusalLog::new(log),
         }
     }
@@ -108,7 +115,7 @@ impl Ingest {
         let work = self.budget.work.take(expected, deadline).await?;
 
         // Both are held until the transport has answered.
-        let (prepared, _memory) = prepare(request, self.rules, wire, work).await?;
+        let (prepared, _memory) = self.prepare(request, wire, work).await?;
         self.metrics.decompressed(prepared.decompressed_bytes);
         let positions = self.publish(&prepared, deadline).await?;
         self.count(content, &prepared);
@@ -116,6 +123,37 @@ impl Ingest {
             positions,
             rejected: prepared.rejected,
         })
+    }
+
+    /// Prepares a request here or, if it is large, on another thread, which then holds the memory even when the client
+    /// has gone.
+    async fn prepare(
+        &self,
+        request: Request,
+        wire: Reservation,
+        mut work: Reservation,
+    ) -> Result<(Prepared, (Reservation, Reservation)), Refusal> {
+        let rules = self.rules;
+        let is_small = work.bytes() <= INLINE_BYTES_MAX;
+        let decode = move || {
+            let prepared = pipeline::prepare(&request, &rules, &mut work);
+            prepared.map(|prepared| (prepared, (wire, work)))
+        };
+        if is_small {
+            return decode();
+        }
+        let decoder = Arc::clone(&self.decoders).acquire_owned().await;
+        let decode_and_free = move || {
+            let prepared = decode();
+            drop(decoder);
+            prepared
+        };
+        spawn_blocking(decode_and_free)
+            .await
+            .unwrap_or_else(|error| {
+                let message = format!("decoding the request failed: {error}");
+                Err(Refusal::new(Reason::Internal, message))
+            })
     }
 
     async fn publish(
@@ -135,34 +173,13 @@ impl Ingest {
 
     fn count(&self, content: Content, prepared: &Prepared) {
         let (accepted, rejected) = (prepared.accepted, prepared.rejected.count);
+        self.metrics.too_large(prepared.too_large);
         if content.is_trace() {
             self.metrics.stored_spans(accepted, rejected);
         } else {
             self.metrics.stored_logs(accepted, rejected);
         }
     }
-}
-
-/// Prepares a request here or, if it is large, on another thread, which then holds the memory even when the client has
-/// gone.
-async fn prepare(
-    request: Request,
-    rules: Rules,
-    wire: Reservation,
-    mut work: Reservation,
-) -> Result<(Prepared, (Reservation, Reservation)), Refusal> {
-    let is_small = work.bytes() <= INLINE_BYTES_MAX;
-    let work = move || {
-        let prepared = pipeline::prepare(&request, &rules, &mut work);
-        prepared.map(|prepared| (prepared, (wire, work)))
-    };
-    if is_small {
-        return work();
-    }
-    spawn_blocking(work).await.unwrap_or_else(|error| {
-        let message = format!("decoding the request failed: {error}");
-        Err(Refusal::new(Reason::Internal, message))
-    })
 }
 
 /// Now, in nanoseconds since 1970-01-01T00:00:00Z.

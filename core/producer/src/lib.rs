@@ -33,7 +33,8 @@
 //! Outside of this budget are, at most:
 //! - for each connection, of both ports [`Config::connections_max`]: [`Config::connection_window_bytes`] that HTTP/2
 //!   may send ahead, or 64 KiB that HTTP/1 reads ahead; and heads of requests, 16 KiB each;
-//! - for each thread that decodes: the state of one decompressor, 8 MiB for zstd at the most.
+//! - for each thread of the runtime, and as many again as the machine runs at a time, since large requests are decoded
+//!   on threads of their own: the state of one decompressor, 8 MiB for zstd at the most.
 //!
 //! Sizes of decoded structs count lists as they grow and 16 bytes for each allocation; what an allocator keeps back
 //! beyond that is not counted.
@@ -184,8 +185,7 @@ impl Producer {
         let grpc_address = listeners.grpc.local_addr()?;
         let http_address = listeners.http.local_addr()?;
         let connections = Connections {
-            config: Arc::new(self.ingest.config.clone()),
-            metrics: self.metrics(),
+            ingest: Arc::clone(&self.ingest),
             log: self.log.clone(),
             tasks: TaskTracker::new(),
             drain: shutdown,
@@ -217,14 +217,9 @@ impl Producer {
     }
 
     async fn finish(&self, connections: &Connections) {
-        let Connections {
-            config,
-            tasks,
-            abort,
-            ..
-        } = connections;
+        let Connections { tasks, abort, .. } = connections;
         tasks.close();
-        let deadline = Duration::from_millis(config.drain_deadline_ms);
+        let deadline = Duration::from_millis(self.ingest.config.drain_deadline_ms);
         if timeout(deadline, tasks.wait()).await.is_err() {
             warn!(self.log, "requests were still under way at the deadline"; "tasks" => tasks.len());
             abort.cancel();

@@ -27,7 +27,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::body::Body;
 
-use crate::{Config, Metrics};
+use crate::{Reason, Refusal, ingest::Ingest};
 
 /// How long to pause when the system gives no more connections, such as for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -43,8 +43,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// What all connections of a producer share.
 #[derive(Clone, Debug)]
 pub(crate) struct Connections {
-    pub(crate) config: Arc<Config>,
-    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) ingest: Arc<Ingest>,
     pub(crate) log: Logger,
     /// Every task of the producer.
     pub(crate) tasks: TaskTracker,
@@ -63,12 +62,15 @@ impl Connections {
     {
         let log = self.log.new(slog::o!("port" => port));
         let free = Arc::new(Semaphore::new(
-            self.config.connections_max.min(Semaphore::MAX_PERMITS),
+            self.ingest
+                .config
+                .connections_max
+                .min(Semaphore::MAX_PERMITS),
         ));
         let builder = Arc::new(self.builder());
         while let Some((stream, peer)) = self.accept(&listener, &log).await {
             let Ok(permit) = Arc::clone(&free).try_acquire_owned() else {
-                self.metrics.connection_refused();
+                self.ingest.metrics.connection_refused();
                 debug!(log, "connection refused: there are too many"; "peer" => peer);
                 continue;
             };
@@ -80,9 +82,10 @@ impl Connections {
             };
             let answer = answer.clone();
             self.tasks.spawn(async move {
-                connection.shared.metrics.connection_opened();
+                let metrics = &connection.shared.ingest.metrics;
+                metrics.connection_opened();
                 connection.run(stream, answer).await;
-                connection.shared.metrics.connection_closed();
+                metrics.connection_closed();
                 drop(permit);
             });
         }
@@ -110,7 +113,7 @@ impl Connections {
     }
 
     fn builder(&self) -> auto::Builder<TaskExecutor> {
-        let config = &self.config;
+        let config = &self.ingest.config;
         let mut builder = auto::Builder::new(TaskExecutor {
             tasks: self.tasks.clone(),
             abort: self.abort.clone(),
@@ -148,7 +151,7 @@ impl Connection {
         F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
         R: Future<Output = Response<Body>> + Send + 'static,
     {
-        let head_deadline = Instant::now() + millis(self.shared.config.header_deadline_ms);
+        let head_deadline = Instant::now() + millis(self.shared.ingest.config.header_deadline_ms);
         if !self.starts(&stream, head_deadline).await {
             return;
         }
@@ -176,8 +179,10 @@ impl Connection {
             peeked = timeout(deadline.duration_since(Instant::now()), stream.peek(&mut first)) => peeked,
         };
         if matches!(peeked, Ok(Ok(1))) && first == [TLS_HANDSHAKE] {
-            debug!(self.log, "a client speaks TLS, but this port does not: use http:// or an insecure channel";
-                "peer" => self.peer);
+            self.shared.ingest.refused(&Refusal::new(
+                Reason::WrongPort,
+                "a client speaks TLS, which this port does not: use http:// or an insecure channel",
+            ));
             return false;
         }
         matches!(peeked, Ok(Ok(1)))
@@ -199,7 +204,7 @@ impl Connection {
         S::Future: Send + 'static,
     {
         let mut connection = std::pin::pin!(connection);
-        let head_time = millis(self.shared.config.header_deadline_ms);
+        let head_time = millis(self.shared.ingest.config.header_deadline_ms);
         let mut stall = std::pin::pin!(sleep_until(head_deadline));
         let mut is_ending = false;
         let mut is_watched = true;

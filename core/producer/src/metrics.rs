@@ -20,6 +20,7 @@ pub struct Metrics {
     spans_rejected: AtomicU64,
     logs_accepted: AtomicU64,
     logs_rejected: AtomicU64,
+    records_too_large: AtomicU64,
     envelopes_published: AtomicU64,
     bytes_received: AtomicU64,
     bytes_decompressed: AtomicU64,
@@ -34,7 +35,7 @@ pub struct Metrics {
 pub struct Snapshot {
     /// Calls on the port of gRPC that send records; each message of a LogService stream is one.
     pub requests_grpc: u64,
-    /// Requests on the port of HTTP, except preflights.
+    /// Requests on the port of HTTP, except preflights that are allowed.
     pub requests_http: u64,
     /// Requests that were answered with success, wholly or in part.
     pub requests_stored: u64,
@@ -48,6 +49,8 @@ pub struct Snapshot {
     pub logs_accepted: u64,
     /// Log records of accepted requests that were left out: larger than an envelope.
     pub logs_rejected: u64,
+    /// Of those that were left out, the ones that are larger than an envelope.
+    pub records_too_large: u64,
     /// Envelopes that the transport acknowledged.
     pub envelopes_published: u64,
     /// Bytes of requests as they came, without heads.
@@ -76,6 +79,7 @@ impl Metrics {
             spans_rejected: AtomicU64::default(),
             logs_accepted: AtomicU64::default(),
             logs_rejected: AtomicU64::default(),
+            records_too_large: AtomicU64::default(),
             envelopes_published: AtomicU64::default(),
             bytes_received: AtomicU64::default(),
             bytes_decompressed: AtomicU64::default(),
@@ -102,6 +106,7 @@ impl Metrics {
             spans_rejected: get(&self.spans_rejected),
             logs_accepted: get(&self.logs_accepted),
             logs_rejected: get(&self.logs_rejected),
+            records_too_large: get(&self.records_too_large),
             envelopes_published: get(&self.envelopes_published),
             bytes_received: get(&self.bytes_received),
             bytes_decompressed: get(&self.bytes_decompressed),
@@ -144,6 +149,10 @@ impl Metrics {
         add(&self.requests_stored, 1);
         add(&self.logs_accepted, accepted);
         add(&self.logs_rejected, rejected);
+    }
+
+    pub(crate) fn too_large(&self, records: u64) {
+        add(&self.records_too_large, records);
     }
 
     pub(crate) fn published(&self, envelopes: usize, bytes: usize) {

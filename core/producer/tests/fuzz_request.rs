@@ -56,7 +56,7 @@ fn run(content: Content, encoding: Encoding, bytes: Vec<u8>, rules: &Rules) {
         received_unix_nano: 1,
     };
     let expected = expected_memory_bytes(&request, rules);
-    assert!(expected <= 7 * rules.request_bytes_max);
+    assert!(expected <= 8 * rules.request_bytes_max);
     match prepare(&request, rules, &mut ByteLimit(16 << 20)) {
         Ok(prepared) => assert_sound(&prepared, rules),
         Err(refusal) => {

@@ -7,10 +7,11 @@
 use std::fmt::Display;
 
 use bytes::{BufMut, Bytes};
+use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
-use http_body_util::{BodyExt, Full};
+use http_body_util::StreamBody;
 use hyper::body::{Body as HttpBody, Frame};
-use tonic::{Code, Status, body::Body};
+use tonic::{Status, body::Body};
 
 use crate::{
     Encoding, Reason, Refusal,
@@ -110,9 +111,9 @@ pub(super) fn frame(message: &[u8]) -> Bytes {
 
 /// A successful response with one message.
 pub(super) fn unary(message: &[u8]) -> Response<Body> {
-    let trailers = async { Some(Ok(ok_trailers())) };
-    let body = Full::new(frame(message)).with_trailers(trailers);
-    response(Body::new(body))
+    let frames = [Frame::data(frame(message)), trailers(&Status::ok(""))];
+    let frames = stream::iter(frames.map(Ok::<_, Status>));
+    response(Body::new(StreamBody::new(frames)))
 }
 
 /// A response whose body gives its messages and trailers itself.
@@ -147,12 +148,6 @@ pub(super) fn trailers(status: &Status) -> Frame<Bytes> {
     Frame::trailers(trailers)
 }
 
-fn ok_trailers() -> HeaderMap {
-    let mut trailers = HeaderMap::new();
-    trailers.insert(STATUS, HeaderValue::from(i32::from(Code::Ok)));
-    trailers
-}
-
 fn malformed(message: &str) -> Refusal {
     Refusal::new(Reason::Malformed, message)
 }
@@ -161,8 +156,6 @@ fn malformed(message: &str) -> Refusal {
 mod tests {
     use std::{convert::Infallible, time::Duration};
 
-    use futures_util::stream;
-    use http_body_util::StreamBody;
     use tokio::time::Instant;
 
     use super::*;

@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use crate::{
     POSITIONS_HEADER, Reason, Refusal,
-    body::{Limits, Received},
+    body::{BodyReader, Limits, Received},
     http::{self as otlp_http, idempotency_key},
     ingest::{Ingest, Position, Stored, now_unix_nano},
     pipeline::{self, Content},
@@ -88,7 +88,7 @@ impl GrpcPort {
     {
         let (parts, body) = request.into_parts();
         if !is_grpc(&parts.headers) || parts.version != Version::HTTP_2 {
-            return self.wrong_port(&parts);
+            return self.wrong_port(&parts, body).await;
         }
         if parts.method != Method::POST {
             let mut response = Response::new(Body::empty());
@@ -208,7 +208,11 @@ impl GrpcPort {
     }
 
     /// Tells a client that speaks something else where to go.
-    fn wrong_port(&self, parts: &Parts) -> Response<Body> {
+    async fn wrong_port<B>(&self, parts: &Parts, body: B) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+        B::Error: Display,
+    {
         let refusal = if is_grpc(&parts.headers) {
             Refusal::new(
                 Reason::WrongPort,
@@ -222,8 +226,8 @@ impl GrpcPort {
             );
             Refusal::new(Reason::WrongPort, message)
         };
-        self.ingest.refused(&refusal);
-        otlp_http::error(&refusal, &parts.headers, self.ingest.retry_delay())
+        let mut reader = BodyReader::new(body);
+        otlp_http::refuse(&self.ingest, parts, &mut reader, &refusal).await
     }
 }
 

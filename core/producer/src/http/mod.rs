@@ -69,11 +69,11 @@ impl HttpPort {
         let mut reader = BodyReader::new(body);
         let result = match origin {
             Ok(()) => self.store(&parts, &mut reader).await,
-            Err(refusal) => return self.refuse(&parts, &mut reader, &refusal).await,
+            Err(refusal) => return refuse(&self.ingest, &parts, &mut reader, &refusal).await,
         };
         let mut response = match result {
             Ok(response) => response,
-            Err(refusal) => self.refuse(&parts, &mut reader, &refusal).await,
+            Err(refusal) => refuse(&self.ingest, &parts, &mut reader, &refusal).await,
         };
         Cors::allow(&parts.headers, response.headers_mut());
         response
@@ -116,28 +116,6 @@ impl HttpPort {
         Ok(response)
     }
 
-    async fn refuse<B>(
-        &self,
-        parts: &Parts,
-        reader: &mut BodyReader<B>,
-        refusal: &Refusal,
-    ) -> Response<Body>
-    where
-        B: HttpBody<Data = Bytes> + Unpin,
-        B::Error: Display,
-    {
-        self.ingest.refused(refusal);
-        // Over HTTP/1, many clients send everything before they listen. Those who ask first have sent nothing.
-        let sends_on = parts.version < Version::HTTP_2
-            && !parts.headers.contains_key(header::EXPECT)
-            && !matches!(refusal.reason, Reason::SlowBody | Reason::Disconnected);
-        if sends_on {
-            let bytes_max = self.ingest.config.request_bytes_max;
-            reader.discard(bytes_max, DISCARD_WITHIN).await;
-        }
-        error(refusal, &parts.headers, self.ingest.retry_delay())
-    }
-
     /// A client of gRPC understands only gRPC.
     fn wrong_port(&self) -> Response<Body> {
         let message = format!(
@@ -156,12 +134,32 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Option<Bytes> {
     Some(Bytes::copy_from_slice(key.as_bytes()))
 }
 
-/// A refusal as `google.rpc.Status`: in protobuf for those who sent protobuf, and otherwise in JSON.
-pub(crate) fn error(
+/// Counts a refusal and answers with it.
+pub(crate) async fn refuse<B>(
+    ingest: &Ingest,
+    parts: &Parts,
+    reader: &mut BodyReader<B>,
     refusal: &Refusal,
-    request: &HeaderMap,
-    retry_delay: Duration,
-) -> Response<Body> {
+) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Display,
+{
+    ingest.refused(refusal);
+    // Over HTTP/1, many clients send everything before they listen. Those who ask first have sent nothing.
+    let sends_on = parts.version < Version::HTTP_2
+        && !parts.headers.contains_key(header::EXPECT)
+        && !matches!(refusal.reason, Reason::SlowBody | Reason::Disconnected);
+    if sends_on {
+        reader
+            .discard(ingest.config.request_bytes_max, DISCARD_WITHIN)
+            .await;
+    }
+    error(refusal, &parts.headers, ingest.retry_delay())
+}
+
+/// A refusal as `google.rpc.Status`: in protobuf for those who sent protobuf, and otherwise in JSON.
+fn error(refusal: &Refusal, request: &HeaderMap, retry_delay: Duration) -> Response<Body> {
     let status: Status = refusal.to_status(retry_delay);
     let content_type = response_type(request);
     let body = if content_type == PROTOBUF {

@@ -29,15 +29,22 @@ const FIELDS_MAX: usize = 4;
 /// What a request becomes, in bytes. Every number saturates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Footprint {
-    /// The decoded message, and the copies of resources and scopes when it is split.
-    pub(super) decoded: usize,
+    /// The decoded message.
+    pub(super) structs: usize,
+    /// The copies of its resources and scopes when it is split.
+    pub(super) copies: usize,
     /// The payloads of its envelopes, all together.
     pub(super) payload: usize,
 }
 
 impl Footprint {
     pub(super) fn total(self) -> usize {
-        self.decoded.saturating_add(self.payload)
+        self.structs.saturating_add(self.split())
+    }
+
+    /// What splitting and encoding add to a message that is decoded already.
+    pub(super) fn split(self) -> usize {
+        self.copies.saturating_add(self.payload)
     }
 }
 
@@ -53,20 +60,17 @@ pub(super) fn of_export(
     } else {
         &LOGS_REQUEST
     };
-    let copies = copies(bytes, request, partitions, payload_bytes_max);
+    let copied = copies(bytes, request, partitions, payload_bytes_max);
     Footprint {
-        decoded: heap(request, bytes, 0).saturating_add(copies.decoded),
-        payload: bytes.len().saturating_add(copies.payload),
+        structs: heap(request, bytes, 0),
+        copies: copied.decoded,
+        payload: bytes.len().saturating_add(copied.encoded),
     }
 }
 
-/// The footprint of a LogService request, with the log records that it becomes.
-pub(super) fn of_submit(bytes: &[u8]) -> Footprint {
-    Footprint {
-        decoded: heap(&SUBMIT_REQUEST, bytes, 0),
-        // A level becomes a name, a message gets tags and lengths around it.
-        payload: bytes.len().saturating_mul(3),
-    }
+/// The decoded size of a LogService request, with the log records that it becomes.
+pub(super) fn of_submit(bytes: &[u8]) -> usize {
+    heap(&SUBMIT_REQUEST, bytes, 0)
 }
 
 /// What a message type takes.
@@ -184,13 +188,20 @@ fn capacity(elements: usize) -> usize {
     }
 }
 
+/// Resources and scopes, decoded and on the wire, in bytes.
+#[derive(Default)]
+struct Copied {
+    decoded: usize,
+    encoded: usize,
+}
+
 /// What splitting adds: resources and scopes are repeated in each part.
 ///
 /// A part of a partition is closed when the next record does not fit, so that two neighbours together are larger than
 /// one may be: the records of a scope are in at most `2 * (partitions + bytes / room)` parts, and never in more parts
 /// than there are records.
-fn copies(bytes: &[u8], request: &Shape, partitions: usize, payload_bytes_max: usize) -> Footprint {
-    let mut sum = Footprint::default();
+fn copies(bytes: &[u8], request: &Shape, partitions: usize, payload_bytes_max: usize) -> Copied {
+    let mut sum = Copied::default();
     for (resource, resource_bytes) in groups(request, bytes) {
         let of_resource = outside_of_list(resource, resource_bytes);
         for (scope, scope_bytes) in groups(resource, resource_bytes) {
@@ -200,7 +211,7 @@ fn copies(bytes: &[u8], request: &Shape, partitions: usize, payload_bytes_max: u
                 records += 1;
                 record_bytes += record.len();
             }
-            let head = of_resource.payload.saturating_add(of_scope.payload);
+            let head = of_resource.encoded.saturating_add(of_scope.encoded);
             let room = payload_bytes_max.saturating_sub(head).max(1);
             let parts = (partitions + record_bytes / room)
                 .saturating_mul(2)
@@ -211,7 +222,7 @@ fn copies(bytes: &[u8], request: &Shape, partitions: usize, payload_bytes_max: u
                 .saturating_add(of_scope.decoded)
                 .saturating_add(lists);
             sum.decoded = sum.decoded.saturating_add(decoded.saturating_mul(parts));
-            sum.payload = sum.payload.saturating_add(head.saturating_mul(parts));
+            sum.encoded = sum.encoded.saturating_add(head.saturating_mul(parts));
         }
     }
     sum
@@ -227,9 +238,9 @@ fn groups<'a>(shape: &Shape, bytes: &'a [u8]) -> impl Iterator<Item = (&'static 
 }
 
 /// What a resource or a scope takes without what is below it.
-fn outside_of_list(shape: &Shape, bytes: &[u8]) -> Footprint {
+fn outside_of_list(shape: &Shape, bytes: &[u8]) -> Copied {
     let path = towards_records(shape);
-    let mut sum = Footprint::default();
+    let mut sum = Copied::default();
     for (number, value) in Fields(bytes) {
         if path.is_some_and(|field| field.number == number) {
             continue;
@@ -238,7 +249,7 @@ fn outside_of_list(shape: &Shape, bytes: &[u8]) -> Footprint {
         let decoded = known.map_or_else(|| text(value), |field| heap(field.shape, value, 0));
         sum.decoded = sum.decoded.saturating_add(decoded);
         // A tag and a length before it; both are longer only in messages that were written oddly.
-        sum.payload = sum.payload.saturating_add(value.len() + 6);
+        sum.encoded = sum.encoded.saturating_add(value.len() + 6);
     }
     sum
 }
@@ -308,7 +319,39 @@ mod tests {
     }
 
     fn decoded(request: &ExportTraceServiceRequest) -> usize {
-        of_export(&request.encode_to_vec(), true, 1, 1 << 20).decoded
+        of_export(&request.encode_to_vec(), true, 1, 1 << 20).structs
+    }
+
+    #[test]
+    fn an_ordinary_request_of_the_largest_size_fits_into_the_default_memory() {
+        let text = |value: &str| {
+            Some(AnyValue {
+                value: Some(Value::StringValue(value.to_owned())),
+            })
+        };
+        let span = |number: u64| Span {
+            trace_id: vec![1; 16].into(),
+            span_id: vec![2; 8].into(),
+            name: "GET /items/{id}".to_owned(),
+            start_time_unix_nano: number,
+            attributes: (0..10)
+                .map(|key| KeyValue {
+                    key: format!("http.request.header.{key}"),
+                    value: text(&format!("value {number}")),
+                    ..KeyValue::default()
+                })
+                .collect(),
+            ..Span::default()
+        };
+        let request = request(Resource::default(), (0..1_000).map(span).collect());
+        let bytes = request.encode_to_vec();
+        let footprint = of_export(&bytes, true, 8, 1 << 20).total();
+
+        let config = crate::Config::default();
+        let budget =
+            crate::budget::Budget::new(config.inflight_bytes_max, config.request_bytes_max);
+        let of_largest = footprint as u64 * config.request_bytes_max as u64 / bytes.len() as u64;
+        assert!(of_largest < budget.work.bytes() as u64, "{of_largest}");
     }
 
     #[test]
@@ -384,7 +427,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_message_weigh_no_more_than_what_was_read() {
         let found = of_export(&[0xff; 1_000], true, 64, 100);
-        assert_eq!(found.decoded, 0);
+        assert_eq!((found.structs, found.copies), (0, 0));
         assert_eq!(found.payload, 1_000);
     }
 }

@@ -35,6 +35,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 
 use crate::{Encoding, Memory, Reason, Refusal};
 use export::Export;
+use footprint::Footprint;
 
 /// What a request carries, and in which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +112,8 @@ pub struct Prepared {
     pub accepted: u64,
     /// Records that were left out.
     pub rejected: Rejected,
+    /// How many of them are larger than an envelope.
+    pub too_large: u64,
     /// Bytes of the request after decompression.
     pub decompressed_bytes: usize,
 }
@@ -126,7 +129,7 @@ impl Prepared {
 #[must_use]
 pub fn expected_memory_bytes(request: &Request, rules: &Rules) -> usize {
     /// Structs and payloads of an ordinary request, in multiples of its bytes.
-    const USUAL_GROWTH: usize = 6;
+    const USUAL_GROWTH: usize = 7;
     let len = request
         .encoding
         .expected_len(&request.bytes, rules.request_bytes_max);
@@ -204,7 +207,7 @@ struct Step<'a> {
 
 impl Step<'_> {
     fn protobuf<M: Export>(&self, memory: &mut dyn Memory) -> Result<Prepared, Refusal> {
-        self.pay(memory, self.footprint_of(self.bytes))?;
+        self.pay(memory, self.footprint_of(self.bytes).total())?;
         let message = M::decode(self.bytes.clone()).map_err(malformed)?;
         let batch = self.batch_id(None, every_record_has_a_time(&message));
         self.envelopes(message, self.bytes.clone(), batch)
@@ -216,16 +219,19 @@ impl Step<'_> {
         decode: impl FnOnce(&[u8]) -> Result<M, JsonError>,
     ) -> Result<Prepared, Refusal> {
         let decoded = json_footprint::of_json(self.bytes);
-        self.pay(memory, decoded.saturating_add(self.bytes.len()))?;
+        self.pay(memory, decoded)?;
         let message = decode(self.bytes).map_err(|error| malformed(&error).at(error.path))?;
         let batch = self.batch_id(None, every_record_has_a_time(&message));
+        self.pay(memory, decoded.saturating_add(message.encoded_len()))?;
         let bytes = Bytes::from(message.encode_to_vec());
-        self.pay(memory, self.footprint_of(&bytes).saturating_add(decoded))?;
+        let split = self.footprint_of(&bytes).split();
+        self.pay(memory, decoded.saturating_add(split))?;
         self.envelopes(message, bytes, batch)
     }
 
     fn submit(&self, memory: &mut dyn Memory) -> Result<Prepared, Refusal> {
-        self.pay(memory, footprint::of_submit(self.bytes).total())?;
+        let decoded = footprint::of_submit(self.bytes);
+        self.pay(memory, decoded)?;
         let submitted = SubmitRequest::decode(self.bytes.clone()).map_err(malformed)?;
         let key = submitted.idempotency_key.as_bytes();
         let batch = self.batch_id(Some(key), every_record_has_a_time(&submitted));
@@ -237,9 +243,10 @@ impl Step<'_> {
                 },
             )?;
         let message = ExportLogsServiceRequest { resource_logs };
+        self.pay(memory, decoded.saturating_add(message.encoded_len()))?;
         let bytes = Bytes::from(message.encode_to_vec());
-        let submitted = footprint::of_submit(self.bytes).total();
-        self.pay(memory, self.footprint_of(&bytes).saturating_add(submitted))?;
+        let split = self.footprint_of(&bytes).split();
+        self.pay(memory, decoded.saturating_add(split))?;
         let prepared = self.envelopes(message, bytes, batch)?;
         // All of the entries or none.
         if !prepared.rejected.is_empty() {
@@ -249,14 +256,13 @@ impl Step<'_> {
         Ok(prepared)
     }
 
-    fn footprint_of(&self, protobuf: &[u8]) -> usize {
+    fn footprint_of(&self, protobuf: &[u8]) -> Footprint {
         footprint::of_export(
             protobuf,
             self.request.content.is_trace(),
             usize::from(self.rules.partitions.get()),
             self.rules.payload_bytes_max,
         )
-        .total()
     }
 
     /// Takes memory for what the request becomes, besides its decompressed bytes.
@@ -289,6 +295,7 @@ impl Step<'_> {
             RouteKey::Trace(trace_id) => partition_of_trace(trace_id.as_bytes(), partitions).0,
             RouteKey::Service(service) => partition_of_service(service, partitions).0,
         });
+        let too_large = split.rejected.count;
         rejected.merge(split.rejected);
 
         let mut numbers = PartNumbers::new(split.parts.iter().map(|part| part.partition))?;
@@ -313,6 +320,7 @@ impl Step<'_> {
             envelopes: envelopes.collect(),
             accepted,
             rejected,
+            too_large,
             decompressed_bytes: self.bytes.len(),
         })
     }

@@ -185,6 +185,8 @@ async fn a_record_larger_than_an_envelope_is_rejected_alone_and_told_the_limit()
     let reply = server.traces().await.export(request).await.unwrap();
     let partial = reply.into_inner().partial_success.unwrap();
     assert_eq!(partial.rejected_spans, 1);
+    let counted = server.metrics.snapshot();
+    assert_eq!((counted.spans_rejected, counted.records_too_large), (1, 1));
     let payload_max = 4_000 - log_tracer_transport::Envelope::HEADER_BYTES;
     assert!(
         partial.error_message.contains(&payload_max.to_string()),

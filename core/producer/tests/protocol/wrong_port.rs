@@ -86,5 +86,17 @@ async fn tls_on_either_port_is_closed_at_once() {
     for address in [server.grpc, server.http] {
         assert!(raw(address, &hello).await.is_empty());
     }
+    assert_eq!(server.refused(Reason::WrongPort), 2);
     server.assert_alive().await;
+}
+
+#[tokio::test]
+async fn a_large_upload_to_the_wrong_port_hears_the_answer() {
+    let server = Running::start().await;
+    let headers = [("content-type", PROTOBUF)];
+    let body = vec![0; 1 << 20];
+    let reply = Client::new(server.grpc)
+        .post("/v1/traces", &headers, body)
+        .await;
+    assert_eq!(reply.status, 400);
 }
