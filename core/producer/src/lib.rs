@@ -32,7 +32,8 @@
 //!
 //! Outside of this budget are, at most:
 //! - for each connection, of both ports [`Config::connections_max`]: [`Config::connection_window_bytes`] that HTTP/2
-//!   may send ahead, or 64 KiB that HTTP/1 reads ahead; and heads of requests, 16 KiB each;
+//!   may send ahead, or 64 KiB that HTTP/1 reads ahead; and of each request on it, of which there are
+//!   [`Config::connection_streams_max`], a head of 16 KiB;
 //! - for each thread of the runtime, and as many again as the machine runs at a time, since large requests are decoded
 //!   on threads of their own: the state of one decompressor, 8 MiB for zstd at the most.
 //!

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header, re
 use http_body_util::{BodyStream, StreamBody};
 use hyper::body::Body as HttpBody;
 use log_tracer_proto::v1::{Position as PositionMessage, SubmitResponse};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{body::Body, service::Routes};
 use tower_service::Service;
@@ -162,17 +162,15 @@ impl GrpcPort {
         B: HttpBody<Data = Bytes> + Unpin,
         B::Error: Display,
     {
-        let limits = self.limits(deadline);
-        let first = Instant::now() + limits.receive_within;
-        let Some(head) = within(first, messages.head()).await? else {
+        let receive_within = Duration::from_millis(self.ingest.config.receive_deadline_ms);
+        let Some(head) = within(receive_within, messages.head()).await? else {
             return Err(Refusal::new(
                 Reason::Malformed,
                 "the request has no message",
             ));
         };
-        let received = messages.message(head, limits).await?;
-        let end = Instant::now() + limits.receive_within;
-        match within(end, messages.head()).await? {
+        let received = messages.message(head, self.limits(deadline)).await?;
+        match within(receive_within, messages.head()).await? {
             None => Ok((head, received)),
             Some(_) => Err(Refusal::new(
                 Reason::Malformed,
@@ -302,10 +300,10 @@ fn timeout(headers: &HeaderMap) -> Option<Duration> {
 }
 
 async fn within<T>(
-    deadline: Instant,
+    time: Duration,
     work: impl Future<Output = Result<T, Refusal>>,
 ) -> Result<T, Refusal> {
-    timeout_at(deadline, work).await.unwrap_or_else(|_| {
+    tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
         let message = "the request did not arrive in time";
         Err(Refusal::new(Reason::SlowBody, message))
     })

@@ -222,10 +222,7 @@ impl Step<'_> {
         self.pay(memory, decoded)?;
         let message = decode(self.bytes).map_err(|error| malformed(&error).at(error.path))?;
         let batch = self.batch_id(None, every_record_has_a_time(&message));
-        self.pay(memory, decoded.saturating_add(message.encoded_len()))?;
-        let bytes = Bytes::from(message.encode_to_vec());
-        let split = self.footprint_of(&bytes).split();
-        self.pay(memory, decoded.saturating_add(split))?;
+        let bytes = self.encode(&message, decoded, memory)?;
         self.envelopes(message, bytes, batch)
     }
 
@@ -243,10 +240,7 @@ impl Step<'_> {
                 },
             )?;
         let message = ExportLogsServiceRequest { resource_logs };
-        self.pay(memory, decoded.saturating_add(message.encoded_len()))?;
-        let bytes = Bytes::from(message.encode_to_vec());
-        let split = self.footprint_of(&bytes).split();
-        self.pay(memory, decoded.saturating_add(split))?;
+        let bytes = self.encode(&message, decoded, memory)?;
         let prepared = self.envelopes(message, bytes, batch)?;
         // All of the entries or none.
         if !prepared.rejected.is_empty() {
@@ -263,6 +257,21 @@ impl Step<'_> {
             usize::from(self.rules.partitions.get()),
             self.rules.payload_bytes_max,
         )
+    }
+
+    /// A message in protobuf, and memory for it and for what it becomes besides the `decoded` bytes that are paid for.
+    fn encode(
+        &self,
+        message: &impl Message,
+        decoded: usize,
+        memory: &mut dyn Memory,
+    ) -> Result<Bytes, Refusal> {
+        let held = decoded.saturating_add(message.encoded_len());
+        self.pay(memory, held)?;
+        let bytes = Bytes::from(message.encode_to_vec());
+        let split = self.footprint_of(&bytes).split();
+        self.pay(memory, held.saturating_add(split))?;
+        Ok(bytes)
     }
 
     /// Takes memory for what the request becomes, besides its decompressed bytes.
