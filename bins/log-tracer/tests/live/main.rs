@@ -14,12 +14,12 @@ mod browser;
 mod server;
 mod tools;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, process::Command};
 
 use log_tracer_proto::{
     json,
     otlp::{logs::ResourceLogs, trace::ResourceSpans},
-    v1::{GetTraceRequest, SearchLogsRequest},
+    v1::{GetTraceRequest, SearchLogsRequest, SearchTracesRequest},
 };
 use serde_json::{Value, json};
 
@@ -53,6 +53,55 @@ async fn node_over_http_protobuf_arrives_exactly_and_is_on_the_page() {
 #[ignore = "needs Python, Node and Chromium: cargo make test-live"]
 async fn node_over_http_json_arrives_exactly_and_is_on_the_page() {
     sends_and_is_found("node", "json").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Python, Node and Chromium: cargo make test-live"]
+async fn the_demo_fills_the_pages_and_they_can_be_photographed() {
+    let server = Server::start();
+    let status = Command::new(env!("CARGO_BIN_EXE_log-tracer"))
+        .args([
+            "demo",
+            "--endpoint",
+            &server.otlp_grpc,
+            "--seconds",
+            "1",
+            "--seed",
+            "7",
+        ])
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+
+    // A checkout in which the card company was asked twice.
+    let request = SearchTracesRequest {
+        query: "service:payment status:error duration>1500ms".to_owned(),
+        limit: 1,
+        ..SearchTracesRequest::default()
+    };
+    let answer = server
+        .query()
+        .await
+        .search_traces(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let trace = answer
+        .traces
+        .first()
+        .expect("a quarter of an hour has such a trace");
+    let id: String = trace
+        .trace_id
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    for (name, path) in [
+        ("home", "/".to_owned()),
+        ("trace", format!("/trace/{id}")),
+        ("logs", "/logs".to_owned()),
+    ] {
+        tools::photograph(&format!("{}{path}", server.dashboard), name);
+    }
 }
 
 /// Sends with an SDK, and compares what the SDK says it held with what QueryService and the pages show.

@@ -47,6 +47,23 @@ pub(crate) fn run_sdk(language: &str, protocol: &str, endpoint: &str) -> Value {
     serde_json::from_str(text.lines().last().unwrap()).unwrap()
 }
 
+/// Takes a picture of a page below the target directory; `cargo make screenshots` copies it to where the README shows it.
+pub(crate) fn photograph(url: &str, name: &str) {
+    let directory = home().join("screenshots");
+    fs::create_dir_all(&directory).unwrap();
+    let file = directory.join(format!("{name}.png"));
+    let mut command = Command::new("node");
+    run(command
+        .arg(node().join("screenshot.mjs"))
+        .arg(url)
+        .arg(&file)
+        .args(["light", "1280", "1100"]));
+    assert!(
+        fs::metadata(&file).unwrap().len() > 20_000,
+        "{url} looks empty"
+    );
+}
+
 /// A virtual environment with `requirements.txt` installed.
 fn python() -> PathBuf {
     let _one_at_a_time = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,6 +90,7 @@ pub(crate) fn node() -> PathBuf {
         "package-lock.json",
         "send.mjs",
         "browser.mjs",
+        "screenshot.mjs",
     ] {
         fs::copy(scripts().join(name), directory.join(name)).unwrap();
     }
