@@ -14,6 +14,9 @@ use tonic::{Request, Response, Status, Streaming, transport::Channel};
 
 use crate::{Config, fault::Fault, units};
 
+/// What is said of a trace whose last piece, the one with the coverage, did not come.
+pub(crate) const CUT_OFF: &str = "the consumer's answer broke off before its end";
+
 /// The consumer, as the pages ask it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
@@ -140,13 +143,21 @@ impl Ask {
         let mut source = self.trace_pieces(trace_id).await?;
         let mut pieces = Vec::new();
         let mut bytes = 0;
+        let mut is_whole = false;
         while let Some(piece) = source.next().await? {
             bytes += piece.encoded_len();
+            is_whole = piece.coverage.is_some();
             pieces.push(piece);
-            if bytes > self.trace_bytes_max {
-                pieces.push(cut_at(self.trace_bytes_max));
-                break;
+            if bytes > self.trace_bytes_max && !is_whole {
+                let room = units::bytes(self.trace_bytes_max as u64);
+                pieces.push(cut_off(format!(
+                    "the trace is larger than the {room} that its page reads"
+                )));
+                return Ok(pieces);
             }
+        }
+        if !is_whole {
+            pieces.push(cut_off(CUT_OFF.to_owned()));
         }
         Ok(pieces)
     }
@@ -206,15 +217,12 @@ async fn within<T>(
     }
 }
 
-/// The end of a trace that is larger than a page may read.
-fn cut_at(bytes_max: usize) -> GetTraceResponse {
+/// The end of a trace that is not all of it.
+fn cut_off(reason: String) -> GetTraceResponse {
     GetTraceResponse {
         coverage: Some(Coverage {
             partial: true,
-            reasons: vec![format!(
-                "the trace is larger than the {} that its page reads",
-                units::bytes(bytes_max as u64)
-            )],
+            reasons: vec![reason],
             ..Coverage::default()
         }),
         ..GetTraceResponse::default()

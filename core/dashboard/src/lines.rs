@@ -44,6 +44,8 @@ pub(crate) struct LogLine {
     /// Where on the page the sender's resource is shown; empty where it is not.
     sender: String,
     trace: Option<TraceLink>,
+    /// What the link to it is called.
+    pub(crate) jump: &'static str,
     /// Leads to the lines around this one; empty where there is no key.
     around: String,
     /// Whether this is the line that was asked for.
@@ -206,6 +208,7 @@ impl LogLine {
                 .sender
                 .map_or_else(String::new, |index| format!("r{index}")),
             trace: trace_link(record),
+            jump: "trace",
             around: String::new(),
             marked: false,
         }

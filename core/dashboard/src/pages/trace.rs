@@ -416,7 +416,9 @@ fn lines(trace: &Trace, palette: &Palette) -> (Vec<LogLine>, String) {
                     .map_or("", |scope| &scope.scope.name),
                 sender: Some(item.process),
             };
-            LogLine::new(&item.record, origin, palette, format!("l{at}"))
+            let mut line = LogLine::new(&item.record, origin, palette, format!("l{at}"));
+            line.jump = "span";
+            line
         })
         .collect();
     let cut = if lines.len() < logs.len() {

@@ -46,6 +46,8 @@ pub(crate) struct Trace {
     pub(crate) end: u64,
     /// What the consumer says about completeness.
     pub(crate) coverage: Coverage,
+    /// Exact copies of spans that the consumer left out.
+    pub(crate) duplicate_spans: u64,
 }
 
 /// A sender.
@@ -130,6 +132,7 @@ impl Trace {
                 .resource_logs
                 .into_iter()
                 .for_each(|logs| builder.add_logs(logs));
+            builder.trace.duplicate_spans += piece.duplicate_spans;
             if let Some(coverage) = piece.coverage {
                 builder.trace.coverage = coverage;
             }

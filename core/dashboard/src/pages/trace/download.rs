@@ -10,7 +10,12 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use warp::reply::{Reply, Response};
 
-use crate::{app::App, ask::TracePieces, fault::Fault, lines::from_hex};
+use crate::{
+    app::App,
+    ask::{CUT_OFF, TracePieces},
+    fault::Fault,
+    lines::from_hex,
+};
 
 const SPANS: &str = "resourceSpans";
 const LOGS: &str = "resourceLogs";
@@ -92,11 +97,9 @@ async fn write(mut pieces: TracePieces, part: Part, sender: &Sender) -> Result<(
     loop {
         let piece = match pieces.next().await {
             Ok(Some(piece)) => piece,
-            Ok(None) => break,
-            Err(fault) => {
-                let error = io::Error::other(fault.message().to_owned());
-                return sender.send(Err(error)).await.map_err(|_| Gone);
-            }
+            Ok(None) if coverage.is_some() => break,
+            Ok(None) => return fail(sender, CUT_OFF).await,
+            Err(fault) => return fail(sender, fault.message()).await,
         };
         let span_items = if spans {
             items(&json::traces_to_json(&piece.resource_spans), SPANS)
@@ -132,6 +135,11 @@ async fn write(mut pieces: TracePieces, part: Part, sender: &Sender) -> Result<(
         _ => "]}\n".to_owned(),
     };
     send(sender, end).await
+}
+
+async fn fail(sender: &Sender, reason: &str) -> Result<(), Gone> {
+    let error = io::Error::other(reason.to_owned());
+    sender.send(Err(error)).await.map_err(|_| Gone)
 }
 
 async fn send(sender: &Sender, text: String) -> Result<(), Gone> {

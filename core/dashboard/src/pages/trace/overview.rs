@@ -276,6 +276,7 @@ fn oddities(trace: &Trace) -> Vec<String> {
         .iter()
         .filter(|row| row.root == Some(crate::trace::tree::Root::First))
         .count() as u64;
+    let copies: u64 = trace.spans.iter().map(|item| item.copies as u64 - 1).sum();
     let sentence =
         |number: u64, one: &str, many: &str| (number > 0).then(|| plural(number, one, many));
     [
@@ -305,9 +306,9 @@ fn oddities(trace: &Trace) -> Vec<String> {
             "spans lack a start or an end time",
         ),
         sentence(
-            count_of(|mark| matches!(mark, Mark::Copies(_))),
-            "span came more than once",
-            "spans came more than once",
+            copies + trace.duplicate_spans,
+            "exact copy of a span came and is left out",
+            "exact copies of spans came and are left out",
         ),
         sentence(
             count_of(|mark| matches!(mark, Mark::SharedId)),

@@ -1,0 +1,148 @@
+//! What the tests share: a dashboard on a free port, a client for it, and consumers to put behind it.
+
+#![allow(dead_code, unreachable_pub)]
+
+pub mod canned;
+pub mod html;
+pub mod otlp;
+pub mod real;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use log_tracer_dashboard::{About, Config, ServeError, serve};
+use slog::{Discard, Logger, o};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+
+pub fn log() -> Logger {
+    Logger::root(Discard, o!())
+}
+
+/// A running dashboard; it stops when this is dropped.
+pub struct Site {
+    pub authority: String,
+    client: Client<HttpConnector, Empty<Bytes>>,
+    stop: CancellationToken,
+    pub served: Option<JoinHandle<Result<(), ServeError>>>,
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).unwrap()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Site {
+    pub async fn start(query: Channel) -> Self {
+        Self::with(Config::default(), query, None).await
+    }
+
+    pub async fn with(config: Config, query: Channel, ingest: Option<Channel>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let authority = listener.local_addr().unwrap().to_string();
+        let stop = CancellationToken::new();
+        let about = About {
+            otlp_grpc: "http://127.0.0.1:4317".to_owned(),
+            otlp_http: "http://127.0.0.1:4318".to_owned(),
+            version: "1.2.3".to_owned(),
+        };
+        let served = tokio::spawn(serve(
+            config,
+            listener,
+            query,
+            ingest,
+            about,
+            log(),
+            stop.clone(),
+        ));
+        Self {
+            authority,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            stop,
+            served: Some(served),
+        }
+    }
+
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Sends a request and hands out the answer with its body unread.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> http::Response<Incoming> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.authority));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Empty::new()).unwrap();
+        let answer = self.client.request(request);
+        tokio::time::timeout(Duration::from_secs(60), answer)
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    pub async fn request(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let (head, body) = self.send(method, path, headers).await.into_parts();
+        let body = tokio::time::timeout(Duration::from_secs(60), body.collect());
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.await.unwrap().unwrap().to_bytes(),
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request(Method::GET, path, &[]).await
+    }
+
+    /// A page that must be there.
+    pub async fn page(&self, path: &str) -> String {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text());
+        assert_eq!(
+            answer.header(header::CONTENT_TYPE.as_str()),
+            "text/html; charset=utf-8"
+        );
+        answer.text()
+    }
+}

@@ -1,0 +1,138 @@
+//! Whatever address and parameters a request names, the answer is never a fault of the dashboard.
+//! `PROPTEST_CASES=100000` makes it longer.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod common;
+
+use std::fmt::Write;
+
+use common::{Site, canned::Canned, otlp};
+use http::{Method, StatusCode};
+use log_tracer_proto::v1::GetTraceResponse;
+use proptest::prelude::*;
+
+const PATHS: [&str; 20] = [
+    "/",
+    "/traces",
+    "/trace/01010101010101010101010101010101",
+    "/trace/01010101010101010101010101010101.json",
+    "/trace/01010101010101010101010101010101/logs.json",
+    "/trace/",
+    "/logs",
+    "/logs/live",
+    "/pipeline",
+    "/sample",
+    "/theme",
+    "/static/",
+    "/api/v1/traces",
+    "/api/v1/traces/01010101010101010101010101010101",
+    "/api/v1/logs",
+    "/api/v1/services",
+    "/api/v1/operations",
+    "/api/v1/histogram",
+    "/api/v1/status",
+    "/api/v1/",
+];
+
+const KEYS: [&str; 27] = [
+    "q", "service", "min", "max", "order", "limit", "after", "range", "from", "to", "level",
+    "around", "add", "not", "span", "t", "fold", "logs", "tab", "f", "theme", "back", "signal",
+    "step", "x", "", "%",
+];
+
+/// Percent-encodes everything but letters and digits, or leaves the text as it is where that is an address at all.
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        match byte {
+            byte if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
+            byte => write!(out, "%{byte:02x}").unwrap(),
+        }
+        out
+    })
+}
+
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\\PC{0,40}",
+        any::<u64>().prop_map(|number| number.to_string()),
+        Just("18446744073709551615-4294967295-18446744073709551615-4294967295".to_owned()),
+        Just("18446744073709551615-01010101010101010101010101010101".to_owned()),
+        Just("0202020202020202.0101010101010101".to_owned()),
+        Just("0101010101010101".to_owned()),
+        Just("9999999999999999999d".to_owned()),
+        Just("2554-07-21T23:34:33Z".to_owned()),
+        Just("1970-01-01T00:00".to_owned()),
+        prop_oneof![
+            Just("all"),
+            Just("logs"),
+            Just("spans"),
+            Just("open"),
+            Just("1ns"),
+            Just("errors"),
+            Just("dark")
+        ]
+        .prop_map(str::to_owned),
+        Just("status:error OR (".to_owned()),
+        Just("-(a:/[/ b>1)".to_owned()),
+    ]
+}
+
+fn address() -> impl Strategy<Value = String> {
+    let path = prop_oneof![
+        8 => prop::sample::select(&PATHS[..]).prop_map(str::to_owned),
+        1 => "\\PC{0,30}".prop_map(|text| format!("/{}", encoded(&text))),
+        1 => "(/[a-z0-9.%]{0,3}){1,4}",
+    ];
+    let pair = (prop::sample::select(&KEYS[..]), value())
+        .prop_map(|(key, value)| format!("{key}={}", encoded(&value)));
+    let query = prop_oneof![
+        6 => prop::collection::vec(pair, 0..6).prop_map(|pairs| pairs.join("&")),
+        1 => "[!-\"$-~]{0,40}",
+    ];
+    (path, query).prop_map(|(path, query)| format!("{path}?{query}"))
+}
+
+#[test]
+fn no_address_and_no_parameter_makes_the_dashboard_fail() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let site = runtime.block_on(async {
+        let canned = Canned {
+            pieces: vec![GetTraceResponse {
+                resource_spans: vec![otlp::spans(
+                    "a",
+                    vec![otlp::span(1, 1, 0, (0, 9)), otlp::span(1, 2, 1, (1, 3))],
+                )],
+                resource_logs: vec![otlp::logs("a", vec![otlp::record(1, 1, 2, 9, "hello")])],
+                ..GetTraceResponse::default()
+            }],
+            ..Canned::default()
+        };
+        Site::start(canned.serve().await).await
+    });
+    let methods = prop::sample::select(vec![
+        Method::GET,
+        Method::GET,
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+    ]);
+    let config = ProptestConfig {
+        // Each case is a request over a socket.
+        cases: ProptestConfig::default().cases.max(256) * 2,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(method in methods, address in address())| {
+        // What is no address never leaves the client.
+        prop_assume!(address.parse::<http::Uri>().is_ok());
+        let answer = runtime.block_on(site.request(method, &address, &[]));
+        prop_assert_ne!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", address);
+        prop_assert!(!answer.header("content-security-policy").is_empty(), "{}", address);
+    });
+}
