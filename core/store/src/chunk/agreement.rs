@@ -151,7 +151,11 @@ proptest! {
                 prop_assert_eq!(span_bytes(&chunk.row(row)), span_bytes(came));
                 prop_assert_eq!(chunk.service(row), came.service());
                 let paths = span_paths(came);
-                prop_assert_eq!(seen(&chunk.fields(row), &paths), seen(&SpanFields(came), &paths));
+                let plans: Vec<_> = paths.iter().map(|path| chunk.plan(path)).collect();
+                let planned = chunk.fields(row, &plans);
+                prop_assert_eq!(seen(&planned, &paths), seen(&SpanFields(came), &paths));
+                let unplanned = chunk.fields(row, &[]);
+                prop_assert_eq!(seen(&unplanned,&paths), seen(&SpanFields(came), &paths));
             }
         }
     }
@@ -164,7 +168,11 @@ proptest! {
                 prop_assert_eq!(log_bytes(&chunk.row(row)), log_bytes(came));
                 prop_assert_eq!(chunk.service(row), came.service());
                 let paths = log_paths(came);
-                prop_assert_eq!(seen(&chunk.fields(row), &paths), seen(&LogFields(came), &paths));
+                let plans: Vec<_> = paths.iter().map(|path| chunk.plan(path)).collect();
+                let planned = chunk.fields(row, &plans);
+                prop_assert_eq!(seen(&planned, &paths), seen(&LogFields(came), &paths));
+                let unplanned = chunk.fields(row, &[]);
+                prop_assert_eq!(seen(&unplanned, &paths), seen(&LogFields(came), &paths));
             }
         }
     }

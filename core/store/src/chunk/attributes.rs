@@ -7,6 +7,7 @@ use log_tracer_record::otlp::common::{AnyValue, KeyValue};
 
 use super::{
     column::{DictionaryBuilder, ListBuilder, Lists, at, freeze, number_bytes, text_at},
+    plan::FieldPlan,
     value::{ValueBuilder, Values, value_bytes_max},
 };
 use crate::fields::remainder;
@@ -15,6 +16,8 @@ use crate::fields::remainder;
 #[derive(Debug, Default)]
 pub(super) struct AttributesBuilder {
     lists: ListBuilder,
+    /// Where the attributes of the row before start.
+    row_start: usize,
     keys: Vec<u32>,
     key_names: DictionaryBuilder,
     values: ValueBuilder,
@@ -28,8 +31,20 @@ impl AttributesBuilder {
     /// Adds the attributes of a row; answers how many bytes the columns grew by.
     pub(super) fn append(&mut self, attributes: &[KeyValue]) -> usize {
         let mut bytes = attributes.len() * KEY_BYTES;
-        for attribute in attributes {
-            let (key, grown) = self.key_names.number_of(&attribute.key);
+        // Neighbours often have the same keys in the same order: a comparison is cheaper than a hash.
+        let row_start = self.keys.len();
+        let before = self.row_start..row_start;
+        self.row_start = row_start;
+        for (attribute, like) in attributes.iter().zip(before.start..) {
+            let likely = self
+                .keys
+                .get(like)
+                .copied()
+                .filter(|_| before.contains(&like));
+            let (key, grown) = match likely {
+                Some(key) if self.key_names.text_of(key) == attribute.key => (key, 0),
+                _ => self.key_names.number_of(&attribute.key),
+            };
             if attribute.key_strindex != 0 {
                 self.key_indexes
                     .push((self.keys.len() as u32, attribute.key_strindex));
@@ -106,6 +121,17 @@ impl Attributes {
         text_at(&self.key_names, at(&self.keys, item) as usize)
     }
 
+    /// By the number of a key: where in a path begins what is to be found below an attribute with it.
+    pub(super) fn keys_on(&self, path: &str) -> Vec<Option<u32>> {
+        let below = |key| {
+            let rest = remainder(key, path)?;
+            u32::try_from(path.len() - rest.len()).ok()
+        };
+        (0..self.key_names.len())
+            .map(|key| below(text_at(&self.key_names, key)))
+            .collect()
+    }
+
     /// The value of the first attribute of a row with a key.
     pub(crate) fn first(&self, row: usize, key: &str) -> Option<AnyValue> {
         let item = self.lists.items(row).find(|item| self.key(*item) == key)?;
@@ -113,7 +139,7 @@ impl Attributes {
     }
 
     /// Hands the leaves of what a path names among the attributes of a row to `visit`.
-    pub(crate) fn any_at(
+    pub(super) fn any_at(
         &self,
         row: usize,
         path: &str,
@@ -122,6 +148,19 @@ impl Attributes {
         self.lists.items(row).any(|item| {
             remainder(self.key(item), path)
                 .is_some_and(|rest| self.values.any_below(item, rest, visit))
+        })
+    }
+
+    /// The same of a path that was looked up before.
+    pub(super) fn any_planned(
+        &self,
+        row: usize,
+        plan: &FieldPlan,
+        visit: &mut dyn FnMut(Value<'_>) -> bool,
+    ) -> bool {
+        self.lists.items(row).any(|item| {
+            let rest = plan.below(at(&self.keys, item));
+            rest.is_some_and(|rest| self.values.any_below(item, rest, visit))
         })
     }
 

@@ -125,7 +125,7 @@ impl DictionaryBuilder {
         (number, text.len() + DICTIONARY_ENTRY_BYTES)
     }
 
-    fn text_of(&self, number: u32) -> &str {
+    pub(super) fn text_of(&self, number: u32) -> &str {
         text_between(&self.text, &self.ends, number)
     }
 

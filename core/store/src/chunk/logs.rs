@@ -19,6 +19,7 @@ use super::{
     context::{ContextBuilder, Contexts},
     ids::{IdBuilder, Ids},
     origin::Origins,
+    plan::FieldPlan,
     tally::{ServiceTally, tally_services},
     traces::{TRACE_TABLE_ROW_BYTES_MAX, TraceTable},
     value::{ValueBuilder, Values, value_bytes_max},
@@ -286,8 +287,12 @@ impl Chunk for LogChunk {
         self.severity(row) >= SeverityNumber::Error
     }
 
-    fn fields(&self, row: usize) -> LogInChunk<'_> {
-        LogInChunk::new(self, row)
+    fn plan(&self, path: &str) -> FieldPlan {
+        FieldPlan::new(path, &self.attributes, &self.resources, &self.scopes)
+    }
+
+    fn fields<'a>(&'a self, row: usize, plans: &'a [FieldPlan]) -> LogInChunk<'a> {
+        LogInChunk::new(self, row, plans)
     }
 
     fn row(&self, row: usize) -> LogRow {

@@ -24,6 +24,7 @@ mod events;
 mod ids;
 mod logs;
 mod origin;
+mod plan;
 mod spans;
 mod tally;
 mod traces;
@@ -36,6 +37,7 @@ use log_tracer_record::ResourceContext;
 
 pub(crate) use context::Contexts;
 pub(crate) use logs::LogChunk;
+pub(crate) use plan::FieldPlan;
 pub(crate) use spans::SpanChunk;
 pub(crate) use tally::ServiceTally;
 pub(crate) use traces::{TraceTable, trace_id, trace_number};
@@ -105,7 +107,11 @@ pub(crate) trait Chunk: fmt::Debug + Send + Sync {
 
     fn is_error(&self, row: usize) -> bool;
 
-    fn fields(&self, row: usize) -> Self::Fields<'_>;
+    /// Looks a path up, for all rows.
+    fn plan(&self, path: &str) -> FieldPlan;
+
+    /// A row as a query sees it; paths that were looked up cost less.
+    fn fields<'a>(&'a self, row: usize, plans: &'a [FieldPlan]) -> Self::Fields<'a>;
 
     /// The row as it came in.
     fn row(&self, row: usize) -> Self::Row;

@@ -26,6 +26,7 @@ use super::{
     events::{Events, EventsBuilder, events_bytes_max},
     ids::{IdBuilder, Ids},
     origin::Origins,
+    plan::FieldPlan,
     tally::{SpanTally, tally_spans},
     traces::{TRACE_TABLE_ROW_BYTES_MAX, TraceTable},
 };
@@ -437,8 +438,12 @@ impl Chunk for SpanChunk {
         self.status_code(row) == StatusCode::Error
     }
 
-    fn fields(&self, row: usize) -> SpanInChunk<'_> {
-        SpanInChunk::new(self, row)
+    fn plan(&self, path: &str) -> FieldPlan {
+        FieldPlan::new(path, &self.attributes, &self.resources, &self.scopes)
+    }
+
+    fn fields<'a>(&'a self, row: usize, plans: &'a [FieldPlan]) -> SpanInChunk<'a> {
+        SpanInChunk::new(self, row, plans)
     }
 
     fn row(&self, row: usize) -> SpanRow {

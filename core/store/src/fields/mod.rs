@@ -13,8 +13,9 @@ use log_tracer_record::{
         trace::{span::SpanKind, status::StatusCode},
     },
 };
+use value::any_at;
 
-pub(crate) use value::{any_at, any_below, any_leaf, any_leaf_text, any_text_of, remainder};
+pub(crate) use value::{any_below, any_leaf, any_leaf_text, any_text_of, remainder};
 
 /// A span as a query sees it; the spans of a store are seen in the same way.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +41,7 @@ pub(crate) trait SpanParts {
     fn trace_id(&self) -> Option<TraceId>;
     fn span_id(&self) -> Option<SpanId>;
     fn parent_id(&self) -> Option<SpanId>;
-    /// The leaves of what a path names among the span's own attributes.
+    /// The leaves of what a path names among the attributes of the span, of its scope and of its resource.
     fn any_attribute(&self, path: &str, visit: VisitValue<'_>) -> bool;
     /// The texts among the leaves of the span's own attributes.
     fn any_attribute_text(&self, visit: VisitText<'_>) -> bool;
@@ -60,7 +61,9 @@ pub(crate) trait LogParts {
     /// The leaves of the body.
     fn any_body(&self, visit: VisitValue<'_>) -> bool;
     fn any_body_text(&self, visit: VisitText<'_>) -> bool;
+    /// The leaves of what a path names among the attributes of the record, of its scope and of its resource.
     fn any_attribute(&self, path: &str, visit: VisitValue<'_>) -> bool;
+    /// The texts among the leaves of the record's own attributes.
     fn any_attribute_text(&self, visit: VisitText<'_>) -> bool;
 }
 
@@ -68,8 +71,7 @@ pub(crate) fn any_span_value(span: &impl SpanParts, field: &Field, visit: VisitV
     let intrinsic = match field {
         Field::Intrinsic(intrinsic) => *intrinsic,
         Field::Attribute(path) => {
-            return span.any_attribute(path, visit)
-                || any_shared_attribute(span.resource(), span.scope(), path, visit);
+            return span.any_attribute(path, visit);
         }
     };
     match intrinsic {
@@ -109,8 +111,7 @@ pub(crate) fn any_log_value(log: &impl LogParts, field: &Field, visit: VisitValu
     let intrinsic = match field {
         Field::Intrinsic(intrinsic) => *intrinsic,
         Field::Attribute(path) => {
-            return log.any_attribute(path, visit)
-                || any_shared_attribute(log.resource(), log.scope(), path, visit);
+            return log.any_attribute(path, visit);
         }
     };
     match intrinsic {
@@ -163,18 +164,19 @@ pub(crate) fn status_name(code: StatusCode) -> &'static str {
     }
 }
 
-/// The attributes that a record shares with others.
-pub(crate) fn any_shared_attribute(
+/// The leaves of what a path names among the attributes of a scope.
+pub(crate) fn any_at_scope(scope: &ScopeContext, path: &str, visit: VisitValue<'_>) -> bool {
+    let scope = scope.scope.as_ref();
+    scope.is_some_and(|scope| any_at(&scope.attributes, path, visit))
+}
+
+/// The leaves of what a path names among the attributes of a resource.
+pub(crate) fn any_at_resource(
     resource: &ResourceContext,
-    scope: &ScopeContext,
     path: &str,
     visit: VisitValue<'_>,
 ) -> bool {
-    let of_scope = scope
-        .scope
-        .as_ref()
-        .map_or(&[][..], |scope| &scope.attributes);
-    any_at(of_scope, path, visit) || any_at(&resource.resource.attributes, path, visit)
+    any_at(&resource.resource.attributes, path, visit)
 }
 
 /// A text that is empty is a value that the record lacks.
@@ -243,6 +245,8 @@ impl SpanParts for SpanFields<'_> {
     }
     fn any_attribute(&self, path: &str, visit: VisitValue<'_>) -> bool {
         any_at(&self.0.span.attributes, path, visit)
+            || any_at_scope(&self.0.scope, path, visit)
+            || any_at_resource(&self.0.resource, path, visit)
     }
     fn any_attribute_text(&self, visit: VisitText<'_>) -> bool {
         any_text_of(&self.0.span.attributes, visit)
@@ -294,6 +298,8 @@ impl LogParts for LogFields<'_> {
     }
     fn any_attribute(&self, path: &str, visit: VisitValue<'_>) -> bool {
         any_at(&self.0.record.attributes, path, visit)
+            || any_at_scope(&self.0.scope, path, visit)
+            || any_at_resource(&self.0.resource, path, visit)
     }
     fn any_attribute_text(&self, visit: VisitText<'_>) -> bool {
         any_text_of(&self.0.record.attributes, visit)

@@ -136,7 +136,7 @@ impl Candidates {
         &'s self,
         snapshot: &'s Snapshot<SpanChunk>,
         candidate: &Candidate,
-    ) -> impl Iterator<Item = (u32, &'s SpanChunk, &'s [u32])> + 's {
+    ) -> impl Iterator<Item = (u32, &'s [u32])> + 's {
         let mut next = candidate.last_part;
         std::iter::from_fn(move || {
             let part = self.parts.get(next as usize)?;
@@ -144,7 +144,6 @@ impl Candidates {
             let chunk = snapshot.chunks.get(part.chunk_number as usize)?;
             Some((
                 part.chunk_number,
-                chunk.as_ref(),
                 chunk.traces().rows_at(part.place as usize),
             ))
         })

@@ -1,12 +1,15 @@
 //! A query and a range, as what they rule out before a row is looked at.
 
-use std::ops::Range;
+use std::{cell::OnceCell, collections::BTreeSet, ops::Range, sync::Arc};
 
-use log_tracer_query::{Intrinsic, Query};
+use log_tracer_query::{Field, Intrinsic, Needle, Query};
 
-use crate::{TimeRange, chunk::Chunk};
+use crate::{
+    TimeRange,
+    chunk::{Chunk, FieldPlan},
+};
 
-/// A query and a range of time, ready to be asked of rows.
+/// A query and a range of time, ready to be asked of chunks.
 #[derive(Debug)]
 pub(super) struct Filter<'q> {
     query: &'q Query,
@@ -14,15 +17,18 @@ pub(super) struct Filter<'q> {
     range: TimeRange,
     /// The traces of which a row must be one, when the query names them.
     traces: Option<Vec<u128>>,
+    /// The attributes that the query looks at.
+    paths: Vec<String>,
+    /// The attributes of which a row that matches has at least one, for each of several reasons.
+    needed: Vec<Vec<String>>,
 }
 
 impl<'q> Filter<'q> {
     pub(super) fn new(query: &'q Query, range: TimeRange) -> Self {
         let needs = query.needs();
-        let traces = if needs.never {
-            Some(Vec::new())
-        } else {
-            needs.ids(Intrinsic::TraceId).map(to_numbers)
+        let traces = match needs.never {
+            true => Some(Vec::new()),
+            false => needs.ids(Intrinsic::TraceId).map(to_numbers),
         };
         let range = match &needs.time {
             Some(times) => narrowed(range, *times.start(), *times.end()),
@@ -33,6 +39,12 @@ impl<'q> Filter<'q> {
             is_empty: query.is_empty(),
             range,
             traces,
+            paths: needs.fields.iter().filter_map(path_of).collect(),
+            needed: needs
+                .clauses
+                .iter()
+                .filter_map(|clause| paths_of(&clause.any_of))
+                .collect(),
         }
     }
 
@@ -41,18 +53,55 @@ impl<'q> Filter<'q> {
         self.traces.as_deref()
     }
 
-    /// Whether a row of the chunk can match.
+    /// Whether a row of the chunk can lie in the range.
     pub(super) fn admits<C: Chunk>(&self, chunk: &C) -> bool {
         let bounds = chunk.bounds();
         self.range.overlaps(bounds.first, bounds.last)
     }
 
-    /// The rows of a chunk that can match, ascending; the other rows need not be looked at.
-    pub(super) fn rows<C: Chunk>(&self, chunk: &C) -> Rows {
-        let Some(traces) = &self.traces else {
-            return Rows::All(0..chunk.rows());
+    /// The filter with all that can be worked out about a chunk beforehand.
+    pub(super) fn on<'f, C: Chunk>(&'f self, chunk: &'f C) -> FilterOn<'f, 'q, C> {
+        let plans: Vec<FieldPlan> = self.paths.iter().map(|path| chunk.plan(path)).collect();
+        let is_absent = |path: &String| {
+            plans
+                .iter()
+                .any(|plan| plan.path() == path && plan.is_absent())
         };
-        let rows = traces.iter().flat_map(|id| chunk.traces().rows_of(*id));
+        let is_hopeless = self
+            .needed
+            .iter()
+            .any(|any_of| any_of.iter().all(is_absent));
+        FilterOn {
+            filter: self,
+            chunk,
+            plans,
+            is_hopeless,
+        }
+    }
+}
+
+/// A filter on a chunk.
+#[derive(Debug)]
+pub(super) struct FilterOn<'f, 'q, C> {
+    filter: &'f Filter<'q>,
+    chunk: &'f C,
+    plans: Vec<FieldPlan>,
+    /// Whether no row has what a row that matches must have.
+    is_hopeless: bool,
+}
+
+impl<C: Chunk> FilterOn<'_, '_, C> {
+    /// The rows that can match, ascending; the others need not be looked at.
+    pub(super) fn rows(&self) -> Rows {
+        if self.is_hopeless {
+            return Rows::All(0..0);
+        }
+        let Some(traces) = &self.filter.traces else {
+            return Rows::All(0..self.chunk.rows());
+        };
+        let rows = traces
+            .iter()
+            .flat_map(|id| self.chunk.traces().rows_of(*id));
         let mut rows: Vec<u32> = rows.copied().collect();
         rows.sort_unstable();
         Rows::Some(rows.into_iter())
@@ -60,15 +109,68 @@ impl<'q> Filter<'q> {
 
     /// Whether a row matches, and lies in the range.
     #[inline]
-    pub(super) fn matches<C: Chunk>(&self, chunk: &C, row: usize) -> bool {
-        self.range.contains(chunk.time(row)) && self.query_matches(chunk, row)
+    pub(super) fn matches(&self, row: usize) -> bool {
+        self.filter.range.contains(self.chunk.time(row)) && self.query_matches(row)
     }
 
     /// Whether a row matches, wherever it lies.
     #[inline]
-    pub(super) fn query_matches<C: Chunk>(&self, chunk: &C, row: usize) -> bool {
-        self.is_empty || self.query.matches(&chunk.fields(row))
+    pub(super) fn query_matches(&self, row: usize) -> bool {
+        self.filter.is_empty
+            || !self.is_hopeless
+                && self
+                    .filter
+                    .query
+                    .matches(&self.chunk.fields(row, &self.plans))
     }
+}
+
+/// A filter on all chunks of a snapshot, worked out chunk by chunk when it is first asked.
+#[derive(Debug)]
+pub(super) struct FilterOnAll<'f, 'q, C> {
+    filter: &'f Filter<'q>,
+    chunks: &'f [Arc<C>],
+    on: Vec<OnceCell<FilterOn<'f, 'q, C>>>,
+}
+
+impl<'f, 'q, C: Chunk> FilterOnAll<'f, 'q, C> {
+    pub(super) fn new(filter: &'f Filter<'q>, chunks: &'f [Arc<C>]) -> Self {
+        Self {
+            filter,
+            chunks,
+            on: chunks.iter().map(|_| OnceCell::new()).collect(),
+        }
+    }
+
+    /// Whether a row of the chunk with this number matches.
+    pub(super) fn query_matches(&self, chunk_number: u32, row: u32) -> bool {
+        let number = chunk_number as usize;
+        let Some((chunk, on)) = self.chunks.get(number).zip(self.on.get(number)) else {
+            return false;
+        };
+        on.get_or_init(|| self.filter.on(chunk.as_ref()))
+            .query_matches(row as usize)
+    }
+}
+
+/// The path of a field that is an attribute.
+fn path_of(field: &Field) -> Option<String> {
+    match field {
+        Field::Attribute(path) => Some(path.clone()),
+        Field::Intrinsic(_) => None,
+    }
+}
+
+/// The paths of which one is needed; none when something else will do.
+fn paths_of(any_of: &BTreeSet<Needle>) -> Option<Vec<String>> {
+    let path = |needle: &Needle| match needle {
+        Needle::Value(field, _) | Needle::ValuePrefix(field, _) | Needle::Present(field) => {
+            path_of(field)
+        }
+        Needle::Token(field, _) | Needle::TokenPrefix(field, _) => path_of(field.as_ref()?),
+        Needle::Id(..) | Needle::IdPrefix(..) | Needle::Within(..) => None,
+    };
+    any_of.iter().map(path).collect()
 }
 
 fn to_numbers(ids: Vec<&[u8]>) -> Vec<u128> {

@@ -195,11 +195,12 @@ impl Cells {
     ) -> bool {
         // The group of each resource, once it is known.
         let mut of_resource: Vec<Option<usize>> = vec![None; chunk.resources().all().len()];
-        for row in filter.rows(chunk) {
+        let filter = filter.on(chunk);
+        for row in filter.rows() {
             if !progress.scan(1) {
                 return false;
             }
-            if !filter.matches(chunk, row) {
+            if !filter.matches(row) {
                 continue;
             }
             progress.coverage.matched += 1;

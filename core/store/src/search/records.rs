@@ -226,7 +226,8 @@ impl Pass {
         best: &mut Best,
         progress: &mut Progress<'_>,
     ) -> bool {
-        let mut rows = filter.rows(chunk);
+        let filter = filter.on(chunk);
+        let mut rows = filter.rows();
         // Rows arrive more or less in the order of time: from that end, the best come first and rule out the others.
         let mut next = || {
             if self.order.oldest_first {
@@ -242,7 +243,7 @@ impl Pass {
             if best.refuses_time(self.order.time(chunk.time(row))) || !self.is_after(chunk, row) {
                 continue;
             }
-            if filter.matches(chunk, row) {
+            if filter.matches(row) {
                 progress.coverage.matched += 1;
                 let key = self.order.key(chunk.key(row));
                 best.offer(Place {

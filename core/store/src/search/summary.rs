@@ -4,10 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use log_tracer_record::{TraceId, otlp::common::any_value};
 
-use super::{
-    filter::Filter,
-    spans_of_trace::{NO_SPAN, SpansOfTrace},
-};
+use super::spans_of_trace::{NO_SPAN, SpansOfTrace};
 use crate::{
     chunk::{Chunk, LogChunk, SpanChunk, trace_number},
     table::Snapshot,
@@ -60,7 +57,7 @@ pub(super) fn summarise(
     trace_id: TraceId,
     spans: &SpansOfTrace<'_>,
     logs: &Snapshot<LogChunk>,
-    filter: &Filter<'_>,
+    matched_count: u32,
 ) -> TraceSummary {
     let ids: HashSet<[u8; 8]> = spans
         .iter()
@@ -70,7 +67,7 @@ pub(super) fn summarise(
     // Spans come by their start: the first of a kind is the earliest.
     let (mut first, mut first_root, mut first_orphan) = (None, None, None);
     let (mut start, mut end) = (u64::MAX, 0);
-    let (mut error_count, mut orphan_count, mut matched_count) = (0, 0, 0);
+    let (mut error_count, mut orphan_count) = (0, 0);
     for (chunk, row) in spans.iter() {
         let is_error = chunk.is_error(row);
         let parent = chunk.parent_id(row);
@@ -93,7 +90,6 @@ pub(super) fn summarise(
         service.span_count += 1;
         service.error_count += u32::from(is_error);
         error_count += u32::from(is_error);
-        matched_count += u32::from(filter.query_matches(chunk, row));
     }
     let root = first_root.or(first_orphan).or(first);
     let text_of_root = |text: fn(&SpanChunk, usize) -> String| {

@@ -13,7 +13,7 @@ use log_tracer_record::TraceId;
 use super::{
     TraceSummary,
     candidates::{Candidate, Candidates},
-    filter::Filter,
+    filter::{Filter, FilterOnAll},
     spans_of_trace::SpansOfTrace,
     summary::summarise,
 };
@@ -90,6 +90,7 @@ pub(crate) fn search_traces(
     // The range is that of traces, so that a span is asked for the query alone.
     let filter = Filter::new(&search.query, TimeRange::ALL);
     let candidates = Candidates::of(spans, &filter, answer_bytes_max, &mut progress);
+    let filter = FilterOnAll::new(&filter, &spans.chunks);
     let mut ranked = rank(&candidates, search);
 
     let mut traces = Vec::new();
@@ -105,13 +106,13 @@ pub(crate) fn search_traces(
         }
         if matches {
             progress.coverage.matched += 1;
-            let rows = candidates
-                .rows(spans, candidate)
-                .map(|(number, _, rows)| (number, rows));
-            let spans_of_trace = SpansOfTrace::of(&spans.chunks, rows);
-            traces.extend(
-                trace_id(candidate.id).map(|id| summarise(id, &spans_of_trace, logs, &filter)),
-            );
+            let of_trace = SpansOfTrace::of(&spans.chunks, candidates.rows(spans, candidate));
+            let places = of_trace.rows.iter();
+            let matching =
+                places.filter(|place| filter.query_matches(place.chunk_number, place.row));
+            let matched_count = u32::try_from(matching.count()).unwrap_or(u32::MAX);
+            let id = trace_id(candidate.id);
+            traces.extend(id.map(|id| summarise(id, &of_trace, logs, matched_count)));
         }
     }
     let last = traces
@@ -184,11 +185,11 @@ fn any_span_matches(
     spans: &Snapshot<SpanChunk>,
     candidates: &Candidates,
     candidate: &Candidate,
-    filter: &Filter<'_>,
+    filter: &FilterOnAll<'_, '_, SpanChunk>,
     progress: &mut Progress<'_>,
 ) -> bool {
     let mut rows = candidates
         .rows(spans, candidate)
-        .flat_map(|(_, chunk, rows)| rows.iter().map(move |row| (chunk, *row)));
-    rows.any(|(chunk, row)| progress.scan(1) && filter.query_matches(chunk, row as usize))
+        .flat_map(|(chunk_number, rows)| rows.iter().map(move |row| (chunk_number, *row)));
+    rows.any(|(chunk_number, row)| progress.scan(1) && filter.query_matches(chunk_number, row))
 }

@@ -7,8 +7,8 @@ use log_tracer_record::{
 
 use super::LogChunk;
 use crate::{
-    chunk::Chunk,
-    fields::{LogParts, any_log_text, any_log_value},
+    chunk::{Chunk, FieldPlan},
+    fields::{LogParts, any_at_resource, any_at_scope, any_log_text, any_log_value},
 };
 
 /// A log record in a chunk as a query sees it.
@@ -16,11 +16,12 @@ use crate::{
 pub(crate) struct LogInChunk<'a> {
     chunk: &'a LogChunk,
     row: usize,
+    plans: &'a [FieldPlan],
 }
 
 impl<'a> LogInChunk<'a> {
-    pub(super) fn new(chunk: &'a LogChunk, row: usize) -> Self {
-        Self { chunk, row }
+    pub(super) fn new(chunk: &'a LogChunk, row: usize, plans: &'a [FieldPlan]) -> Self {
+        Self { chunk, row, plans }
     }
 }
 
@@ -63,7 +64,16 @@ impl LogParts for LogInChunk<'_> {
         self.chunk.bodies.any_text(self.row, visit)
     }
     fn any_attribute(&self, path: &str, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
-        self.chunk.attributes.any_at(self.row, path, visit)
+        let Self { chunk, row, plans } = *self;
+        let Some(plan) = plans.iter().find(|plan| plan.path() == path) else {
+            return chunk.attributes.any_at(row, path, visit)
+                || any_at_scope(self.scope(), path, visit)
+                || any_at_resource(self.resource(), path, visit);
+        };
+        chunk.attributes.any_planned(row, plan, visit)
+            || plan.is_at_scope(chunk.scopes.number(row)) && any_at_scope(self.scope(), path, visit)
+            || plan.is_at_resource(chunk.resources.number(row))
+                && any_at_resource(self.resource(), path, visit)
     }
     fn any_attribute_text(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool {
         self.chunk.attributes.any_text(self.row, visit)

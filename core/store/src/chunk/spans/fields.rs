@@ -8,8 +8,11 @@ use log_tracer_record::{
 
 use super::SpanChunk;
 use crate::{
-    chunk::column::{at, text_at},
-    fields::{SpanParts, any_span_text, any_span_value},
+    chunk::{
+        FieldPlan,
+        column::{at, text_at},
+    },
+    fields::{SpanParts, any_at_resource, any_at_scope, any_span_text, any_span_value},
 };
 
 /// A span in a chunk as a query sees it.
@@ -17,11 +20,12 @@ use crate::{
 pub(crate) struct SpanInChunk<'a> {
     chunk: &'a SpanChunk,
     row: usize,
+    plans: &'a [FieldPlan],
 }
 
 impl<'a> SpanInChunk<'a> {
-    pub(super) fn new(chunk: &'a SpanChunk, row: usize) -> Self {
-        Self { chunk, row }
+    pub(super) fn new(chunk: &'a SpanChunk, row: usize, plans: &'a [FieldPlan]) -> Self {
+        Self { chunk, row, plans }
     }
 }
 
@@ -70,7 +74,16 @@ impl SpanParts for SpanInChunk<'_> {
         SpanId::from_bytes(&self.chunk.parent_ids.value(self.row))
     }
     fn any_attribute(&self, path: &str, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
-        self.chunk.attributes.any_at(self.row, path, visit)
+        let Self { chunk, row, plans } = *self;
+        let Some(plan) = plans.iter().find(|plan| plan.path() == path) else {
+            return chunk.attributes.any_at(row, path, visit)
+                || any_at_scope(self.scope(), path, visit)
+                || any_at_resource(self.resource(), path, visit);
+        };
+        chunk.attributes.any_planned(row, plan, visit)
+            || plan.is_at_scope(chunk.scopes.number(row)) && any_at_scope(self.scope(), path, visit)
+            || plan.is_at_resource(chunk.resources.number(row))
+                && any_at_resource(self.resource(), path, visit)
     }
     fn any_attribute_text(&self, visit: &mut dyn FnMut(&str) -> bool) -> bool {
         self.chunk.attributes.any_text(self.row, visit)
