@@ -63,8 +63,8 @@ fn words_are_whole_tokens_in_any_case_and_phrases_follow_one_another() {
 
 #[test]
 fn scripts_without_blanks_are_searched_by_letter() {
-    let record =
-        TestRecord::default().text("接続が拒否されました ERR42 결제가 실패했습니다 เชื่อมต่อ");
+    let record = TestRecord::default()
+        .text("接続が拒否されました ERR42 결제가 실패했습니다 เชื่อมต่อ log接続log");
     check(
         &record,
         &[
@@ -75,8 +75,10 @@ fn scripts_without_blanks_are_searched_by_letter() {
             "err42",
             "เชื",
             "拒否 실패",
+            "log接続",
+            "log",
         ],
-        &["否拒", "err4", "接拒"],
+        &["否拒", "err4", "接拒", "接log"],
     );
 }
 
@@ -117,6 +119,34 @@ fn a_colon_ignores_case_and_an_equals_sign_does_not() {
             "Region:eu-west",
             "region:*east",
         ],
+    );
+}
+
+#[test]
+fn the_texts_between_wildcards_stand_in_their_order() {
+    check(
+        &with("k", text("GET /Cart/items")),
+        &[
+            "k:get*cart*items",
+            "k:*a*i*",
+            "k:*",
+            "k:\"GET /\"*",
+            "k:*items",
+            "k:*t*t*t*",
+        ],
+        &[
+            "k:*items*cart*",
+            "k:*a*a*",
+            "k:cart*",
+            "k:*cart",
+            "k:get*get*",
+            "k:*t*t*t*t*",
+        ],
+    );
+    check(
+        &with("k", text("aba")),
+        &["k:ab*a", "k:a*a"],
+        &["k:aba*aba", "k:ab*ba"],
     );
 }
 
@@ -187,6 +217,22 @@ fn numbers_are_compared_exactly() {
         &["n:0", "n=0", "n>=0", "n:\"0\""],
         &["n<0", "n:-1"],
     );
+    for (number, below, above) in [
+        (500, "499.5", "500.5"),
+        (-5, "-5.5", "-4.5"),
+        (0, "-0.5", "0.5"),
+    ] {
+        let (below, above) = (
+            format!("n>{below} n>={below}"),
+            format!("n<{above} n<={above}"),
+        );
+        let record = with("n", Owned::Int(number));
+        check(
+            &record,
+            &[&below, &above],
+            &[&below.replace('>', "<"), &above.replace('<', ">")],
+        );
+    }
     check(
         &with("n", Owned::Double(0.1)),
         &["n:0.1", "n>0.09"],

@@ -113,6 +113,17 @@ fn values_need_their_text_in_lower_case_as_each_type_prints_it() {
 }
 
 #[test]
+fn a_number_beyond_64_bits_needs_the_rounded_text_of_its_double_too() {
+    assert_eq!(
+        needs("k:18446744073709551616").clauses,
+        clauses([vec![
+            value("k", "18446744073709551616"),
+            value("k", "18446744073709552000")
+        ]])
+    );
+}
+
+#[test]
 fn alternatives_are_combined() {
     assert_eq!(
         needs("k:(a OR b)").clauses,
