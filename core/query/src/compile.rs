@@ -8,9 +8,10 @@ use regex::Regex;
 use crate::ast::{Comparison, Expr, Predicate, Test, Text, Words};
 use crate::field::Type;
 use crate::literal::{Literal, parse_duration_literal, parse_severity, parse_time};
-use crate::matcher::{Bound, Equality, GlobMatcher, IdPrefix, TokenRun};
+use crate::matcher::{Bound, Equality, GlobMatcher, IdPrefix};
 use crate::record::{Field, Record, Value};
 use crate::text::value_text;
+use crate::words::TokenRun;
 
 /// A part of a query, ready to be asked.
 #[derive(Debug)]

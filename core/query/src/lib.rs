@@ -34,6 +34,7 @@ mod print;
 mod query;
 mod record;
 pub mod text;
+mod words;
 
 pub use ast::{Comparison, Expr, Glob, Pattern, PatternError, Predicate, Test, Text, Words};
 pub use error::ParseError;

@@ -1,13 +1,12 @@
 //! Tests of one value or one text, with everything about the query worked out beforehand.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use crate::ast::{Comparison, Glob, Words};
+use crate::ast::{Comparison, Glob};
 use crate::literal::{Literal, LiteralKind};
 use crate::number::{Number, parse_duration, parse_number, parse_size};
 use crate::record::Value;
-use crate::text::{RawTokens, equals_lowered, hex, lower, starts_with_lowered, tokens, value_text};
+use crate::text::{equals_lowered, hex, lower, value_text};
 
 /// Doubles from here on print as rounded digits, so that a text can be theirs without being equal: 2^63.
 const EXACT_TEXT_BELOW: f64 = 9_223_372_036_854_775_808.0;
@@ -239,66 +238,5 @@ impl GlobMatcher {
     /// What every accepted text begins with, lower-cased.
     pub(crate) fn prefix(&self) -> &str {
         &self.first
-    }
-}
-
-/// Tokens that follow one another.
-#[derive(Debug)]
-pub(crate) struct TokenRun {
-    /// All but the last, lower-cased.
-    whole: Vec<String>,
-    last: String,
-    /// Whether the last may go on.
-    prefix: bool,
-}
-
-impl TokenRun {
-    pub(crate) fn new(words: &Words) -> Self {
-        let mut whole: Vec<String> = tokens(words.text()).map(Cow::into_owned).collect();
-        let last = whole.pop().unwrap_or_default();
-        TokenRun {
-            whole,
-            last,
-            prefix: words.is_prefix(),
-        }
-    }
-
-    pub(crate) fn found_in(&self, text: &str) -> bool {
-        let mut rest = RawTokens::new(text);
-        loop {
-            if self.begins(rest.clone()) {
-                return true;
-            }
-            if rest.next().is_none() {
-                return false;
-            }
-        }
-    }
-
-    fn begins(&self, mut tokens: RawTokens<'_>) -> bool {
-        let whole_follow = self.whole.iter().all(|wanted| {
-            tokens
-                .next()
-                .is_some_and(|token| equals_lowered(token, wanted))
-        });
-        whole_follow
-            && tokens.next().is_some_and(|token| {
-                if self.prefix {
-                    starts_with_lowered(token, &self.last)
-                } else {
-                    equals_lowered(token, &self.last)
-                }
-            })
-    }
-
-    /// The tokens that must be there whole.
-    pub(crate) fn whole_tokens(&self) -> impl Iterator<Item = &str> {
-        let last = (!self.prefix).then_some(&self.last);
-        self.whole.iter().chain(last).map(String::as_str)
-    }
-
-    /// What the last token must begin with, when it need not be whole.
-    pub(crate) fn last_prefix(&self) -> Option<&str> {
-        self.prefix.then_some(self.last.as_str())
     }
 }

@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 
 use crate::compile::{Check, Node};
 use crate::field::Type;
-use crate::matcher::TokenRun;
 use crate::record::{Field, Intrinsic, Record, Value};
 use crate::text::{equals_lowered, starts_with_lowered, tokens, value_text};
+use crate::words::TokenRun;
 
 /// The most clauses that are kept; the least selective are dropped.
 const CLAUSES_MAX: usize = 32;
