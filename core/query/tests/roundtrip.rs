@@ -9,7 +9,7 @@
 mod common;
 
 use common::generate::expr;
-use log_tracer_query::{Expr, parse};
+use log_tracer_query::{Expr, Limits, parse};
 use proptest::prelude::*;
 
 proptest! {
@@ -91,4 +91,34 @@ fn spelling_is_canonical() {
         let query = parse(written).unwrap_or_else(|error| panic!("{}", error.render()));
         assert_eq!(query.to_string(), printed, "{written}");
     }
+}
+
+#[test]
+fn a_query_at_the_limits_prints_within_them() {
+    let limits = Limits::default();
+    let nested = |inner: &str, levels: usize| {
+        let open: String = (0..levels)
+            .map(|level| if level % 2 == 0 { "a (" } else { "b OR (" })
+            .collect();
+        format!("{open}{inner}{}", ")".repeat(levels))
+    };
+    let mut read = 0;
+    for text in [
+        vec!["error:true"; limits.terms_max / 2].join(" "),
+        vec!["error:true"; limits.terms_max].join(" "),
+        vec!["f:(a OR b)"; limits.terms_max / 2].join(" "),
+        nested("error:true c", limits.depth_max - 1),
+        nested("error:true c", limits.depth_max),
+        nested("f:(x OR y) c", limits.depth_max - 1),
+        nested("f:x OR f:y", limits.depth_max),
+        nested("-(x OR y) c", limits.depth_max - 1),
+        vec!["/a/"; limits.regexes_max].join(" OR "),
+    ] {
+        if let Ok(query) = parse(&text) {
+            read += 1;
+            let again = parse(query.as_str()).unwrap_or_else(|error| panic!("{}", error.render()));
+            assert_eq!(again, query);
+        }
+    }
+    assert_eq!(read, 7);
 }

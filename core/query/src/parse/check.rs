@@ -31,9 +31,6 @@ impl Parser<'_> {
             }
             Value::Pieces(pieces) => self.glob(field, pieces, &span)?,
             Value::Plain { text, quoted } => {
-                if let Some(expr) = error_flag(subject, &text) {
-                    return Ok(expr);
-                }
                 let literal = self.literal(field, operator, text, quoted, &span)?;
                 match operator {
                     Operator::Matches => Test::Is(literal),
@@ -305,7 +302,10 @@ fn nearest_duration_unit(unit: &str) -> Option<&'static str> {
 }
 
 /// `error:true` asks whether a record is about an error at all, whichever its kind.
-fn error_flag(subject: &Subject, text: &str) -> Option<Expr> {
+pub(super) fn error_flag(subject: &Subject, value: &Value) -> Option<Expr> {
+    let Value::Plain { text, .. } = value else {
+        return None;
+    };
     let is_flag = matches!(&subject.field, Field::Attribute(key) if key == "error");
     let asks = matches!(
         subject.operator,
@@ -324,7 +324,7 @@ fn error_flag(subject: &Subject, text: &str) -> Option<Expr> {
             Test::Compare(Comparison::GreaterOrEqual, Literal::bare("error")),
         ),
     ]);
-    match text {
+    match text.as_str() {
         "true" => Some(any_error),
         "false" => Some(Expr::negated(any_error)),
         _ => None,

@@ -295,10 +295,8 @@ impl<'a> Parser<'a> {
         prefix: bool,
         span: Range<usize>,
     ) -> Result<Expr, ParseError> {
-        match self.checked_words(&text, prefix, &span) {
-            Ok(words) => self.counted(Expr::Text(Text::Words(words))),
-            Err(error) => Err(error),
-        }
+        let words = self.checked_words(&text, prefix, &span)?;
+        self.counted(Expr::Text(Text::Words(words)))
     }
 
     fn checked_words(

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::check::error_flag;
 use super::suggest::{FOREIGN_OPERATORS, Foreign};
 use super::{Operator, Parser, is_keyword};
 use crate::ast::{Comparison, Expr, Pattern};
@@ -152,7 +153,18 @@ impl Parser<'_> {
     fn value_test(&mut self, subject: &Subject) -> Result<Expr, ParseError> {
         let at = self.at;
         let value = self.value(subject.operator, subject.start)?;
+        if let Some(expr) = error_flag(subject, &value) {
+            return self.error_term(expr, at);
+        }
         let expr = self.checked_test(subject, value, at..self.at)?;
+        self.counted(expr)
+    }
+
+    /// Two terms, which are printed in parentheses beside others; they count as what they are printed as.
+    fn error_term(&mut self, expr: Expr, at: usize) -> Result<Expr, ParseError> {
+        self.descend(at)?;
+        self.depth -= 1;
+        let expr = self.counted(expr)?;
         self.counted(expr)
     }
 
