@@ -298,6 +298,20 @@ fn the_log_as_json_is_json_on_every_line() {
     }
 }
 
+#[test]
+fn records_of_libraries_are_written_with_their_origin_when_they_are_asked_for() {
+    let (process, ready) = in_memory(&["--set", "logging.libraries_level=debug"]);
+    // The preface of an HTTP/2 connection with empty settings: its library tells of each frame.
+    let mut stream = TcpStream::connect(address(&ready, "otlp_grpc")).unwrap();
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .unwrap();
+    process.until_log("library: h2::");
+    process.signal(Signal::SIGTERM);
+    drop(stream);
+    assert_eq!(process.ended().status.code(), Some(0));
+}
+
 fn write(directory: &tempfile::TempDir, name: &str, text: &str) -> String {
     let path: PathBuf = directory.path().join(name);
     fs::write(&path, text).unwrap();

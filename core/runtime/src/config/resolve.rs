@@ -100,6 +100,18 @@ fn read<T: DeserializeOwned>(given: &Given, shape: &Node) -> Result<Option<Node>
         {
             return Ok(None);
         }
+        if let (Node::Table(_), Node::Table(entries)) = (&reading, default)
+            && let Some((key, _)) = entries.first()
+        {
+            let table = given.path.join(".");
+            return Err(Problem {
+                origin: given.origin.clone(),
+                message: format!(
+                    "`{table}` is a table: set its keys one by one, such as `{table}.{key}`"
+                ),
+                key: table,
+            });
+        }
         let mut candidate = shape.clone();
         candidate.put(&given.path, reading.clone());
         match candidate.build::<T>() {

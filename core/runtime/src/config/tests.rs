@@ -265,6 +265,15 @@ fn a_wrong_value_says_what_was_expected_and_where() {
 }
 
 #[test]
+fn a_whole_table_is_not_taken_for_a_value() {
+    let text = message(load_all("", &[], &["producer={ workers = 3 }"]));
+    assert_eq!(
+        text,
+        "--set producer: `producer` is a table: set its keys one by one, such as `producer.grpc_listen`"
+    );
+}
+
+#[test]
 fn all_mistakes_are_reported_at_once_in_the_order_of_the_file() {
     let file =
         "[producer]\nworkers = \"x\"\ncolour = 1\n[transport]\nkind = \"channel\"\nbytes_mx = 1\n";
