@@ -39,6 +39,9 @@
     times();
   });
 
+  // Two times are a range of their own.
+  for (const field of all("[data-between]")) field.addEventListener("input", () => { one("[data-range]").value = ""; });
+
   // Copying.
   const copy = async (text, button) => {
     try { await navigator.clipboard.writeText(text); button.textContent = "Copied"; } catch { button.textContent = "Not allowed"; }

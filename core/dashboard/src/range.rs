@@ -38,20 +38,20 @@ impl Range {
     /// What a page shows when the URL names no range.
     pub(crate) const DEFAULT: Self = Self::Last(HOUR);
 
-    /// Reads `range`, or `from` and `to`, which come first.
+    /// Reads `range`, or else `from` and `to`. A form sends all three; there, choosing a range decides.
     pub(crate) fn read(params: &Params) -> Result<Self, Fault> {
+        if let Some(range) = params.read("range", Self::parse)? {
+            return Ok(range);
+        }
         let from = params.read("from", clock::from_param)?;
         let to = params.read("to", clock::from_param)?;
-        if from.is_some() || to.is_some() {
-            let (from, to) = (from.unwrap_or(0), to.unwrap_or(0));
-            if to != 0 && to <= from {
-                return Err(Fault::input(
-                    "to: the end of the range must be after its start",
-                ));
-            }
-            return Ok(Self::Between(from, to));
+        match (from, to) {
+            (None, None) => Ok(Self::DEFAULT),
+            (Some(from), Some(to)) if to <= from => Err(Fault::input(
+                "to: the end of the range must be after its start",
+            )),
+            (from, to) => Ok(Self::Between(from.unwrap_or(0), to.unwrap_or(0))),
         }
-        Ok(params.read("range", Self::parse)?.unwrap_or(Self::DEFAULT))
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -160,21 +160,20 @@ impl Range {
                 selected: true,
             });
         }
-        let between = match self {
-            Self::Between(from, to) => Some((from, to)),
-            Self::Last(_) | Self::All => None,
+        let (from, to) = match self {
+            Self::Between(from, to) => (from, to),
+            Self::Last(_) | Self::All => (0, 0),
         };
+        options.push(RangeOption {
+            value: String::new(),
+            label: "Between two times".to_owned(),
+            selected: matches!(self, Self::Between(..)),
+        });
         RangeView {
             options,
-            absolute: between.is_some(),
-            from: between
-                .filter(|(from, _)| *from != 0)
-                .map(|(from, _)| Moment::new(from)),
-            to: between
-                .filter(|(_, to)| *to != 0)
-                .map(|(_, to)| Moment::new(to)),
-            from_param: between.map_or_else(String::new, |(from, _)| nonzero_param(from)),
-            to_param: between.map_or_else(String::new, |(_, to)| nonzero_param(to)),
+            absolute: matches!(self, Self::Between(..)),
+            from: input_value(from),
+            to: input_value(to),
             words: self.words(),
         }
     }
@@ -194,11 +193,14 @@ impl Range {
     }
 }
 
-fn nonzero_param(unix_nano: u64) -> String {
-    if unix_nano == 0 {
-        String::new()
-    } else {
-        clock::to_param(unix_nano)
+/// A time as the value of a date and time field, which has no zone: UTC.
+fn input_value(unix_nano: u64) -> String {
+    match unix_nano {
+        0 => String::new(),
+        time => {
+            let moment = Moment::new(time);
+            format!("{}T{}", moment.date, moment.clock)
+        }
     }
 }
 
@@ -208,10 +210,9 @@ pub(crate) struct RangeView {
     options: Vec<RangeOption>,
     /// Whether two times were chosen instead of one of the options.
     absolute: bool,
-    from: Option<Moment>,
-    to: Option<Moment>,
-    from_param: String,
-    to_param: String,
+    /// The values of the fields for the two times.
+    from: String,
+    to: String,
     /// "the last 15 minutes".
     words: String,
 }
@@ -241,8 +242,12 @@ mod tests {
         assert_eq!(read("range=all"), Ok(Range::All));
         let from = clock::from_param("2026-03-01T14:00:00Z").unwrap();
         assert_eq!(
-            read("from=2026-03-01T14:00&range=5m"),
+            read("from=2026-03-01T14:00&range="),
             Ok(Range::Between(from, 0))
+        );
+        assert_eq!(
+            read("from=2026-03-01T14:00&range=5m"),
+            Ok(Range::Last(5 * MINUTE))
         );
     }
 
