@@ -175,16 +175,15 @@ impl Needs {
                 _ => None,
             };
         }
-        let mut clauses: Vec<Clause> = Vec::new();
-        for mine in &self.clauses {
-            for theirs in &other.clauses {
-                if mine.any_of.len() + theirs.any_of.len() <= NEEDLES_MAX {
-                    let any_of = mine.any_of.union(&theirs.any_of).cloned().collect();
-                    clauses.push(Clause { any_of });
-                }
-            }
+        // One with one is how a long list grows: without a copy of all that it has.
+        if let ([mine], [_]) = (self.clauses.as_mut_slice(), other.clauses.as_slice()) {
+            mine.any_of
+                .extend(other.clauses.into_iter().flat_map(|clause| clause.any_of));
+        } else {
+            self.clauses = each_with_each(&self.clauses, &other.clauses);
         }
-        self.clauses = clauses;
+        self.clauses
+            .retain(|clause| clause.any_of.len() <= NEEDLES_MAX);
         self.keep_best_clauses();
         self
     }
@@ -272,6 +271,15 @@ impl Needle {
             Needle::Present(_) => 9,
         }
     }
+}
+
+fn each_with_each(some: &[Clause], others: &[Clause]) -> Vec<Clause> {
+    let both = |one: &Clause, other: &Clause| Clause {
+        any_of: one.any_of.union(&other.any_of).cloned().collect(),
+    };
+    some.iter()
+        .flat_map(|one| others.iter().map(move |other| both(one, other)))
+        .collect()
 }
 
 fn any_token<R: Record + ?Sized>(

@@ -11,7 +11,7 @@ use crate::field::Type;
 use crate::literal::{
     Literal, parse_duration_literal, parse_id, parse_severity, parse_time, severity_names,
 };
-use crate::number::{DURATION_UNITS, SIZE_UNITS, split_unit};
+use crate::number::{DURATION_UNITS, SIZE_UNITS, parse_number, split_unit};
 use crate::record::{Field, Intrinsic};
 
 impl Parser<'_> {
@@ -105,11 +105,7 @@ impl Parser<'_> {
         let ordered = operator != Operator::Matches && !exact;
         match field.value_type() {
             Type::Any | Type::Name => {
-                let literal = if quoted {
-                    Literal::quoted(text)
-                } else {
-                    Literal::bare(text)
-                };
+                let literal = as_written(text, quoted);
                 if ordered && !quoted {
                     self.refuse_unknown_unit(&literal, span)?;
                 }
@@ -119,11 +115,7 @@ impl Parser<'_> {
                 if operator == Operator::Matches {
                     self.checked_words(&text, false, span)?;
                 }
-                Ok(if quoted {
-                    Literal::quoted(text)
-                } else {
-                    Literal::bare(text)
-                })
+                Ok(as_written(text, quoted))
             }
             Type::Choice => {
                 self.refuse_order(field, ordered, span)?;
@@ -133,36 +125,51 @@ impl Parser<'_> {
                 Some(_) => Ok(Literal::bare(text)),
                 None => Err(self.not_a_duration(field, &text, span)),
             },
-            Type::Severity => match parse_severity(&text) {
-                Some(_) => Ok(Literal::bare(text)),
-                None => Err(self
-                    .error(span.clone(), format!("unknown severity `{text}`"))
-                    .expected("trace, debug, info, warn, error, fatal, or a number from 1 to 24")
-                    .suggest(nearest(&text, severity_names()).map(str::to_owned))),
-            },
-            Type::Time => match parse_time(&text) {
-                Some(_) => Ok(Literal::bare(text)),
-                None => Err(self
-                    .error(span.clone(), format!("`{text}` is no time"))
-                    .expected("a time like `2026-03-01T09:30:00Z`, or a day like `2026-03-01`")),
-            },
+            Type::Severity => self.severity(text, span),
+            Type::Time => self.time(text, span),
             Type::Id(bytes) => {
                 self.refuse_order(field, ordered, span)?;
-                let literal = self.id(field, &text, bytes, span)?;
-                if exact && literal.text().len() < bytes * 2 {
-                    return Err(self
-                        .error(
-                            span.clone(),
-                            format!("`{text}` is only the beginning of an id"),
-                        )
-                        .expected(format!(
-                            "all {} digits, or `:` instead of the comparison",
-                            bytes * 2
-                        )));
+                if exact {
+                    self.refuse_partial_id(&text, bytes, span)?;
                 }
-                Ok(literal)
+                self.id(field, &text, bytes, span)
             }
         }
+    }
+
+    fn severity(&self, text: String, span: &Range<usize>) -> Result<Literal, ParseError> {
+        match parse_severity(&text) {
+            Some(_) => Ok(Literal::bare(text)),
+            None => Err(self
+                .error(span.clone(), format!("unknown severity `{text}`"))
+                .expected("trace, debug, info, warn, error, fatal, or a number from 1 to 24")
+                .suggest(nearest(&text, severity_names()).map(str::to_owned))),
+        }
+    }
+
+    fn time(&self, text: String, span: &Range<usize>) -> Result<Literal, ParseError> {
+        match parse_time(&text) {
+            Some(_) => Ok(Literal::bare(text)),
+            None => Err(self
+                .error(span.clone(), format!("`{text}` is no time"))
+                .expected("a time like `2026-03-01T09:30:00Z`, or a day like `2026-03-01`")),
+        }
+    }
+
+    fn refuse_partial_id(
+        &self,
+        text: &str,
+        bytes: usize,
+        span: &Range<usize>,
+    ) -> Result<(), ParseError> {
+        let digits = bytes * 2;
+        if parse_id(text, bytes).is_none_or(|id| id.len() == digits) {
+            return Ok(());
+        }
+        let message = format!("`{text}` is only the beginning of an id");
+        Err(self.error(span.clone(), message).expected(format!(
+            "all {digits} digits, or `:` instead of the comparison"
+        )))
     }
 
     fn refuse_order(
@@ -238,20 +245,25 @@ impl Parser<'_> {
     }
 
     fn not_a_duration(&self, field: &Field, text: &str, span: &Range<usize>) -> ParseError {
-        let error = self
-            .error(span.clone(), format!("`{text}` is no {field}"))
-            .expected("a number with a unit: ns, us, ms, s, m, h or d");
-        match split_unit(text) {
+        let (message, suggestion) = match split_unit(text) {
             Some((number, unit)) => {
-                let mut error = error;
-                error.message = format!("unknown unit `{unit}`");
-                error.suggest(nearest_duration_unit(unit).map(|unit| format!("{number}{unit}")))
+                let nearest = nearest_duration_unit(unit);
+                (
+                    format!("unknown unit `{unit}`"),
+                    nearest.map(|unit| format!("{number}{unit}")),
+                )
             }
-            None if crate::number::parse_number(text).is_some() => {
-                error.suggest(format!("{text}ms"))
+            None => {
+                let number = parse_number(text);
+                (
+                    format!("`{text}` is no {field}"),
+                    number.map(|_| format!("{text}ms")),
+                )
             }
-            None => error,
-        }
+        };
+        self.error(span.clone(), message)
+            .expected("a number with a unit: ns, us, ms, s, m, h or d")
+            .suggest(suggestion)
     }
 
     /// A number with an unknown unit cannot be meant as a text when it is asked to be greater or less.
@@ -296,9 +308,17 @@ fn nearest_duration_unit(unit: &str) -> Option<&'static str> {
         .find(|(word, _)| lower_case.starts_with(word))
         .map(|(_, unit)| *unit)
         .or_else(|| {
-            let units = DURATION_UNITS.iter().map(|(name, _)| *name);
-            units.clone().find(|name| name.eq_ignore_ascii_case(unit))
+            let mut units = DURATION_UNITS.iter().map(|(name, _)| *name);
+            units.find(|name| name.eq_ignore_ascii_case(unit))
         })
+}
+
+fn as_written(text: String, quoted: bool) -> Literal {
+    if quoted {
+        Literal::quoted(text)
+    } else {
+        Literal::bare(text)
+    }
 }
 
 /// `error:true` asks whether a record is about an error at all, whichever its kind.

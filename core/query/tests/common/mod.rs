@@ -6,7 +6,7 @@ pub(crate) mod reference;
 
 use std::collections::BTreeMap;
 
-use log_tracer_query::{Field, Intrinsic, Record, Value};
+use log_tracer_query::{Field, Intrinsic, Record, Value, parse};
 
 /// A value that owns its data.
 #[derive(Clone, Debug)]
@@ -74,4 +74,18 @@ impl Record for TestRecord {
 
 pub(crate) fn text(value: &str) -> Owned {
     Owned::Str(value.to_owned())
+}
+
+/// Asserts that the record matches the first queries and not the second.
+pub(crate) fn check(record: &TestRecord, matching: &[&str], others: &[&str]) {
+    for (queries, expected) in [(matching, true), (others, false)] {
+        for query in queries {
+            let parsed = parse(query).unwrap_or_else(|error| panic!("{}", error.render()));
+            assert_eq!(parsed.matches(record), expected, "{query} of {record:?}");
+        }
+    }
+}
+
+pub(crate) fn with(key: &str, value: Owned) -> TestRecord {
+    TestRecord::default().attribute(key, value)
 }
