@@ -8,6 +8,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `table` | appends, seals, evicts, counts bytes, takes snapshots |
+//! | `evicted` | remembers which times have left |
 //! | `chunk` | rows to columns and back without a loss; what each chunk knows of its traces, services and operations |
 //! | `fields` | what the query language sees of a span or a log record |
 //! | `search` | one module for each kind of question |
@@ -24,6 +25,7 @@
 
 mod chunk;
 mod config;
+mod evicted;
 mod fields;
 mod key;
 mod search;

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Ends a search early: when its caller has gone, or when its time is up. A search looks at it every few thousand rows
+/// Ends a search early: when its caller has gone, or when its time is up. A search looks at it every few hundred rows
 /// and then answers what it has, as partial. Clones are the same stop.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
@@ -79,8 +79,8 @@ impl Coverage {
     }
 }
 
-/// Rows between two looks at the clock: a few tens of microseconds of work.
-const ROWS_PER_LOOK: u64 = 2048;
+/// Rows between two looks at the clock: some tens of microseconds of work, and few enough when rows are large.
+const ROWS_PER_LOOK: u64 = 256;
 
 /// The running account of one search: counts rows, and looks at the [`Stop`] now and then.
 #[derive(Debug)]
@@ -110,8 +110,9 @@ impl<'a> Progress<'a> {
         self.coverage.scanned < self.next_look || self.look()
     }
 
+    /// Looks at the clock now. False when the search has to end.
     #[cold]
-    fn look(&mut self) -> bool {
+    pub(crate) fn look(&mut self) -> bool {
         self.next_look = self.coverage.scanned + ROWS_PER_LOOK;
         if !self.stopped
             && let Some(reason) = self.stop.reason()

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     Config, Coverage, Origin, TableStats, TimeRange,
     chunk::{Chunk, ChunkBuilder, TimeBounds},
+    evicted::Evicted,
 };
 
 /// A row with more bytes than this is not kept: the offsets of a text column have 31 bits.
@@ -46,13 +47,6 @@ struct Inner<C: Chunk> {
     snapshot: Option<Arc<C>>,
     applied_rows: u64,
     evicted: Evicted,
-}
-
-/// What has left a table.
-#[derive(Clone, Copy, Debug, Default)]
-struct Evicted {
-    rows: u64,
-    bounds: TimeBounds,
 }
 
 /// The chunks of a table at one moment. Holding it keeps them in memory.
@@ -93,7 +87,7 @@ impl<C: Chunk> Table<C> {
             inner.applied_rows += 1;
             let bytes = C::Builder::bytes_max_of(row) as u64;
             if bytes > ROW_BYTES_CEILING.min(self.bytes_max / ROWS_MIN) {
-                inner.evicted.include(1, TimeBounds::of(time_of(row)));
+                inner.evicted.include_time(time_of(row));
                 continue;
             }
             let is_full = inner.open.rows() >= self.chunk_rows_max
@@ -116,7 +110,7 @@ impl<C: Chunk> Table<C> {
             chunks: inner.sealed.iter().cloned().chain(open).collect(),
             name: self.name,
             bytes_max: self.bytes_max,
-            evicted: inner.evicted,
+            evicted: inner.evicted.clone(),
         }
     }
 
@@ -132,7 +126,7 @@ impl<C: Chunk> Table<C> {
             oldest_unix_nano: known(bounds.first),
             newest_unix_nano: known(bounds.last),
             applied_rows: inner.applied_rows,
-            evicted_rows: inner.evicted.rows,
+            evicted_rows: inner.evicted.rows(),
         }
     }
 
@@ -170,7 +164,7 @@ impl<C: Chunk> Inner<C> {
             if let Some(chunk) = self.sealed.pop_front() {
                 self.sealed_bytes -= chunk.bytes() as u64;
                 self.sealed_rows -= chunk.rows() as u64;
-                self.evicted.include(chunk.rows() as u64, chunk.bounds());
+                self.evicted.include_chunk(chunk.as_ref());
             }
         }
     }
@@ -200,18 +194,10 @@ impl<C: Chunk> Inner<C> {
     }
 }
 
-impl Evicted {
-    fn include(&mut self, rows: u64, bounds: TimeBounds) {
-        self.rows += rows;
-        self.bounds = self.bounds.merge(bounds);
-    }
-}
-
 impl<C: Chunk> Snapshot<C> {
     /// Says that rows are missing when some whose times lay in the range have left.
     pub(crate) fn cover(&self, range: TimeRange, coverage: &mut Coverage) {
-        let bounds = self.evicted.bounds;
-        if self.evicted.rows > 0 && range.overlaps(bounds.first, bounds.last) {
+        if self.evicted.overlaps(range) {
             let Self {
                 name, bytes_max, ..
             } = self;

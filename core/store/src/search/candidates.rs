@@ -86,7 +86,7 @@ impl Candidates {
                 ));
                 break;
             }
-            if !progress.scan(0) {
+            if !progress.look() {
                 break;
             }
         }

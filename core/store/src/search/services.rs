@@ -90,8 +90,8 @@ pub(crate) fn list_services(
             },
         );
     }
-    progress.scan(spans.rows() + logs.rows());
-    progress.coverage.matched = progress.coverage.scanned;
+    progress.look();
+    progress.coverage.matched = spans.rows() + logs.rows();
     Services {
         services: services.into_values().collect(),
         coverage: progress.finish(),
@@ -141,7 +141,7 @@ pub(crate) fn list_operations(
                 *counts.entry((of, name, tally.kind)).or_default() += tally.span_count;
             }
         }
-        if !progress.scan(chunk.rows() as u64) {
+        if !progress.look() {
             break;
         }
     }

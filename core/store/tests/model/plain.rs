@@ -69,8 +69,13 @@ impl Plain {
 
     pub(crate) fn is_log_evicted(&self, range: TimeRange) -> bool {
         let times = &self.evicted_logs;
-        let bounds = times.iter().min().zip(times.iter().max());
-        bounds.is_some_and(|(first, last)| range.overlaps(*first, *last))
+        // The rows that come from the ends of time are days away from the others.
+        let day = |time: &u64| time / (24 * 60 * 60 * 1_000_000_000);
+        times.iter().any(|of_day| {
+            let same_day = || times.iter().filter(|time| day(time) == day(of_day));
+            let bounds = same_day().min().zip(same_day().max());
+            bounds.is_some_and(|(first, last)| range.overlaps(*first, *last))
+        })
     }
 
     pub(crate) fn search_logs(&self, search: &RecordSearch) -> Vec<Hit<LogRow>> {
