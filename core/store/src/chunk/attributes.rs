@@ -33,16 +33,10 @@ impl AttributesBuilder {
         let mut bytes = attributes.len() * KEY_BYTES;
         // Neighbours often have the same keys in the same order: a comparison is cheaper than a hash.
         let row_start = self.keys.len();
-        let before = self.row_start..row_start;
-        self.row_start = row_start;
-        for (attribute, like) in attributes.iter().zip(before.start..) {
-            let likely = self
-                .keys
-                .get(like)
-                .copied()
-                .filter(|_| before.contains(&like));
-            let (key, grown) = match likely {
-                Some(key) if self.key_names.text_of(key) == attribute.key => (key, 0),
+        let before = std::mem::replace(&mut self.row_start, row_start);
+        for (attribute, like) in attributes.iter().zip(before..) {
+            let (key, grown) = match self.keys.get(like) {
+                Some(key) if self.key_names.text_of(*key) == attribute.key => (*key, 0),
                 _ => self.key_names.number_of(&attribute.key),
             };
             if attribute.key_strindex != 0 {
