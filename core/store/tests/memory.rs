@@ -36,7 +36,7 @@ fn the_process_grows_by_little_more_than_the_bound() {
     };
     let resource = Arc::default();
     let before = resident_bytes();
-    for offset in 0..250 {
+    for offset in 0..400 {
         let rows: Vec<SpanRow> = (0..500)
             .map(|n| span(&resource, offset * 500 + n))
             .collect();
