@@ -148,7 +148,7 @@ async fn reading_goes_on_from_the_own_cursor_and_commits_after_the_apply() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 16, ..ProptestConfig::default() })]
 
     /// A log that was read again and again from anywhere, in deliveries of any length.
     #[test]

@@ -286,15 +286,19 @@ mod tests {
     async fn a_dropped_query_is_stopped_and_its_turn_ends_with_it() {
         let gate = gate(1, 8);
         let (began, wait_began) = tokio::sync::oneshot::channel();
+        let (ended, wait_ended) = tokio::sync::oneshot::channel();
         let turn = gate.enter(soon()).await.unwrap();
         let query = tokio::spawn(turn.run(move |stop| {
             began.send(()).unwrap();
-            while !stop.is_cancelled() {
+            let looks = (0..5_000).take_while(|_| {
                 std::thread::sleep(Duration::from_millis(1));
-            }
+                !stop.is_cancelled()
+            });
+            ended.send(looks.count() < 5_000).unwrap();
         }));
         wait_began.await.unwrap();
         query.abort();
+        assert!(wait_ended.await.unwrap(), "it was not told to stop");
         let _next = gate
             .enter(Instant::now() + Duration::from_secs(60))
             .await

@@ -198,3 +198,62 @@ impl Drop for Registration {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use log_tracer_proto::otlp::logs::LogRecord;
+
+    use super::*;
+
+    fn row() -> LogRow {
+        LogRow {
+            resource: Arc::default(),
+            scope: Arc::default(),
+            record: LogRecord::default(),
+        }
+    }
+
+    fn wanted() -> Wanted {
+        Wanted::Logs(log_tracer_query::parse("").unwrap())
+    }
+
+    #[test]
+    fn a_queue_begins_at_the_cursors_of_its_registration() {
+        let tails = Arc::new(Tails::new(&TailConfig::default()));
+        let cursor = Cursor {
+            partition: Partition(0),
+            next: Offset(5),
+        };
+        let registration = tails.register(wanted(), || vec![cursor]).unwrap();
+        // Partition 1 had nothing yet: all of it comes through the queue.
+        for (partition, offset) in [(0, 4), (0, 5), (1, 0), (0, 6)] {
+            tails.offer_logs(Origin { partition, offset }, &[row()]);
+        }
+        let queued = registration.reader.queue.take(usize::MAX).hits;
+        let queued: Vec<_> = queued
+            .iter()
+            .map(|hit| (hit.key.partition, hit.key.offset))
+            .collect();
+        assert_eq!(queued, [(0, 5), (1, 0), (0, 6)]);
+
+        let is_backlog = |partition, offset| {
+            registration.is_backlog(&RecordKey::new(0, Origin { partition, offset }, 0))
+        };
+        assert!(is_backlog(0, 4));
+        assert!(!is_backlog(0, 5));
+        assert!(!is_backlog(1, 0));
+    }
+
+    #[test]
+    fn the_cursors_are_asked_for_after_the_reader_can_be_offered_to() {
+        let tails = Arc::new(Tails::new(&TailConfig::default()));
+        let registration = tails
+            .register(wanted(), || {
+                assert_eq!(tails.reader_count(), 1);
+                Vec::new()
+            })
+            .unwrap();
+        drop(registration);
+        assert_eq!(tails.reader_count(), 0);
+    }
+}
