@@ -10,6 +10,8 @@
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod support;
 
+use std::time::Duration;
+
 use log_tracer::testing::TestTracer;
 use log_tracer_proto::{
     json,
@@ -132,7 +134,15 @@ async fn traces_and_trace_show_what_is_there() {
     ]);
     assert_eq!(demo.status.code(), Some(0), "{:?}", demo.stderr);
 
-    let lines = ask(&tracer, &["traces", "--limit", "5"]);
+    // What was acked can be found a moment later.
+    let mut lines = ask(&tracer, &["traces", "--limit", "5"]);
+    for _ in 0..500 {
+        if lines.stdout.len() == 5 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        lines = ask(&tracer, &["traces", "--limit", "5"]);
+    }
     assert_eq!(lines.stdout.len(), 5, "{:?}", lines.stderr);
     let objects = ask(&tracer, &["traces", "--limit", "1", "--json"]);
     let summary: Value = serde_json::from_str(&objects.stdout[0]).unwrap();
