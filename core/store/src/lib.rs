@@ -23,11 +23,14 @@
 //! No I/O, no async, no clock but for deadlines, no broker. The store does not know whether an envelope was applied
 //! before. Answers are its own structs; who sends them somewhere maps them to messages.
 
+mod block;
 mod chunk;
 mod config;
 mod evicted;
 mod fields;
 mod key;
+mod mark;
+mod part;
 mod search;
 mod stop;
 mod store;
@@ -36,6 +39,7 @@ mod table;
 pub use config::{Config, ConfigError};
 pub use fields::{LogFields, SpanFields};
 pub use key::{Origin, RecordKey, TimeRange};
+pub use mark::{Mark, Restored, SeenBatch};
 pub use search::{
     Facet, FacetSpec, FacetValue, Facets, Histogram, HistogramError, HistogramGroup,
     HistogramSeries, HistogramSpec, Hit, LogHit, LogResults, LogSearch, OperationInfo, Operations,
@@ -44,4 +48,4 @@ pub use search::{
     TraceSearch, TraceSummary,
 };
 pub use stop::{Coverage, Stop};
-pub use store::{Stats, Store, TableStats};
+pub use store::{OpenError, Stats, Store, TableStats};

@@ -1,12 +1,18 @@
 //! The store: two tables, and the questions that can be asked of them.
 
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
 use log_tracer_record::{LogRow, SpanRow, TraceId};
 use prost::Message;
 
 use crate::{
     Config, ConfigError, FacetSpec, Facets, Histogram, HistogramError, HistogramSpec, LogResults,
-    LogSearch, Operations, Origin, Services, Signal, SpanResults, SpanSearch, Stop, Trace,
-    TraceLimits, TraceResults, TraceSearch,
+    LogSearch, Mark, Operations, Origin, Restored, Services, Signal, SpanResults, SpanSearch, Stop,
+    Trace, TraceLimits, TraceResults, TraceSearch,
+    block::BlockId,
     chunk::{LogChunk, SpanChunk},
     search,
     table::Table,
@@ -20,6 +26,18 @@ pub struct Store {
     spans: Table<SpanChunk>,
     logs: Table<LogChunk>,
     answer_bytes_max: u64,
+    /// Where its blocks are; none for one that is in memory only.
+    directory: Option<PathBuf>,
+    next_block: AtomicU64,
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
 }
 
 /// What a store holds.
@@ -62,7 +80,29 @@ impl Store {
             spans: Table::new("spans", config.spans_bytes_max, &config),
             logs: Table::new("log records", config.logs_bytes_max, &config),
             answer_bytes_max: config.answer_bytes_max,
+            directory: None,
+            next_block: AtomicU64::new(0),
         })
+    }
+
+    /// Opens the store in a directory, which is made when it is not there. Answers where its consumer goes on.
+    ///
+    /// # Errors
+    /// What stands in the directory cannot be used.
+    pub fn open(config: Config, directory: &Path) -> Result<(Self, Restored), OpenError> {
+        let mut store = Self::new(config)?;
+        store.directory = Some(directory.to_owned());
+        Ok((store, Restored::default()))
+    }
+
+    /// Hands the rows that were applied over to be written, with what has to become durable with them.
+    pub fn seal(&self, _mark: Mark) {
+        let Some(directory) = &self.directory else {
+            return;
+        };
+        let id = || BlockId(self.next_block.fetch_add(1, Ordering::Relaxed));
+        let _ = self.spans.flush(directory, id(), 0);
+        let _ = self.logs.flush(directory, id(), 0);
     }
 
     /// Adds the spans of one envelope, in their order. A search that starts when it has returned finds them. The caller

@@ -3,13 +3,16 @@
 use std::{
     collections::VecDeque,
     mem,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{
     Config, Coverage, Origin, TableStats, TimeRange,
-    chunk::{Chunk, ChunkBuilder, TimeBounds},
+    block::{self, Block, BlockError, BlockId, Storable},
+    chunk::{ChunkBuilder, TimeBounds},
     evicted::Evicted,
+    part::Part,
 };
 
 /// A row with more bytes than this is not kept: the offsets of a text column have 31 bits.
@@ -28,7 +31,7 @@ const CHUNK_BYTES_MIN: u64 = 16 << 10;
 
 /// Rows of one kind, within a bound of bytes.
 #[derive(Debug)]
-pub(crate) struct Table<C: Chunk> {
+pub(crate) struct Table<C: Storable> {
     name: &'static str,
     bytes_max: u64,
     chunk_rows_max: u32,
@@ -37,8 +40,10 @@ pub(crate) struct Table<C: Chunk> {
 }
 
 #[derive(Debug)]
-struct Inner<C: Chunk> {
-    /// The oldest first.
+struct Inner<C: Storable> {
+    /// On disk.
+    blocks: Vec<Arc<Block<C>>>,
+    /// In memory, the oldest first.
     sealed: VecDeque<Arc<C>>,
     sealed_bytes: u64,
     sealed_rows: u64,
@@ -52,16 +57,19 @@ struct Inner<C: Chunk> {
 /// The chunks of a table at one moment. Holding it keeps them in memory.
 #[derive(Debug)]
 pub(crate) struct Snapshot<C> {
-    /// In the order of arrival.
+    /// In memory, in the order of arrival.
     pub(crate) chunks: Vec<Arc<C>>,
+    /// On disk.
+    pub(crate) blocks: Vec<Arc<Block<C>>>,
     name: &'static str,
     bytes_max: u64,
     evicted: Evicted,
 }
 
-impl<C: Chunk> Table<C> {
+impl<C: Storable> Table<C> {
     pub(crate) fn new(name: &'static str, bytes_max: u64, config: &Config) -> Self {
         let inner = Inner {
+            blocks: Vec::new(),
             sealed: VecDeque::new(),
             sealed_bytes: 0,
             sealed_rows: 0,
@@ -108,10 +116,26 @@ impl<C: Chunk> Table<C> {
         let open = inner.open_chunk();
         Snapshot {
             chunks: inner.sealed.iter().cloned().chain(open).collect(),
+            blocks: inner.blocks.clone(),
             name: self.name,
             bytes_max: self.bytes_max,
             evicted: inner.evicted.clone(),
         }
+    }
+
+    /// Moves all rows from memory into a new block.
+    pub(crate) fn flush(&self, directory: &Path, id: BlockId, now: u64) -> Result<(), BlockError> {
+        let mut inner = self.lock();
+        inner.seal();
+        let chunks: Vec<Arc<C>> = inner.sealed.drain(..).collect();
+        if chunks.is_empty() {
+            return Ok(());
+        }
+        inner
+            .blocks
+            .push(Arc::new(block::write(directory, id, &chunks, now)?));
+        (inner.sealed_bytes, inner.sealed_rows) = (0, 0);
+        Ok(())
     }
 
     pub(crate) fn stats(&self) -> TableStats {
@@ -136,7 +160,7 @@ impl<C: Chunk> Table<C> {
     }
 }
 
-impl<C: Chunk> Inner<C> {
+impl<C: Storable> Inner<C> {
     /// Freezes the open chunk and starts a new one.
     fn seal(&mut self) {
         if self.open.rows() == 0 {
@@ -194,7 +218,7 @@ impl<C: Chunk> Inner<C> {
     }
 }
 
-impl<C: Chunk> Snapshot<C> {
+impl<C: Storable> Snapshot<C> {
     /// Says that rows are missing when some whose times lay in the range have left.
     pub(crate) fn cover(&self, range: TimeRange, coverage: &mut Coverage) {
         if self.evicted.overlaps(range) {
@@ -207,7 +231,25 @@ impl<C: Chunk> Snapshot<C> {
         }
     }
 
+    /// The chunks, and then the pieces of the blocks that have rows in the range.
+    pub(crate) fn parts(&self, range: TimeRange) -> Vec<Part<C>> {
+        let overlaps = |bounds: TimeBounds| range.overlaps(bounds.first, bounds.last);
+        let chunks = self.chunks.iter().filter(|chunk| overlaps(chunk.bounds()));
+        let blocks = self.blocks.iter().filter(|block| overlaps(block.bounds()));
+        let pieces = blocks.flat_map(|block| {
+            let of_range = block.pieces().iter().enumerate();
+            let of_range = of_range.filter(|(_, piece)| overlaps(piece.bounds));
+            of_range.map(|(piece, _)| Part::Piece {
+                block: Arc::clone(block),
+                piece,
+            })
+        });
+        chunks.cloned().map(Part::Chunk).chain(pieces).collect()
+    }
+
     pub(crate) fn rows(&self) -> u64 {
-        self.chunks.iter().map(|chunk| chunk.rows() as u64).sum()
+        let in_memory = self.chunks.iter().map(|chunk| chunk.rows() as u64);
+        let on_disk = self.blocks.iter().map(|block| block.info().rows);
+        in_memory.chain(on_disk).sum()
     }
 }

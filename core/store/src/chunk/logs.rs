@@ -20,11 +20,14 @@ use super::{
     ids::{IdBuilder, Ids},
     origin::Origins,
     plan::FieldPlan,
-    tally::{ServiceTally, tally_services},
+    tally::{ServiceTally, named, tally_services},
     traces::{TRACE_TABLE_ROW_BYTES_MAX, TraceTable},
     value::{ValueBuilder, Values, value_bytes_max},
 };
-use crate::Origin;
+use crate::{
+    Origin,
+    block::{OperationCount, ServiceCount},
+};
 
 pub(crate) use fields::LogInChunk;
 
@@ -293,6 +296,18 @@ impl Chunk for LogChunk {
 
     fn fields<'a>(&'a self, row: usize, plans: &'a [FieldPlan]) -> LogInChunk<'a> {
         LogInChunk::new(self, row, plans)
+    }
+
+    fn end_of(&self, row: usize) -> u64 {
+        self.time(row)
+    }
+
+    fn service_counts(&self) -> Vec<ServiceCount> {
+        named(self, &self.services)
+    }
+
+    fn operation_counts(&self) -> Vec<OperationCount> {
+        Vec::new()
     }
 
     fn row(&self, row: usize) -> LogRow {

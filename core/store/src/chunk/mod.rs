@@ -42,7 +42,10 @@ pub(crate) use spans::SpanChunk;
 pub(crate) use tally::ServiceTally;
 pub(crate) use traces::{TraceTable, trace_id, trace_number};
 
-use crate::{Origin, RecordKey};
+use crate::{
+    Origin, RecordKey,
+    block::{OperationCount, ServiceCount},
+};
 
 /// What the allocator and the reference counts of a chunk's buffers take: some sixty buffers, some sixty bytes each.
 const BUFFERS_BYTES: usize = 4 << 10;
@@ -124,6 +127,15 @@ pub(crate) trait Chunk: fmt::Debug + Send + Sync {
     fn service(&self, row: usize) -> &str {
         self.resources().of(row).service()
     }
+
+    /// When a span ended; the time of a log record.
+    fn end_of(&self, row: usize) -> u64;
+
+    /// How many rows each service has.
+    fn service_counts(&self) -> Vec<ServiceCount>;
+
+    /// How many spans each operation has; none for logs.
+    fn operation_counts(&self) -> Vec<OperationCount>;
 }
 
 /// The earliest and the latest time of rows. Without rows, the earliest is after the latest.

@@ -27,10 +27,13 @@ use super::{
     ids::{IdBuilder, Ids},
     origin::Origins,
     plan::FieldPlan,
-    tally::{SpanTally, tally_spans},
+    tally::{OperationTally, SpanTally, named, tally_spans},
     traces::{TRACE_TABLE_ROW_BYTES_MAX, TraceTable},
 };
-use crate::Origin;
+use crate::{
+    Origin,
+    block::{OperationCount, ServiceCount},
+};
 
 pub(crate) use fields::SpanInChunk;
 
@@ -444,6 +447,27 @@ impl Chunk for SpanChunk {
 
     fn fields<'a>(&'a self, row: usize, plans: &'a [FieldPlan]) -> SpanInChunk<'a> {
         SpanInChunk::new(self, row, plans)
+    }
+
+    fn end_of(&self, row: usize) -> u64 {
+        self.end(row)
+    }
+
+    fn service_counts(&self) -> Vec<ServiceCount> {
+        named(self, &self.tally.services)
+    }
+
+    fn operation_counts(&self) -> Vec<OperationCount> {
+        let count = |tally: &OperationTally| {
+            let resource = self.resources.all().get(tally.resource)?;
+            Some(OperationCount {
+                service: resource.service().to_owned(),
+                name: self.names.label(tally.name).to_owned(),
+                kind: tally.kind,
+                span_count: tally.span_count,
+            })
+        };
+        self.tally.operations.iter().filter_map(count).collect()
     }
 
     fn row(&self, row: usize) -> SpanRow {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use log_tracer_record::otlp::trace::span::SpanKind;
 
 use super::{Chunk, SpanChunk};
+use crate::block::ServiceCount;
 
 /// The rows of one service in a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,20 @@ impl SpanTally {
     pub(super) fn bytes(&self) -> usize {
         size_of_val(self.services.as_slice()) + size_of_val(self.operations.as_slice())
     }
+}
+
+/// The tallies of services by name.
+pub(super) fn named<C: Chunk>(chunk: &C, tallies: &[ServiceTally]) -> Vec<ServiceCount> {
+    let count = |tally: &ServiceTally| {
+        let resource = chunk.resources().all().get(tally.resource)?;
+        Some(ServiceCount {
+            service: resource.service().to_owned(),
+            row_count: tally.row_count,
+            error_count: tally.error_count,
+            last_seen_unix_nano: tally.last_seen_unix_nano,
+        })
+    };
+    tallies.iter().filter_map(count).collect()
 }
 
 /// Counts the rows of each service.

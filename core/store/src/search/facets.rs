@@ -7,7 +7,9 @@ use log_tracer_query::{Field, Intrinsic, Query};
 use counter::{Budget, Counter};
 
 use super::{Signal, filter::Filter};
-use crate::{Coverage, Stop, TimeRange, chunk::Chunk, stop::Progress, table::Snapshot};
+use crate::{
+    Coverage, Stop, TimeRange, block::Storable, chunk::Chunk, stop::Progress, table::Snapshot,
+};
 
 /// Asks which values fields have.
 #[derive(Clone, Debug)]
@@ -95,7 +97,7 @@ const LOG_FIELDS: [&str; 12] = [
     "k8s.namespace.name",
 ];
 
-pub(crate) fn count_values<C: Chunk>(
+pub(crate) fn count_values<C: Storable>(
     snapshot: &Snapshot<C>,
     spec: &FacetSpec,
     answer_bytes_max: u64,

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use log_tracer_query::Query;
 
 use super::{Signal, filter::Filter};
-use crate::{Coverage, Stop, TimeRange, chunk::Chunk, stop::Progress, table::Snapshot};
+use crate::{
+    Coverage, Stop, TimeRange, block::Storable, chunk::Chunk, stop::Progress, table::Snapshot,
+};
 
 /// Steps that a histogram may have.
 pub const STEPS_MAX: u64 = 10_000;
@@ -126,7 +128,7 @@ impl HistogramSpec {
     }
 }
 
-pub(crate) fn count_over_time<C: Chunk>(
+pub(crate) fn count_over_time<C: Storable>(
     snapshot: &Snapshot<C>,
     spec: &HistogramSpec,
     answer_bytes_max: u64,

@@ -10,7 +10,10 @@ use log_tracer_query::Query;
 use log_tracer_record::{LogRow, SpanRow};
 
 use super::filter::Filter;
-use crate::{Coverage, RecordKey, Stop, TimeRange, chunk::Chunk, stop::Progress, table::Snapshot};
+use crate::{
+    Coverage, RecordKey, Stop, TimeRange, block::Storable, chunk::Chunk, stop::Progress,
+    table::Snapshot,
+};
 
 /// Asks for records that match.
 #[derive(Clone, Debug)]
@@ -64,7 +67,7 @@ pub type SpanResults = RecordResults<SpanRow>;
 pub type SpanHit = Hit<SpanRow>;
 
 /// Answers a search; `encoded_len` says how many bytes a row takes in the answer.
-pub(crate) fn search_records<C: Chunk>(
+pub(crate) fn search_records<C: Storable>(
     snapshot: &Snapshot<C>,
     search: &RecordSearch,
     answer_bytes_max: u64,
@@ -188,7 +191,7 @@ impl Best {
 }
 
 /// The chunks that can hold a record of the answer, each with the first time in order that it has, in that order.
-fn chunks_in_order<'s, C: Chunk>(
+fn chunks_in_order<'s, C: Storable>(
     snapshot: &'s Snapshot<C>,
     filter: &Filter<'_>,
     order: Order,
@@ -273,7 +276,7 @@ impl Pass {
 }
 
 /// Reads the rows of a page, as many as its limits allow.
-fn read_page<C: Chunk>(
+fn read_page<C: Storable>(
     snapshot: &Snapshot<C>,
     search: &RecordSearch,
     limit: usize,
