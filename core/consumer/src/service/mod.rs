@@ -1,7 +1,7 @@
 //! `QueryService`: each method reads the request, asks the store on a blocking thread, and writes the answer.
 
 mod answer;
-mod export;
+pub(crate) mod export;
 mod gate;
 mod pieces;
 mod request;
