@@ -4,7 +4,9 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use log_tracer_proto::v1;
 use log_tracer_store::TableStats;
-use log_tracer_transport::{Capabilities, Health as TransportHealth, Partition, Watermark};
+use log_tracer_transport::{
+    Capabilities, FullPolicy, Health as TransportHealth, Partition, Watermark,
+};
 
 use super::export;
 use crate::{
@@ -52,6 +54,8 @@ pub(crate) async fn status(shared: &Shared) -> v1::StatusResponse {
         running_queries: saturate(shared.gate.running()),
         running_queries_max: saturate(shared.config.query.queries_max),
         tail_readers: saturate(shared.tails.reader_count()),
+        storage: None,
+        replaying: shared.replaying().unwrap_or_default(),
     }
 }
 
@@ -85,6 +89,7 @@ fn partition_status(
         health: one.reading.text(),
         lost_offsets: one.lost_offsets,
         gaps: gaps.collect(),
+        durable_next: None,
     }
 }
 
@@ -98,6 +103,7 @@ fn store_status(signal: v1::Signal, table: &TableStats) -> v1::StoreStatus {
         newest_unix_nano: table.newest_unix_nano.unwrap_or(0),
         applied_rows: table.applied_rows,
         evicted_rows: table.evicted_rows,
+        ..v1::StoreStatus::default()
     }
 }
 
@@ -120,6 +126,19 @@ fn transport_status(shared: &Shared, error: Option<&str>) -> v1::TransportStatus
         survives_os_crash: capabilities.survives_os_crash,
         survives_node_loss: capabilities.survives_node_loss,
         health,
+        partitions: u32::from(shared.transport.partitions().get()),
+        envelope_bytes_max: capabilities.envelope_bytes_max as u64,
+        when_full: when_full(capabilities.when_full).to_owned(),
+        ..v1::TransportStatus::default()
+    }
+}
+
+fn when_full(policy: FullPolicy) -> &'static str {
+    match policy {
+        FullPolicy::Reject => {
+            "When it is full, requests are refused with a status that clients retry."
+        }
+        FullPolicy::DropOldest => "When it is full, the oldest envelopes leave, also unread ones.",
     }
 }
 
