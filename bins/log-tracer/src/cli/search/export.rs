@@ -137,7 +137,15 @@ async fn copy(
     let mut attempts = 0;
     loop {
         let stream = within(service.export(request.clone())).await?.into_inner();
-        match copy_stream(stream, output, &mut total, &mut progress, &mut request.after).await {
+        match copy_stream(
+            stream,
+            output,
+            &mut total,
+            &mut progress,
+            &mut request.after,
+        )
+        .await
+        {
             Ok(()) => break,
             // A cut stream goes on after the last record that came.
             Err(Cut::Stream(status)) if can_pass(&status) && attempts < 3 => attempts += 1,
@@ -172,7 +180,11 @@ async fn copy_stream(
     loop {
         let next = tokio::time::timeout(SILENCE_MAX, stream.message()).await;
         let page = next
-            .unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("the server has gone silent")))
+            .unwrap_or_else(|_| {
+                Err(tonic::Status::deadline_exceeded(
+                    "the server has gone silent",
+                ))
+            })
             .map_err(Cut::Stream)?;
         let Some(page) = page else {
             return Ok(());
