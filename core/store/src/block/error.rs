@@ -16,3 +16,12 @@ pub(crate) enum BlockError {
     #[error("{} is corrupt: {reason}", path.display())]
     Corrupt { path: PathBuf, reason: String },
 }
+
+impl BlockError {
+    /// The file.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        match self {
+            Self::Io { path, .. } | Self::Corrupt { path, .. } => path,
+        }
+    }
+}

@@ -7,6 +7,7 @@
 mod columns;
 mod error;
 mod info;
+mod interim;
 
 use std::{path::Path, sync::Arc};
 
@@ -15,6 +16,7 @@ use log_tracer_query::Needs;
 pub(crate) use columns::Columns;
 pub(crate) use error::BlockError;
 pub(crate) use info::{BlockId, BlockInfo, OperationCount, PieceInfo, ServiceCount, TraceEntry};
+pub(crate) use interim::{delete, owner_of, verify};
 
 use crate::chunk::{Chunk, ChunkBuilder, LogChunk, SpanChunk, TimeBounds};
 
@@ -22,14 +24,34 @@ use crate::chunk::{Chunk, ChunkBuilder, LogChunk, SpanChunk, TimeBounds};
 pub(crate) trait Storable: Chunk + Sized + 'static {
     /// Names the files of the table: "spans", "logs".
     const TABLE: &'static str;
+
+    fn encode(row: &Self::Row) -> Vec<u8>;
+
+    fn decode(bytes: &[u8]) -> Option<Self::Row>;
 }
 
 impl Storable for SpanChunk {
     const TABLE: &'static str = "spans";
+
+    fn encode(row: &Self::Row) -> Vec<u8> {
+        interim::encode_span(row)
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self::Row> {
+        interim::decode_span(bytes)
+    }
 }
 
 impl Storable for LogChunk {
     const TABLE: &'static str = "logs";
+
+    fn encode(row: &Self::Row) -> Vec<u8> {
+        interim::encode_log(row)
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self::Row> {
+        interim::decode_log(bytes)
+    }
 }
 
 /// An open block. Reading never changes it; whoever holds it can read it although its files were deleted meanwhile.
@@ -43,7 +65,7 @@ pub(crate) struct Block<C> {
 /// Writes the rows of `chunks`, sorted by their key, as a new block, durable when this returns. `received_unix_nano` is
 /// about when the newest of them arrived.
 pub(crate) fn write<C: Storable>(
-    _directory: &Path,
+    directory: &Path,
     id: BlockId,
     chunks: &[Arc<C>],
     received_unix_nano: u64,
@@ -63,11 +85,12 @@ pub(crate) fn write<C: Storable>(
     }
     let chunk = Arc::new(builder.freeze());
     let bounds = chunk.bounds();
+    let bytes = interim::save(directory, id, chunk.as_ref())?;
     Ok(Block {
         info: BlockInfo {
             id,
             rows: chunk.rows() as u64,
-            bytes: chunk.bytes() as u64,
+            bytes,
             first_unix_nano: bounds.first,
             last_unix_nano: bounds.last,
             received_unix_nano,
@@ -82,6 +105,11 @@ pub(crate) fn write<C: Storable>(
 }
 
 impl<C: Storable> Block<C> {
+    /// Opens a block that was written before.
+    pub(crate) fn open(directory: &Path, info: BlockInfo) -> Result<Self, BlockError> {
+        interim::load(directory, info)
+    }
+
     /// What the catalog keeps of it.
     pub(crate) fn info(&self) -> &BlockInfo {
         &self.info
