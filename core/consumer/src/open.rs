@@ -37,7 +37,9 @@ pub(crate) async fn open(
 
 /// Opening reads the disk, so it happens on a blocking thread.
 async fn open_store(config: &Config) -> Result<(Store, Restored), StartError> {
-    let limits = config.store.clone();
+    let mut limits = config.store.clone();
+    limits.seen_batches_max = config.apply.seen_batches_max as u64;
+    limits.set_aside_bytes_max = config.apply.quarantine_bytes_max as u64;
     let Some(directory) = config.store_directory.clone() else {
         let store =
             Store::new(limits).map_err(|error| StartError::Config(format!("store.{error}")))?;

@@ -127,6 +127,7 @@ impl Tasks {
         if !join(&mut running.serving, deadline).await {
             cut_off.push("calls to QueryService");
         }
+        shared.store.close();
         match cut_off.is_empty() {
             true => Ok(()),
             false => Err(StopError::Deadline(cut_off.join(", "))),

@@ -187,6 +187,13 @@ impl Store {
         }
     }
 
+    /// Takes no more rows from now on, for a reason that lies outside of the store: [`Self::maintain`] panicked.
+    pub fn fail(&self, reason: &str) {
+        if let Some(engine) = &self.engine {
+            engine.fail(reason);
+        }
+    }
+
     /// By partition: the next offset after all that is durable. Empty in a store that is in memory only.
     pub fn durable_cursors(&self) -> BTreeMap<u16, u64> {
         let engine = self.engine.as_ref();

@@ -127,7 +127,10 @@ impl Server {
                     bytes: store.disk_bytes,
                 })
             };
-            let is_written = status.stores.iter().all(|store| store.rows == store.disk_rows);
+            let is_written = status
+                .stores
+                .iter()
+                .all(|store| store.rows == store.disk_rows);
             if is_written || Instant::now() > give_up {
                 return Ok(Some([stored(Signal::Spans), stored(Signal::Logs)]));
             }
@@ -165,8 +168,15 @@ async fn spawn(data: Option<&TempDir>) -> Result<(Child, u32, Addresses), BenchE
             command.args(["--set", &limit("spans"), "--set", &limit("logs")]);
         }
         Some(data) => {
-            command.args(["run", "--json", "--data-dir"]).arg(data.path());
-            for listen in ["--grpc-listen", "--http-listen", "--dashboard-listen", "--query-listen"] {
+            command
+                .args(["run", "--json", "--data-dir"])
+                .arg(data.path());
+            for listen in [
+                "--grpc-listen",
+                "--http-listen",
+                "--dashboard-listen",
+                "--query-listen",
+            ] {
                 command.args([listen, "127.0.0.1:0"]);
             }
             command.args(["--set", "logging.level=warn", "--set", FLUSH_SOON]);

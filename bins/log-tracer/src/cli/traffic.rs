@@ -54,9 +54,9 @@ impl Exit for BenchError {
             Self::Wrong(_) | Self::Generator(_) | Self::Addresses(_) => Code::Internal,
             Self::Start(_)
             | Self::Directory(_)
-            | Self::Connect(_) | Self::Transport(_) | Self::Refused(_) => {
-                Code::Transient
-            }
+            | Self::Connect(_)
+            | Self::Transport(_)
+            | Self::Refused(_) => Code::Transient,
         }
     }
 }

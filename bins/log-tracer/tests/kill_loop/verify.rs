@@ -93,10 +93,14 @@ fn count(ledger: &Ledger, stored: &HashMap<RequestKey, HashMap<u32, u32>>) -> Se
             records.len() as u32 == sent.records && records.values().all(|count| *count == 1)
         });
         if sent.acked && !whole {
-            wrong.push(format!("{key:?} {sent:?}: acked, and stored is {records:?}"));
+            wrong.push(format!(
+                "{key:?} {sent:?}: acked, and stored is {records:?}"
+            ));
         }
         if !sent.acked && records.is_some() && !whole {
-            wrong.push(format!("{key:?} {sent:?}: not acked, and stored is {records:?}"));
+            wrong.push(format!(
+                "{key:?} {sent:?}: not acked, and stored is {records:?}"
+            ));
         }
         seen.retried_requests += u64::from(sent.retries > 0);
         if sent.acked {

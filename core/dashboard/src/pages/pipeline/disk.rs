@@ -100,15 +100,13 @@ pub(super) fn log(transport: &TransportStatus) -> Option<PartView> {
 
 /// The blocks of the store.
 pub(super) fn storage(storage: &StorageStatus, now: u64) -> PartView {
-    let expired = storage
-        .expired_rows_by_age
-        .saturating_add(storage.expired_rows_by_bytes);
     let mut facts = vec![
         fact(
             "Kept for",
             duration(storage.age_max_ms.saturating_mul(1_000_000)),
         ),
-        fact("Left since start", count(expired)),
+        fact("Rows that grew too old", count(storage.expired_rows_by_age)),
+        fact("Rows that made room", count(storage.expired_rows_by_bytes)),
         fact(
             "Last written",
             match storage.last_flush_unix_nano {
