@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use log_tracer_transport::{
     Acked, Atomicity, Capabilities, CloseError, CommitError, Cursor, Dedupe, Delivery, Envelope,
     FullPolicy, Group, Health, LogId, Offset, Partition, PublishError, ReadError, ReadOptions,
-    Start, Subscription, Transport, Watermark,
+    Start, Subscription, Transport, Usage, Watermark,
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -159,6 +159,10 @@ impl Transport for Scripted {
 
     fn health(&self) -> Health {
         Health::Ready
+    }
+
+    fn usage(&self) -> Usage {
+        Usage::default()
     }
 
     async fn close(&self, _: Instant) -> Result<(), CloseError> {
