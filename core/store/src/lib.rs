@@ -27,6 +27,7 @@ mod block;
 mod chunk;
 mod config;
 mod evicted;
+mod faults;
 mod fields;
 mod key;
 mod mark;

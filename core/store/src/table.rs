@@ -12,7 +12,7 @@ use crate::{
     block::{self, Block, BlockError, BlockId, Storable},
     chunk::{ChunkBuilder, TimeBounds},
     evicted::Evicted,
-    part::Part,
+    faults::Faults,
 };
 
 /// A row with more bytes than this is not kept: the offsets of a text column have 31 bits.
@@ -36,6 +36,7 @@ pub(crate) struct Table<C: Storable> {
     bytes_max: u64,
     chunk_rows_max: u32,
     chunk_bytes_max: u64,
+    faults: Arc<Faults>,
     inner: Mutex<Inner<C>>,
 }
 
@@ -62,6 +63,8 @@ pub(crate) struct Snapshot<C> {
     /// On disk.
     pub(crate) blocks: Vec<Arc<Block<C>>>,
     name: &'static str,
+    /// Where a search says what it could not read.
+    pub(crate) faults: Arc<Faults>,
     bytes_max: u64,
     evicted: Evicted,
 }
@@ -83,6 +86,7 @@ impl<C: Storable> Table<C> {
             bytes_max,
             chunk_rows_max: config.chunk_rows_max,
             chunk_bytes_max: config.chunk_bytes_max,
+            faults: Arc::default(),
             inner: Mutex::new(inner),
         }
     }
@@ -118,6 +122,7 @@ impl<C: Storable> Table<C> {
             chunks: inner.sealed.iter().cloned().chain(open).collect(),
             blocks: inner.blocks.clone(),
             name: self.name,
+            faults: Arc::clone(&self.faults),
             bytes_max: self.bytes_max,
             evicted: inner.evicted.clone(),
         }
@@ -151,7 +156,12 @@ impl<C: Storable> Table<C> {
             newest_unix_nano: known(bounds.last),
             applied_rows: inner.applied_rows,
             evicted_rows: inner.evicted.rows(),
+            failed_reads: self.faults.count(),
         }
+    }
+
+    pub(crate) fn last_fault(&self) -> Option<String> {
+        self.faults.last()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<C>> {
@@ -229,22 +239,6 @@ impl<C: Storable> Snapshot<C> {
                 "{name} of this time left the store, which keeps {bytes_max} bytes of them"
             ));
         }
-    }
-
-    /// The chunks, and then the pieces of the blocks that have rows in the range.
-    pub(crate) fn parts(&self, range: TimeRange) -> Vec<Part<C>> {
-        let overlaps = |bounds: TimeBounds| range.overlaps(bounds.first, bounds.last);
-        let chunks = self.chunks.iter().filter(|chunk| overlaps(chunk.bounds()));
-        let blocks = self.blocks.iter().filter(|block| overlaps(block.bounds()));
-        let pieces = blocks.flat_map(|block| {
-            let of_range = block.pieces().iter().enumerate();
-            let of_range = of_range.filter(|(_, piece)| overlaps(piece.bounds));
-            of_range.map(|(piece, _)| Part::Piece {
-                block: Arc::clone(block),
-                piece,
-            })
-        });
-        chunks.cloned().map(Part::Chunk).chain(pieces).collect()
     }
 
     pub(crate) fn rows(&self) -> u64 {
