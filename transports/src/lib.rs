@@ -1,6 +1,6 @@
 //! Opens a transport by its configuration: the one place that names the backends.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use log_tracer_transport::{OpenError, Transport};
 use log_tracer_transport_channel::{self as channel, ChannelTransport};
@@ -19,11 +19,25 @@ pub enum TransportConfig {
 
 impl Default for TransportConfig {
     fn default() -> Self {
-        Self::Channel(channel::Config::default())
+        Self::Disk(disk::Config::default())
     }
 }
 
 impl TransportConfig {
+    /// A log that leaves nothing behind.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::Channel(channel::Config::default())
+    }
+
+    /// Takes a relative directory from below `base`.
+    pub fn move_below(&mut self, base: &Path) {
+        match self {
+            Self::Channel(_) => {}
+            Self::Disk(config) => config.directory = base.join(&config.directory),
+        }
+    }
+
     /// Checks the configuration without opening anything.
     ///
     /// # Errors

@@ -59,6 +59,7 @@ mod error;
 mod hits;
 mod maintenance;
 mod open;
+pub mod parquet;
 mod pipe;
 mod progress;
 mod quarantine;

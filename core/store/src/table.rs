@@ -420,7 +420,8 @@ impl<C: Storable> Snapshot<C> {
                 None => format!("{name} of this time were too large to be kept"),
             });
         }
-        if self.expired.overlaps(range) {
+        // Whoever asks for all time asks for all that is kept.
+        if range.start_unix_nano > 0 && self.expired.overlaps(range) {
             let Retention {
                 age_max_ms,
                 bytes_max,
