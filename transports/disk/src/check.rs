@@ -21,7 +21,7 @@ use crate::{
     names::{self, Name},
     opening,
     recent::Snapshot,
-    scan::{Group, Groups},
+    scan::{Contents, Found, Group, Groups, Window},
     segment::{self, Place, Segment},
 };
 
@@ -176,7 +176,6 @@ struct Link {
     base: Option<Base>,
     /// Where it ends and with which group, as the one after it says; `None` for the last, or if that cannot be read.
     end: Option<(u64, u64)>,
-    is_last: bool,
 }
 
 impl<'a> Checking<'a> {
@@ -288,8 +287,15 @@ impl<'a> Checking<'a> {
                 }
                 break;
             };
-            let base = bases.remove(&sequence).flatten();
-            let torn_last = base.is_none() && links.is_empty();
+            let mut base = bases.remove(&sequence).flatten();
+            // The last one may have been begun and not finished; then it does not count.
+            if base.is_none() && links.is_empty() && !self.is_rotten(&segment)? {
+                wanted = bases.keys().next_back().copied();
+                continue;
+            }
+            if base.is_none() {
+                base = lone_base(&segment)?;
+            }
             let previous = base.as_ref().and_then(|base| base.previous);
             wanted = match &base {
                 Some(_) => previous.map(|previous| previous.sequence),
@@ -301,17 +307,7 @@ impl<'a> Checking<'a> {
             let before = base
                 .as_ref()
                 .and_then(|base| Some((previous?.end, base.last_group)));
-            // The last one may have been begun and not finished; then it does not count.
-            if torn_last && !self.is_rotten(&segment)? {
-                continue;
-            }
-            let is_last = links.is_empty();
-            links.push(Link {
-                segment,
-                base,
-                end,
-                is_last,
-            });
+            links.push(Link { segment, base, end });
             end = before;
         }
         links.reverse();
@@ -361,6 +357,7 @@ impl<'a> Checking<'a> {
         let name = names::segment(segment.sequence);
         self.report.segments += 1;
         self.start(link, &name);
+        let problems = self.report.problems.len();
         let (done, end) = (self.done, link.end.map_or(segment.bytes, |(end, _)| end));
         let mut groups = Groups::new(segment, end);
         let mut index = Index::default();
@@ -381,7 +378,7 @@ impl<'a> Checking<'a> {
             let torn = begun.as_ref().map_or(last_group, |(_, frame)| frame.group);
             let later = groups.later_group(stop.at, torn.max(last_group + 1));
             let later = later.map_err(reading(segment))?;
-            if !link.is_last || later.is_some() {
+            if link.end.is_some() || later.is_some() {
                 self.problem(&name, stop.at, &stop.what);
             }
             sealed &= begun.is_none();
@@ -401,7 +398,9 @@ impl<'a> Checking<'a> {
             let what = format!("it ends with group {last_group}, the next segment says {expected}");
             self.problem(&name, end, what);
         }
-        self.sidecar(link, &index)?;
+        if self.report.problems.len() == problems {
+            self.sidecar(link, &index)?;
+        }
         self.last_group = last_group;
         self.report.closed = sealed;
         self.done = done + segment.bytes;
@@ -494,6 +493,17 @@ impl<'a> Checking<'a> {
             }
         }
     }
+}
+
+/// The base of a segment whose first group is not whole, if the base itself is.
+fn lone_base(segment: &Segment) -> Result<Option<Base>, CheckError> {
+    let found = Window::new(segment, segment.bytes)
+        .frame(segment::HEADER_BYTES)
+        .map_err(reading(segment))?;
+    Ok(match found {
+        Found::Frame(_, Contents::Base(base)) => Some(base),
+        _ => None,
+    })
 }
 
 fn reading(segment: &Segment) -> impl Fn(io::Error) -> Error {

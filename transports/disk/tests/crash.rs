@@ -81,6 +81,9 @@ async fn play(files: &FakeFiles, config: &Config, seed: u64, calls: usize) -> Hi
     history
 }
 
+/// More examples of what is wrong tell nothing more.
+const ENOUGH: usize = 3;
+
 /// What must be known at some point of a trace.
 #[derive(Clone, Debug, Default)]
 struct Known {
@@ -219,6 +222,9 @@ async fn crash_everywhere(
             let found = disk.after(*crash, &mut random);
             if let Err(what) = check(found, config, history, &known).await {
                 wrong.push(format!("after operation {index} ({crash:?}): {what}"));
+                if wrong.len() == ENOUGH {
+                    return wrong;
+                }
             }
         }
     }
@@ -269,11 +275,11 @@ async fn without_syncs_of_directories_acked_envelopes_are_lost_and_the_tests_not
     assert!(!wrong.is_empty(), "nobody misses the directory");
 }
 
-/// Each of them alone: the one after a segment, the manifest or the cursors got their names, and those of the
-/// directories above.
+/// Each of them alone: the one after a segment or the cursors got their names, and those of the directories above. That of
+/// the manifest is repeated by the first segment's before anything is acked.
 #[tokio::test]
 async fn every_single_sync_of_a_directory_is_missed_when_it_is_left_out() {
-    for renamed in [".segment", "manifest", "cursors"] {
+    for renamed in [".segment", "cursors"] {
         let (files, config) = (FakeFiles::default(), config());
         let last = Mutex::new(String::new());
         files.plan(move |kind, name| {
@@ -299,7 +305,8 @@ async fn every_single_sync_of_a_directory_is_missed_when_it_is_left_out() {
 async fn expect_missed(files: &FakeFiles, config: &Config, what: &str) {
     let history = play(files, config, 1, 40).await;
     let trace = recorded(files);
-    let wrong = crash_everywhere(config, &trace, &history, &[Crash::Dropped], |_| true).await;
+    let crashes = [Crash::Dropped, Crash::Torn(512), Crash::Torn(512)];
+    let wrong = crash_everywhere(config, &trace, &history, &crashes, |_| true).await;
     assert!(!wrong.is_empty(), "nobody misses the sync of {what}");
 }
 

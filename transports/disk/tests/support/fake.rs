@@ -17,7 +17,7 @@ use std::{
 };
 
 use log_tracer_transport_disk::files::{File, Files, Lock, LockKind, Space};
-use rand::{Rng, RngExt, rngs::StdRng};
+use rand::{RngExt, rngs::StdRng};
 
 /// What a file system was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -143,7 +143,7 @@ pub enum Crash {
     Process,
     /// Nothing.
     Dropped,
-    /// Any of the sectors of that size, in any order, and any of the first changes of each directory.
+    /// Any of the sectors of that size and any of the changes of directories, whichever came first.
     Torn(usize),
 }
 
@@ -247,15 +247,19 @@ impl Disk {
         }
         for (path, directory) in &self.directories {
             let mut entries = directory.durable.clone();
-            let kept = match crash {
-                Crash::Process => directory.unsynced.len(),
-                Crash::Dropped => 0,
-                Crash::Torn(_) => random.random_range(0..=directory.unsynced.len()),
-            };
-            for entry in &directory.unsynced[..kept] {
-                change_entries(&mut entries, entry);
+            for entry in &directory.unsynced {
+                let kept = match crash {
+                    Crash::Process => true,
+                    Crash::Dropped => false,
+                    Crash::Torn(_) => random.random_bool(0.5),
+                };
+                if kept {
+                    change_entries(&mut entries, entry);
+                }
             }
-            let there = matches!(crash, Crash::Process) || self.durable_directories.contains(path);
+            let mut above = path.ancestors();
+            let there = matches!(crash, Crash::Process)
+                || above.all(|one| self.durable_directories.contains(one));
             if there {
                 found.durable_directories.insert(path.clone());
                 found.directories.insert(
@@ -569,13 +573,26 @@ struct FakeFile {
     inode: usize,
 }
 
+impl FakeFile {
+    /// As it is called now.
+    fn name(&self) -> PathBuf {
+        let disk = self.files.disk();
+        let called = disk.directories.iter().find_map(|(path, directory)| {
+            let mut entries = directory.entries.iter();
+            let (name, _) = entries.find(|(_, inode)| **inode == self.inode)?;
+            Some(path.join(name))
+        });
+        called.unwrap_or_else(|| self.path.clone())
+    }
+}
+
 impl File for FakeFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.files.disk().inodes[self.inode].cached.len() as u64)
     }
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-        let most = match self.files.decide(Kind::Read, &self.path)? {
+        let most = match self.files.decide(Kind::Read, &self.name())? {
             Some(Fault::Short(bytes)) => bytes,
             _ => buffer.len(),
         };
@@ -592,7 +609,7 @@ impl File for FakeFile {
             .iter()
             .flat_map(|piece| piece.iter().copied())
             .collect();
-        if let Some(Fault::Short(most)) = self.files.decide(Kind::Write, &self.path)? {
+        if let Some(Fault::Short(most)) = self.files.decide(Kind::Write, &self.name())? {
             bytes.truncate(most);
         }
         let count = bytes.len();
@@ -605,7 +622,7 @@ impl File for FakeFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        match self.files.decide(Kind::SyncData, &self.path) {
+        match self.files.decide(Kind::SyncData, &self.name()) {
             Ok(None) => self.files.disk().apply(&Op::SyncData(self.inode)),
             Ok(Some(_)) => {}
             Err(error) => {
@@ -619,7 +636,7 @@ impl File for FakeFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.files.decide(Kind::SetLen, &self.path)?;
+        self.files.decide(Kind::SetLen, &self.name())?;
         self.files.disk().apply(&Op::SetLen {
             inode: self.inode,
             len,
