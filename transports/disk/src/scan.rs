@@ -271,6 +271,12 @@ impl<'a> Groups<'a> {
         Ok(Ok(group))
     }
 
+    /// Goes on at another place, where a group of this number should start.
+    pub(crate) fn skip_to(&mut self, at: u64, group: u64) {
+        self.at = at;
+        self.expected = Some(group);
+    }
+
     /// Whether a group later than this stands anywhere from a place on.
     pub(crate) fn later_group(&mut self, at: u64, group: u64) -> io::Result<Option<(u64, Frame)>> {
         self.window.later_group(at, group)
