@@ -82,7 +82,7 @@ impl Engine {
         stop: &Stop,
     ) -> Result<(), EngineError> {
         let id = self.new_block();
-        let merged = match block::merge(&self.blocks, id, inputs) {
+        let merged = match block::merge(&self.blocks, id, inputs, &self.block_options) {
             Ok(merged) => Arc::new(merged),
             Err(error) => {
                 self.delete_files::<C>(id);
@@ -108,8 +108,8 @@ impl Engine {
         self.note(self.hook(Point::CompactCommitted));
         table.exchange(&ids, Some(Arc::clone(&merged)));
         self.counts().compactions += 1;
-        for id in ids {
-            self.delete_files::<C>(id);
+        for input in inputs {
+            self.delete_block(input);
             self.note(self.hook(Point::CompactDeleting));
         }
         Ok(())
