@@ -495,7 +495,10 @@ async fn the_check_lists_every_damaged_group_and_counts_the_rest() {
     let mut damaged = Vec::new();
     for sequence in [all[0], all[2]] {
         let envelopes = frames(&mut disk, sequence).into_iter();
-        let (at, _, _) = envelopes.into_iter().find(|(_, kind, _)| *kind == 1).unwrap();
+        let (at, _, _) = envelopes
+            .into_iter()
+            .find(|(_, kind, _)| *kind == 1)
+            .unwrap();
         disk.file_mut(&path(&segment_name(sequence))).unwrap()[at + 100] ^= 4;
         damaged.push((segment_name(sequence), at as u64));
     }
