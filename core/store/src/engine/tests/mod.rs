@@ -198,6 +198,17 @@ fn block_files(directory: &Path) -> Vec<String> {
     names
 }
 
+/// How many blocks have files.
+fn block_owners(directory: &Path) -> u64 {
+    let names = block_files(directory);
+    let owner = |name: &String| crate::block::owner_of(name).unwrap();
+    names
+        .iter()
+        .map(owner)
+        .collect::<std::collections::BTreeSet<_>>()
+        .len() as u64
+}
+
 fn is_partial(store: &Store, start: u64, end: u64) -> bool {
     let range = TimeRange {
         start_unix_nano: start,
