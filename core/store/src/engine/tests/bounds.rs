@@ -77,6 +77,12 @@ fn rows_leave_by_age_and_answers_say_so() {
     drop(store);
     let (store, _) = machine.open(&week(), directory.path());
     assert!(is_partial(&store, start, start + 1), "it is remembered");
+    let mut coverage = crate::Coverage::default();
+    store.logs.snapshot().cover(TimeRange::ALL, &mut coverage);
+    assert_eq!(
+        coverage.reasons,
+        ["older log records have left the store, which keeps 7 days of them"]
+    );
     assert_eq!(store.stats().logs.expired_rows_by_age, 2);
 }
 

@@ -7,9 +7,9 @@ use std::process::Command;
 
 use super::*;
 
-const ENVELOPES: u64 = 60;
+const ENVELOPES: u64 = 44;
 /// From here on, what came first is old.
-const JUMP: u64 = 40;
+const JUMP: u64 = 32;
 
 const POINT: &str = "STORE_CRASH_POINT";
 const HITS: &str = "STORE_CRASH_HITS";
@@ -103,7 +103,7 @@ fn a_crash_at_any_point_leaves_all_or_nothing_and_no_files() {
     for point in POINTS {
         // Retention finds something to do once.
         let is_once = matches!(point, Point::RetainBegun | Point::RetainCommitted);
-        for hits in [1, 2, 5].into_iter().take(if is_once { 1 } else { 3 }) {
+        for hits in [1, 3].into_iter().take(if is_once { 1 } else { 2 }) {
             let what = format!("{point:?}, time {hits}");
             let directory = tempfile::tempdir().unwrap();
             die_at(point, hits, directory.path());

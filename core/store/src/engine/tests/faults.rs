@@ -249,26 +249,31 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn fuzz_a_catalog_that_was_changed_is_read_or_refused(
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
-        cut in prop::option::of(any::<prop::sample::Index>()),
+    fn fuzz_a_catalog_that_was_changed_is_refused_or_says_the_same(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in prop::option::weighted(0.1, any::<prop::sample::Index>()),
     ) {
         let directory = tempfile::tempdir().unwrap();
         stored(directory.path());
         let path = directory.path().join("catalog.redb");
         let mut bytes = fs::read(&path).unwrap();
+        // Most of the file was never written.
+        let used: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
         for (place, byte) in changes {
-            let len = bytes.len();
-            bytes[place.index(len)] = byte;
+            bytes[*place.get(&used)] = byte;
         }
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
         fs::write(&path, bytes).unwrap();
         let _ = crate::check(directory.path(), &mut |_, _| {});
-        // Whatever it answers, it answers.
-        if let Err(error) = Store::open(config(), directory.path()) {
-            prop_assert!(error.to_string().contains("catalog.redb"), "{}", error);
+        match Store::open(config(), directory.path()) {
+            Err(error) => prop_assert!(error.to_string().contains("catalog.redb"), "{}", error),
+            Ok((store, restored)) => {
+                prop_assert_eq!(restored.seen.len(), 1);
+                prop_assert_eq!(restored.cursors, BTreeMap::from([(0, 1)]));
+                prop_assert_eq!(log_offsets(&store), [0]);
+            }
         }
     }
 }
