@@ -113,7 +113,7 @@ pub(crate) fn open(
     };
     let (catalog, kept) = Catalog::open(&path, limits)?;
     sync_directory(directory)?;
-    let strays = delete_strays(&blocks, &files, &kept)?;
+    let strays = delete_strays(&files, &kept)?;
     let greatest = files.iter().map(|file| file.id.0 + 1).max().unwrap_or(0);
     let next_block = kept.next_block.max(greatest);
     let all = || kept.spans.blocks.iter().chain(&kept.logs.blocks);
@@ -232,7 +232,7 @@ fn make_directories(blocks: &Path) -> Result<(), OpenError> {
 
 /// Deletes the files that the catalog does not name: of a flush or a merge that did not come to its transaction, or of
 /// blocks that left with one.
-fn delete_strays(blocks: &Path, files: &[BlockFile], kept: &Kept) -> Result<u64, OpenError> {
+fn delete_strays(files: &[BlockFile], kept: &Kept) -> Result<u64, OpenError> {
     let ids = |table: &KeptTable| -> HashSet<BlockId> {
         table.blocks.iter().map(|info| info.id).collect()
     };

@@ -41,8 +41,10 @@ const MILLI: u64 = 1_000_000;
 struct Machine {
     now: Arc<AtomicU64>,
     free_bytes: Arc<AtomicU64>,
-    hook: Arc<Mutex<Box<dyn FnMut(Point) -> io::Result<()> + Send>>>,
+    hook: Arc<Mutex<Box<MachineHook>>>,
 }
+
+type MachineHook = dyn FnMut(Point) -> io::Result<()> + Send;
 
 impl Machine {
     fn new() -> Self {
