@@ -26,12 +26,14 @@
 //! # What an answer covers
 //!
 //! Every answer has a [`Coverage`]: whether records may be missing that were asked for, and why. They may when rows of
-//! that time were evicted, when the search was stopped ([`Stop`]), or when a limit of counting was reached.
+//! that time were evicted or have expired, when a block cannot be read, when the search was stopped ([`Stop`]), or when a
+//! limit of counting was reached.
 //!
 //! # What is not here
 //!
 //! No async, no thread of its own, no broker, no log output: what goes wrong is in [`Store::stats`]. The store remembers
-//! which batches were applied ([`Mark`]), and leaves it to its consumer to apply each once. Answers are its own structs; who sends them somewhere maps them to messages.
+//! which batches were applied ([`Mark`]), and leaves it to its consumer to apply each once. Answers are its own structs;
+//! who sends them somewhere maps them to messages.
 
 mod block;
 mod chunk;
