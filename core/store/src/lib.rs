@@ -40,6 +40,7 @@ mod chunk;
 mod config;
 mod engine;
 mod evicted;
+mod faults;
 mod fields;
 mod key;
 mod mark;

@@ -23,6 +23,18 @@ pub(crate) enum Part<C> {
     },
 }
 
+impl<C> Clone for Part<C> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Chunk(chunk) => Self::Chunk(Arc::clone(chunk)),
+            Self::Piece { block, piece } => Self::Piece {
+                block: Arc::clone(block),
+                piece: *piece,
+            },
+        }
+    }
+}
+
 impl<C: Storable> Part<C> {
     pub(crate) fn bounds(&self) -> TimeBounds {
         match self {

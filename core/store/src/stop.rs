@@ -64,15 +64,25 @@ pub struct Coverage {
     /// Rows among them that matched; traces for a search of traces. A search that was certain of its answer before it
     /// had looked at every row counted no further.
     pub matched: u64,
+    /// Pieces of blocks, some thousand neighbouring rows each, that were read from disk.
+    pub pieces_read: u64,
+    /// Pieces of blocks that were left unread because of what is known of them.
+    pub pieces_skipped: u64,
     /// How long it took.
     pub took: Duration,
 }
 
+/// Reasons that an answer lists.
+const REASONS_MAX: usize = 16;
+
 impl Coverage {
     /// Says that records may be missing.
     pub(crate) fn miss(&mut self, reason: impl Into<String>) {
-        let reason = reason.into();
+        let mut reason = reason.into();
         self.partial = true;
+        if self.reasons.len() >= REASONS_MAX {
+            "there are more reasons than these".clone_into(&mut reason);
+        }
         if !self.reasons.contains(&reason) {
             self.reasons.push(reason);
         }

@@ -59,6 +59,8 @@ pub struct TableStats {
     /// Rows that left since the store was made, because the limit was reached or because a row alone took more than an
     /// eighth of it.
     pub evicted_rows: u64,
+    /// Reads of blocks that failed since the store was opened: [`Store::last_read_error`].
+    pub failed_reads: u64,
     /// Blocks on disk.
     pub block_count: u64,
     /// Their rows.
@@ -187,6 +189,13 @@ impl Store {
         }
     }
 
+    /// Takes no more rows from now on, for a reason that lies outside of the store: [`Self::maintain`] panicked.
+    pub fn fail(&self, reason: &str) {
+        if let Some(engine) = &self.engine {
+            engine.fail(reason);
+        }
+    }
+
     /// By partition: the next offset after all that is durable. Empty in a store that is in memory only.
     pub fn durable_cursors(&self) -> BTreeMap<u16, u64> {
         let engine = self.engine.as_ref();
@@ -214,13 +223,8 @@ impl Store {
 
     /// One trace with its logs; empty when there is no record of it.
     pub fn trace(&self, id: TraceId, limits: TraceLimits, stop: &Stop) -> Trace {
-        search::find_trace(
-            self.spans.snapshot(),
-            self.logs.snapshot(),
-            id,
-            limits,
-            stop,
-        )
+        let (spans, logs) = (self.spans.snapshot(), self.logs.snapshot());
+        search::find_trace(&spans, &logs, id, limits, stop)
     }
 
     /// Traces with a span that matches.
@@ -292,6 +296,12 @@ impl Store {
     /// The operations of one service, or of all; at most `limit`, those with the most spans. Looks at no row.
     pub fn operations(&self, service: Option<&str>, limit: usize, stop: &Stop) -> Operations {
         search::list_operations(&self.spans.snapshot(), service, limit, stop)
+    }
+
+    /// Why a block could not be read the last time that one could not, with the file named; none when all reads went
+    /// well since the store was opened.
+    pub fn last_read_error(&self) -> Option<String> {
+        self.spans.last_fault().or_else(|| self.logs.last_fault())
     }
 
     /// What it holds; costs next to nothing.

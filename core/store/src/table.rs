@@ -17,7 +17,7 @@ use crate::{
     chunk::{ChunkBuilder, TimeBounds},
     engine::Expired,
     evicted::Evicted,
-    part::Part,
+    faults::Faults,
 };
 
 /// A row with more bytes than this is not kept: the offsets of a text column have 31 bits.
@@ -43,6 +43,7 @@ pub(crate) struct Table<C: Storable> {
     retention: Retention,
     chunk_rows_max: u32,
     chunk_bytes_max: u64,
+    faults: Arc<Faults>,
     inner: Mutex<Inner<C>>,
 }
 
@@ -110,6 +111,8 @@ pub(crate) struct Snapshot<C> {
     name: &'static str,
     bytes_max: Option<u64>,
     retention: Retention,
+    /// Where a search says what it could not read.
+    pub(crate) faults: Arc<Faults>,
     evicted: Evicted,
     expired: Expired,
 }
@@ -140,6 +143,7 @@ impl<C: Storable> Table<C> {
             },
             chunk_rows_max: config.chunk_rows_max,
             chunk_bytes_max: config.chunk_bytes_max,
+            faults: Arc::default(),
             inner: Mutex::new(inner),
         }
     }
@@ -203,6 +207,7 @@ impl<C: Storable> Table<C> {
             blocks: inner.blocks.clone(),
             unreadable: Arc::clone(&inner.unreadable),
             name: self.name,
+            faults: Arc::clone(&self.faults),
             bytes_max: self.bytes_max,
             retention: self.retention,
             evicted: inner.evicted.clone(),
@@ -322,7 +327,12 @@ impl<C: Storable> Table<C> {
             expired_blocks_by_age: by_age.blocks,
             expired_rows_by_bytes: by_bytes.rows,
             expired_blocks_by_bytes: by_bytes.blocks,
+            failed_reads: self.faults.count(),
         }
+    }
+
+    pub(crate) fn last_fault(&self) -> Option<String> {
+        self.faults.last()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<C>> {
@@ -445,22 +455,6 @@ impl<C: Storable> Snapshot<C> {
                 coverage.miss(format!("{rows} {name} cannot be read: {reason}"));
             }
         }
-    }
-
-    /// The chunks, and then the pieces of the blocks that have rows in the range.
-    pub(crate) fn parts(&self, range: TimeRange) -> Vec<Part<C>> {
-        let overlaps = |bounds: TimeBounds| range.overlaps(bounds.first, bounds.last);
-        let chunks = self.chunks.iter().filter(|chunk| overlaps(chunk.bounds()));
-        let blocks = self.blocks.iter().filter(|block| overlaps(block.bounds()));
-        let pieces = blocks.flat_map(|block| {
-            let of_range = block.pieces().iter().enumerate();
-            let of_range = of_range.filter(|(_, piece)| overlaps(piece.bounds));
-            of_range.map(|(piece, _)| Part::Piece {
-                block: Arc::clone(block),
-                piece,
-            })
-        });
-        chunks.cloned().map(Part::Chunk).chain(pieces).collect()
     }
 
     pub(crate) fn rows(&self) -> u64 {

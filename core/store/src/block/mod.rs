@@ -28,6 +28,9 @@ pub(crate) trait Storable: Chunk + Sized + 'static {
     fn encode(row: &Self::Row) -> Vec<u8>;
 
     fn decode(bytes: &[u8]) -> Option<Self::Row>;
+
+    /// A row without what the columns leave out.
+    fn project(row: Self::Row, columns: &Columns) -> Self::Row;
 }
 
 impl Storable for SpanChunk {
@@ -40,6 +43,10 @@ impl Storable for SpanChunk {
     fn decode(bytes: &[u8]) -> Option<Self::Row> {
         interim::decode_span(bytes)
     }
+
+    fn project(row: Self::Row, columns: &Columns) -> Self::Row {
+        interim::project_span(row, columns)
+    }
 }
 
 impl Storable for LogChunk {
@@ -51,6 +58,10 @@ impl Storable for LogChunk {
 
     fn decode(bytes: &[u8]) -> Option<Self::Row> {
         interim::decode_log(bytes)
+    }
+
+    fn project(row: Self::Row, columns: &Columns) -> Self::Row {
+        interim::project_log(row, columns)
     }
 }
 
@@ -96,10 +107,7 @@ pub(crate) fn write<C: Storable>(
             received_unix_nano,
             level: 0,
         },
-        pieces: vec![PieceInfo {
-            rows: 0..chunk.rows() as u32,
-            bounds,
-        }],
+        pieces: interim::pieces(chunk.as_ref()),
         chunk,
     })
 }
@@ -134,16 +142,22 @@ impl<C: Storable> Block<C> {
 
     /// The rows of a piece with the columns that are asked for; the others are as if they were empty. Row 0 of the chunk
     /// is the first row of the piece.
-    pub(crate) fn read(&self, _piece: usize, _columns: &Columns) -> Result<Arc<C>, BlockError> {
-        Ok(Arc::clone(&self.chunk))
+    pub(crate) fn read(&self, piece: usize, columns: &Columns) -> Result<Arc<C>, BlockError> {
+        let rows: Vec<u32> = self.pieces[piece].rows.clone().collect();
+        self.take(&rows, columns).map(Arc::new)
     }
 
     /// Some rows of the block, named by their numbers in the block, ascending; row 0 of the chunk is the first of them.
-    pub(crate) fn take(&self, rows: &[u32], _columns: &Columns) -> Result<C, BlockError> {
+    pub(crate) fn take(&self, rows: &[u32], columns: &Columns) -> Result<C, BlockError> {
+        assert!(rows.is_sorted());
         let mut builder = C::Builder::default();
         for row in rows {
-            let (origin, index) = self.chunk.origin(*row as usize);
-            builder.append(origin, index, &self.chunk.row(*row as usize));
+            let (mut origin, mut index) = self.chunk.origin(*row as usize);
+            if !columns.all && !columns.keys {
+                (origin.partition, origin.offset, index) = (0, 0, 0);
+            }
+            let row = C::project(self.chunk.row(*row as usize), columns);
+            builder.append(origin, index, &row);
         }
         Ok(builder.freeze())
     }
@@ -153,7 +167,12 @@ impl<C: Storable> Block<C> {
         Ok(self.chunk.traces().rows_of(id).to_vec())
     }
 
-    /// Every trace of the block with what is known of its rows here.
+    /// What is known of the rows of one trace here; none when there are none.
+    pub(crate) fn trace(&self, id: u128) -> Result<Option<TraceEntry>, BlockError> {
+        Ok(self.traces()?.into_iter().find(|entry| entry.id == id))
+    }
+
+    /// Every trace of the block, ascending, with what is known of its rows here.
     pub(crate) fn traces(&self) -> Result<Vec<TraceEntry>, BlockError> {
         let table = self.chunk.traces();
         let entry = |(place, id): (usize, &u128)| {

@@ -224,10 +224,6 @@ impl LogChunk {
             + self.rest.get_buffer_memory_size()
     }
 
-    pub(crate) fn services(&self) -> &[ServiceTally] {
-        &self.services
-    }
-
     #[inline]
     fn severity(&self, row: usize) -> SeverityNumber {
         SeverityNumber::try_from(at(&self.severities, row)).unwrap_or(SeverityNumber::Unspecified)

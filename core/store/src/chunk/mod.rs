@@ -39,7 +39,6 @@ pub(crate) use context::Contexts;
 pub(crate) use logs::LogChunk;
 pub(crate) use plan::FieldPlan;
 pub(crate) use spans::SpanChunk;
-pub(crate) use tally::ServiceTally;
 pub(crate) use traces::{TraceTable, trace_id, trace_number};
 
 use crate::{

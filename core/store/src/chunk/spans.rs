@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     Origin,
-    block::{OperationCount, ServiceCount},
+    block::{OperationCount, ServiceCount, TraceEntry},
 };
 
 pub(crate) use fields::SpanInChunk;
@@ -93,10 +93,10 @@ pub(crate) struct SpanChunk {
 
 /// What is known of the spans of one trace in one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TraceTally {
-    pub(crate) start_unix_nano: u64,
-    pub(crate) end_unix_nano: u64,
-    pub(crate) error_count: u32,
+struct TraceTally {
+    start_unix_nano: u64,
+    end_unix_nano: u64,
+    error_count: u32,
 }
 
 /// What a span takes in the columns of fixed width, its ends of lists and texts included.
@@ -338,13 +338,21 @@ impl SpanChunk {
             + self.rest.get_buffer_memory_size()
     }
 
-    /// The tally of the trace at a place of the table.
-    pub(crate) fn trace_tally(&self, place: usize) -> Option<&TraceTally> {
-        self.trace_tallies.get(place)
+    /// What is known of the trace at a place of the table.
+    pub(crate) fn trace_entry(&self, place: usize) -> Option<TraceEntry> {
+        let tally = self.trace_tallies.get(place)?;
+        Some(TraceEntry {
+            id: *self.traces.ids().get(place)?,
+            row_count: self.traces.rows_at(place).len() as u32,
+            error_count: tally.error_count,
+            start_unix_nano: tally.start_unix_nano,
+            end_unix_nano: tally.end_unix_nano,
+        })
     }
 
-    pub(crate) fn tally(&self) -> &SpanTally {
-        &self.tally
+    /// The trace of a span, as a number.
+    pub(crate) fn trace(&self, row: usize) -> u128 {
+        u128::from_be_bytes(self.trace_ids.value(row))
     }
 
     pub(crate) fn names(&self) -> &Labels {

@@ -219,6 +219,10 @@ impl Engine {
         self.queue.seal(tables, mark, self.now())
     }
 
+    pub(crate) fn fail(&self, reason: &str) {
+        self.queue.die(reason.to_owned());
+    }
+
     pub(crate) fn durable_cursors(&self) -> BTreeMap<u16, u64> {
         self.queue.durable_cursors()
     }

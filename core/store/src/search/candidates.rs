@@ -1,151 +1,278 @@
-//! All traces of a snapshot with what is known of each: put together from the trace tables of the chunks.
+//! The traces that have a span which matches, found part by part, the newest part first.
+//!
+//! A trace is known to start no later than any of its spans. So when all parts were looked at that have a time of T or
+//! later, every trace that starts at T or later was found: one that was not has all its matching spans, and with them its
+//! start, before T. How a trace found really starts and ends is looked up afterwards, in all chunks and blocks.
+//!
+//! Which chunks and blocks are looked at depends on where the traces that are asked for may start:
+//!
+//! | their times | what is done |
+//! |---|---|
+//! | reach into the range | each of their parts is asked the query; without a query their tables of traces will do |
+//! | all before the range | nothing: a trace in the range has no span there |
+//! | all after the range | of the traces that they share with one that reaches into the range, the spans are asked |
 
 use std::collections::HashMap;
 
-use super::filter::Filter;
+use log_tracer_query::{Field, Intrinsic};
+
+use super::{
+    filter::Filter,
+    source::{Source, readable, sources},
+    walk::{Order, Step, Walk},
+};
 use crate::{
+    TimeRange,
+    block::{Columns, TraceEntry},
     chunk::{Chunk, SpanChunk},
     stop::Progress,
     table::Snapshot,
 };
 
-/// A trace, of all its spans in the snapshot.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Candidate {
-    pub(super) id: u128,
-    pub(super) start_unix_nano: u64,
-    pub(super) end_unix_nano: u64,
-    pub(super) span_count: u64,
-    pub(super) error_count: u64,
-    last_part: u32,
+/// Rows of a block that are asked at once.
+const BATCH_ROWS: usize = 1024;
+
+/// What a trace takes while it is a candidate, its places in a queue and in the table of what was found included.
+pub(super) const CANDIDATE_BYTES: u64 = 128;
+
+/// Finds traces.
+#[derive(Debug)]
+pub(super) struct Candidates<'s, 'q> {
+    spans: &'s Snapshot<SpanChunk>,
+    filter: &'s Filter<'q>,
+    columns: Columns,
+    /// Where the traces have to start.
+    range: TimeRange,
+    ahead: Ahead<'s>,
+    /// The traces that were found, each with the latest time that it can start at.
+    pub(super) found: HashMap<u128, u64>,
+    /// Those among them that were found last.
+    pub(super) fresh: Vec<(u128, u64)>,
 }
 
-impl Candidate {
-    pub(super) fn duration_nano(&self) -> u64 {
-        self.end_unix_nano.saturating_sub(self.start_unix_nano)
-    }
+/// What is still to be looked at.
+#[derive(Debug)]
+enum Ahead<'s> {
+    /// Nothing: the query names the traces.
+    Named,
+    /// The tables of these, the newest at the end.
+    Tables(Vec<Source<'s, SpanChunk>>),
+    Spans {
+        walk: Walk<'s, SpanChunk>,
+        /// What was not yet compared with what lies after the range, the newest at the end.
+        not_compared: Vec<Source<'s, SpanChunk>>,
+        /// What lies after the range.
+        later: Vec<Source<'s, SpanChunk>>,
+    },
 }
 
-/// The spans of a trace in one chunk.
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    chunk_number: u32,
-    /// The place of the trace in the table of the chunk.
-    place: u32,
-    /// The part before, of the same trace.
-    before: u32,
-}
-
-const NO_PART: u32 = u32::MAX;
-
-/// The traces of a snapshot.
-#[derive(Debug, Default)]
-pub(super) struct Candidates {
-    pub(super) all: Vec<Candidate>,
-    parts: Vec<Part>,
-}
-
-/// What a trace takes while it is a candidate, its place in the table of ids included.
-const CANDIDATE_BYTES: usize =
-    size_of::<Candidate>() + size_of::<Part>() + 2 * size_of::<(u128, u32)>();
-
-impl Candidates {
-    /// The traces that the filter leaves; within so many bytes, and then the answer is partial.
-    pub(super) fn of(
-        snapshot: &Snapshot<SpanChunk>,
-        filter: &Filter<'_>,
-        bytes_max: u64,
-        progress: &mut Progress<'_>,
+impl<'s, 'q> Candidates<'s, 'q> {
+    pub(super) fn new(
+        spans: &'s Snapshot<SpanChunk>,
+        filter: &'s Filter<'q>,
+        range: TimeRange,
     ) -> Self {
-        let mut candidates = Self::default();
-        let mut by_id: HashMap<u128, u32> = HashMap::new();
-        let count_max = usize::try_from(bytes_max).unwrap_or(usize::MAX) / CANDIDATE_BYTES;
-        // The newest chunks first, so that what does not fit is old.
-        for (chunk_number, chunk) in snapshot.chunks.iter().enumerate().rev() {
-            let mut add = |id, place| {
-                if candidates.parts.len() >= count_max {
-                    return false;
-                }
-                candidates.add(&mut by_id, chunk, chunk_number as u32, id, place);
-                true
-            };
-            let fits = match filter.traces() {
-                Some(ids) => ids.iter().all(|id| {
-                    chunk
-                        .traces()
-                        .place_of(*id)
-                        .is_none_or(|place| add(*id, place))
-                }),
-                None => (0..)
-                    .zip(chunk.traces().ids())
-                    .all(|(place, id)| add(*id, place)),
-            };
-            if !fits {
-                progress.coverage.miss(format!(
-                    "there are more traces than the {count_max} that a search may compare"
-                ));
-                break;
-            }
-            if !progress.look() {
-                break;
-            }
+        let mut columns = filter.columns();
+        columns.fields.insert(Field::Intrinsic(Intrinsic::TraceId));
+        let mut candidates = Self {
+            spans,
+            filter,
+            columns,
+            range,
+            ahead: Ahead::Named,
+            found: HashMap::new(),
+            fresh: Vec::new(),
+        };
+        match filter.traces() {
+            Some(ids) => ids.iter().for_each(|id| candidates.add(*id, u64::MAX)),
+            None => candidates.ahead = Ahead::new(spans, filter, range),
         }
         candidates
     }
 
-    fn add(
-        &mut self,
-        by_id: &mut HashMap<u128, u32>,
-        chunk: &SpanChunk,
-        chunk_number: u32,
-        id: u128,
-        place: usize,
-    ) {
-        let Some(tally) = chunk.trace_tally(place) else {
-            return;
-        };
-        let number = *by_id.entry(id).or_insert_with(|| {
-            self.all.push(Candidate {
-                id,
-                start_unix_nano: u64::MAX,
-                end_unix_nano: 0,
-                span_count: 0,
-                error_count: 0,
-                last_part: NO_PART,
-            });
-            (self.all.len() - 1) as u32
-        });
-        let Some(candidate) = self.all.get_mut(number as usize) else {
-            return;
-        };
-        candidate.start_unix_nano = candidate.start_unix_nano.min(tally.start_unix_nano);
-        candidate.end_unix_nano = candidate.end_unix_nano.max(tally.end_unix_nano);
-        candidate.span_count += chunk.traces().rows_at(place).len() as u64;
-        candidate.error_count += u64::from(tally.error_count);
-        let part = Part {
-            chunk_number,
-            place: place as u32,
-            before: candidate.last_part,
-        };
-        candidate.last_part = self.parts.len() as u32;
-        self.parts.push(part);
+    /// Whether the query names the traces, so that it is not known whether a span of them matches.
+    pub(super) fn are_named(&self) -> bool {
+        matches!(self.ahead, Ahead::Named)
     }
 
-    /// The spans of a trace: the number of their chunk, and their rows in it.
-    pub(super) fn rows<'s>(
-        &'s self,
-        snapshot: &'s Snapshot<SpanChunk>,
-        candidate: &Candidate,
-    ) -> impl Iterator<Item = (u32, &'s [u32])> + 's {
-        let mut next = candidate.last_part;
-        std::iter::from_fn(move || {
-            let part = self.parts.get(next as usize)?;
-            next = part.before;
-            let chunk = snapshot.chunks.get(part.chunk_number as usize)?;
-            Some((
-                part.chunk_number,
-                chunk.traces().rows_at(part.place as usize),
-            ))
-        })
+    /// The latest time that a trace which was not found yet can start at; none when all were found.
+    pub(super) fn latest_ahead(&self) -> Option<u64> {
+        match &self.ahead {
+            Ahead::Named => None,
+            Ahead::Tables(sources) => sources.last().map(|source| source.bounds().last),
+            Ahead::Spans {
+                walk, not_compared, ..
+            } => {
+                let compared = not_compared.last().map(|source| source.bounds().last);
+                walk.time_ahead().max(compared)
+            }
+        }
     }
+
+    /// Looks at what comes next. False when nothing is left, or when the search has to end.
+    pub(super) fn look_further(&mut self, progress: &mut Progress<'_>) -> bool {
+        if !progress.look() {
+            return false;
+        }
+        match &mut self.ahead {
+            Ahead::Named => false,
+            Ahead::Tables(sources) => {
+                let source = sources.pop();
+                source.is_some_and(|source| self.add_all_of(source, progress))
+            }
+            Ahead::Spans {
+                walk, not_compared, ..
+            } => {
+                let times = (walk.time_ahead(), not_compared.last());
+                if let (time, Some(source)) = times
+                    && time.is_none_or(|time| source.bounds().last >= time)
+                {
+                    let source = *source;
+                    not_compared.pop();
+                    return self.compare(source, progress);
+                }
+                let step = walk.next();
+                step.is_some_and(|step| self.add_matching(&step, progress))
+            }
+        }
+    }
+
+    fn add(&mut self, id: u128, latest_start: u64) {
+        if id != 0 && !self.found.contains_key(&id) {
+            self.found.insert(id, latest_start);
+            self.fresh.push((id, latest_start));
+        }
+    }
+
+    /// Adds every trace that has a span in the range.
+    fn add_all_of(&mut self, source: Source<'s, SpanChunk>, progress: &mut Progress<'_>) -> bool {
+        let traces = readable(self.spans, source.traces(), progress);
+        for entry in traces.into_iter().flatten() {
+            if self.range.contains(entry.start_unix_nano) {
+                self.add(entry.id, entry.start_unix_nano);
+            }
+        }
+        true
+    }
+
+    /// Adds the traces of the spans of a part that match.
+    fn add_matching(&mut self, step: &Step<'s, SpanChunk>, progress: &mut Progress<'_>) -> bool {
+        let filter = self.filter;
+        let Some(rows) = step.read(filter, &self.columns, progress) else {
+            return true;
+        };
+        let on_part = filter.on_part(&rows);
+        for row in on_part.rows().rev() {
+            if !progress.scan(1) {
+                return false;
+            }
+            if on_part.query_matches(row) {
+                self.add(rows.chunk.trace(row), rows.chunk.time(row));
+            }
+        }
+        true
+    }
+
+    /// Adds the traces that have a span in this chunk or block and one that matches in what lies after the range.
+    fn compare(&mut self, source: Source<'s, SpanChunk>, progress: &mut Progress<'_>) -> bool {
+        let traces = readable(self.spans, source.traces(), progress);
+        let mut traces = traces.unwrap_or_default();
+        traces.retain(|entry| self.range.contains(entry.start_unix_nano));
+        let later = match &self.ahead {
+            Ahead::Spans { later, .. } => later.clone(),
+            _ => Vec::new(),
+        };
+        for other in later {
+            if !progress.look() {
+                return false;
+            }
+            let others = readable(self.spans, other.traces(), progress).unwrap_or_default();
+            let mut shared = in_both(&traces, &others);
+            shared.retain(|entry| !self.found.contains_key(&entry.id));
+            if !self.add_matching_of(other, &shared, progress) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Adds those of some traces that have a span here which matches.
+    fn add_matching_of(
+        &mut self,
+        source: Source<'s, SpanChunk>,
+        traces: &[TraceEntry],
+        progress: &mut Progress<'_>,
+    ) -> bool {
+        let mut rows: Vec<(u32, u128, u64)> = Vec::new();
+        for entry in traces {
+            let of_trace = readable(self.spans, source.rows_of_trace(entry.id), progress);
+            let of_trace = of_trace.unwrap_or_default();
+            rows.extend(
+                of_trace
+                    .iter()
+                    .map(|row| (*row, entry.id, entry.start_unix_nano)),
+            );
+        }
+        rows.sort_unstable();
+        let filter = self.filter;
+        for batch in rows.chunks(BATCH_ROWS) {
+            if !progress.scan(batch.len() as u64) {
+                return false;
+            }
+            let numbers: Vec<u32> = batch.iter().map(|(row, ..)| *row).collect();
+            let taken = source.take(&numbers, &self.columns);
+            let Some(taken) = readable(self.spans, taken, progress) else {
+                continue;
+            };
+            let on_taken = filter.on(taken.chunk.as_ref());
+            for ((_, id, start), row) in batch.iter().zip(&taken.rows) {
+                if on_taken.query_matches(*row as usize) {
+                    self.add(*id, *start);
+                }
+            }
+        }
+        true
+    }
+}
+
+impl<'s> Ahead<'s> {
+    fn new(spans: &'s Snapshot<SpanChunk>, filter: &Filter<'_>, range: TimeRange) -> Self {
+        let is_before_end = |first: u64| range.end_unix_nano.is_none_or(|end| first < end);
+        let reaches_in = |source: &Source<'s, SpanChunk>| {
+            let bounds = source.bounds();
+            range.overlaps(bounds.first, bounds.last)
+        };
+        let mut in_range: Vec<_> = sources(spans).filter(reaches_in).collect();
+        in_range.sort_by_key(|source| source.bounds().last);
+        if filter.is_empty() {
+            return Self::Tables(in_range);
+        }
+        let later: Vec<_> = sources(spans)
+            .filter(|source| !is_before_end(source.bounds().first))
+            .collect();
+        if later.is_empty() {
+            in_range.clear();
+        }
+        let of_spans = TimeRange {
+            start_unix_nano: range.start_unix_nano.max(filter.range().start_unix_nano),
+            ..filter.range()
+        };
+        Self::Spans {
+            walk: Walk::of_sources(spans, of_spans, Order::NEWEST_FIRST, |bounds| {
+                is_before_end(bounds.first)
+            }),
+            not_compared: in_range,
+            later,
+        }
+    }
+}
+
+/// The entries of traces that others have too; both ascend.
+fn in_both(entries: &[TraceEntry], others: &[TraceEntry]) -> Vec<TraceEntry> {
+    let mut others = others.iter().peekable();
+    let is_shared = |entry: &&TraceEntry| {
+        while others.next_if(|other| other.id < entry.id).is_some() {}
+        others.peek().is_some_and(|other| other.id == entry.id)
+    };
+    entries.iter().filter(is_shared).copied().collect()
 }

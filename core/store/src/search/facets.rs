@@ -6,9 +6,16 @@ use log_tracer_query::{Field, Intrinsic, Query};
 
 use counter::{Budget, Counter};
 
-use super::{Signal, filter::Filter};
+use super::{
+    Signal,
+    filter::Filter,
+    walk::{Loaded, Order, Walk},
+};
 use crate::{
-    Coverage, Stop, TimeRange, block::Storable, chunk::Chunk, stop::Progress, table::Snapshot,
+    Coverage, Stop, TimeRange,
+    block::{Columns, Storable},
+    stop::Progress,
+    table::Snapshot,
 };
 
 /// Asks which values fields have.
@@ -106,21 +113,17 @@ pub(crate) fn count_values<C: Storable>(
     let mut progress = Progress::start(stop);
     snapshot.cover(spec.range, &mut progress.coverage);
     let filter = Filter::new(&spec.query, spec.range);
-    let mut counters: Vec<Counter> = fields_of(spec).into_iter().map(Counter::new).collect();
+    let fields = fields_of(spec);
+    let columns = columns_of(&fields, &filter);
+    let mut counters: Vec<Counter> = fields.into_iter().map(Counter::new).collect();
     let mut budget = Budget::new(answer_bytes_max);
-    for chunk in snapshot
-        .chunks
-        .iter()
-        .filter(|chunk| filter.admits(chunk.as_ref()))
-    {
-        let is_done = count_chunk(
-            chunk.as_ref(),
-            &filter,
-            &mut counters,
-            &mut budget,
-            &mut progress,
-        );
-        if !is_done {
+    for step in Walk::new(snapshot, filter.range(), Order::NEWEST_FIRST) {
+        if !progress.look() {
+            break;
+        }
+        if let Some(rows) = step.read(&filter, &columns, &mut progress)
+            && !count_part(&rows, &filter, &mut counters, &mut budget, &mut progress)
+        {
             break;
         }
     }
@@ -149,15 +152,26 @@ fn fields_of(spec: &FacetSpec) -> Vec<Field> {
     fields
 }
 
-/// Counts the rows of a chunk. False when the search has to end.
-fn count_chunk<C: Chunk>(
-    chunk: &C,
+/// The columns that the query and the counters look at.
+fn columns_of(fields: &[Field], filter: &Filter<'_>) -> Columns {
+    let mut columns = filter.columns();
+    columns.fields.extend(fields.iter().cloned());
+    // A field that only resources have is counted by them.
+    columns.resources = true;
+    columns.levels = fields.contains(&Field::Intrinsic(Intrinsic::Severity));
+    columns
+}
+
+/// Counts the rows of a part. False when the search has to end.
+fn count_part<C: Storable>(
+    rows: &Loaded<C>,
     filter: &Filter<'_>,
     counters: &mut [Counter],
     budget: &mut Budget,
     progress: &mut Progress<'_>,
 ) -> bool {
-    let filter = filter.on(chunk);
+    let chunk = rows.chunk.as_ref();
+    let filter = filter.on_part(rows);
     let mut present: Vec<&mut Counter> = counters
         .iter_mut()
         .filter_map(|counter| counter.on(chunk))

@@ -2,10 +2,12 @@
 
 use std::{cell::OnceCell, collections::BTreeSet, ops::Range, sync::Arc};
 
-use log_tracer_query::{Field, Intrinsic, Needle, Query};
+use log_tracer_query::{Field, Intrinsic, Needle, Needs, Query};
 
+use super::walk::Loaded;
 use crate::{
     TimeRange,
+    block::Columns,
     chunk::{Chunk, FieldPlan},
 };
 
@@ -13,6 +15,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Filter<'q> {
     query: &'q Query,
+    needs: Needs,
     is_empty: bool,
     range: TimeRange,
     /// The traces of which a row must be one, when the query names them.
@@ -45,7 +48,28 @@ impl<'q> Filter<'q> {
                 .iter()
                 .filter_map(|clause| paths_of(&clause.any_of))
                 .collect(),
+            needs,
         }
+    }
+
+    /// What every record that matches has.
+    pub(super) fn needs(&self) -> &Needs {
+        &self.needs
+    }
+
+    /// Where the time of a record that matches lies.
+    pub(super) fn range(&self) -> TimeRange {
+        self.range
+    }
+
+    /// Whether every record of the range matches.
+    pub(super) fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
+    /// The columns that the query looks at.
+    pub(super) fn columns(&self) -> Columns {
+        Columns::of_query(&self.needs)
     }
 
     /// The traces of which a row must be one, when the query names them.
@@ -53,10 +77,12 @@ impl<'q> Filter<'q> {
         self.traces.as_deref()
     }
 
-    /// Whether a row of the chunk can lie in the range.
-    pub(super) fn admits<C: Chunk>(&self, chunk: &C) -> bool {
-        let bounds = chunk.bounds();
-        self.range.overlaps(bounds.first, bounds.last)
+    /// The filter on the rows of a part.
+    pub(super) fn on_part<'f, C: Chunk>(&'f self, part: &'f Loaded<C>) -> FilterOn<'f, 'q, C> {
+        FilterOn {
+            has_traces: part.in_memory,
+            ..self.on(part.chunk.as_ref())
+        }
     }
 
     /// The filter with all that can be worked out about a chunk beforehand.
@@ -76,6 +102,7 @@ impl<'q> Filter<'q> {
             chunk,
             plans,
             is_hopeless,
+            has_traces: false,
         }
     }
 }
@@ -88,6 +115,8 @@ pub(super) struct FilterOn<'f, 'q, C> {
     plans: Vec<FieldPlan>,
     /// Whether no row has what a row that matches must have.
     is_hopeless: bool,
+    /// Whether the chunk knows which rows are of which trace.
+    has_traces: bool,
 }
 
 impl<C: Chunk> FilterOn<'_, '_, C> {
@@ -96,7 +125,7 @@ impl<C: Chunk> FilterOn<'_, '_, C> {
         if self.is_hopeless {
             return Rows::All(0..0);
         }
-        let Some(traces) = &self.filter.traces else {
+        let Some(traces) = self.filter.traces().filter(|_| self.has_traces) else {
             return Rows::All(0..self.chunk.rows());
         };
         let rows = traces

@@ -4,9 +4,18 @@ use std::collections::HashMap;
 
 use log_tracer_query::Query;
 
-use super::{Signal, filter::Filter};
+use super::{
+    Signal,
+    filter::Filter,
+    walk::{Loaded, Order, Walk},
+};
 use crate::{
-    Coverage, Stop, TimeRange, block::Storable, chunk::Chunk, stop::Progress, table::Snapshot,
+    Coverage, Stop, TimeRange,
+    block::{Columns, Storable},
+    chunk::Chunk,
+    part::Part,
+    stop::Progress,
+    table::Snapshot,
 };
 
 /// Steps that a histogram may have.
@@ -143,12 +152,21 @@ pub(crate) fn count_over_time<C: Storable>(
     snapshot.cover(range, &mut progress.coverage);
     let filter = Filter::new(&spec.query, range);
     let mut cells = Cells::new(spec, start_unix_nano, step_count, answer_bytes_max);
-    for chunk in snapshot
-        .chunks
-        .iter()
-        .filter(|chunk| filter.admits(chunk.as_ref()))
-    {
-        if !cells.count(chunk.as_ref(), &filter, &mut progress) {
+    let columns = Columns {
+        levels: spec.group == HistogramGroup::Level,
+        resources: spec.group == HistogramGroup::Service,
+        ..filter.columns()
+    };
+    for step in Walk::new(snapshot, range, Order::NEWEST_FIRST) {
+        if !progress.look() {
+            break;
+        }
+        if cells.count_unread(&step.part, &filter, &mut progress) {
+            continue;
+        }
+        if let Some(rows) = step.read(&filter, &columns, &mut progress)
+            && !cells.count(&rows, &filter, &mut progress)
+        {
             break;
         }
     }
@@ -188,16 +206,39 @@ impl Cells {
         }
     }
 
-    /// Counts the rows of a chunk. False when the search has to end.
-    fn count<C: Chunk>(
+    /// Counts all rows of a part without reading them, when each of them counts, and in the same step. False when they
+    /// have to be looked at.
+    fn count_unread<C: Storable>(
         &mut self,
-        chunk: &C,
+        part: &Part<C>,
         filter: &Filter<'_>,
         progress: &mut Progress<'_>,
     ) -> bool {
+        let bounds = part.bounds();
+        let step = |time: u64| time / self.step_nano;
+        let is_countable = filter.is_empty()
+            && self.group == HistogramGroup::None
+            && filter.range().contains(bounds.first)
+            && filter.range().contains(bounds.last)
+            && step(bounds.first) == step(bounds.last);
+        if is_countable {
+            progress.coverage.matched += part.row_count();
+            self.add(0, bounds.first, part.row_count());
+        }
+        is_countable
+    }
+
+    /// Counts the rows of a part. False when the search has to end.
+    fn count<C: Storable>(
+        &mut self,
+        rows: &Loaded<C>,
+        filter: &Filter<'_>,
+        progress: &mut Progress<'_>,
+    ) -> bool {
+        let chunk = rows.chunk.as_ref();
         // The group of each resource, once it is known.
         let mut of_resource: Vec<Option<usize>> = vec![None; chunk.resources().all().len()];
-        let filter = filter.on(chunk);
+        let filter = filter.on_part(rows);
         for row in filter.rows() {
             if !progress.scan(1) {
                 return false;
@@ -212,7 +253,7 @@ impl Cells {
                 HistogramGroup::Service => self.group_of_service(chunk, row, &mut of_resource),
             };
             match group {
-                Some(group) => self.add(group, chunk.time(row)),
+                Some(group) => self.add(group, chunk.time(row), 1),
                 None => progress.coverage.miss(format!(
                     "there are more services than the {} that a histogram of {} steps may have",
                     self.groups_max, self.step_count
@@ -241,7 +282,7 @@ impl Cells {
         *slot
     }
 
-    fn add(&mut self, group: usize, time: u64) {
+    fn add(&mut self, group: usize, time: u64, records: u64) {
         while self.counts.len() <= group {
             self.counts.push(vec![0; self.step_count]);
         }
@@ -251,7 +292,7 @@ impl Cells {
             .get_mut(group)
             .and_then(|counts| counts.get_mut(step as usize))
         {
-            *count += 1;
+            *count += records;
         }
     }
 

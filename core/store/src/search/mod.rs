@@ -5,11 +5,14 @@ mod facets;
 mod filter;
 mod histogram;
 mod records;
+mod rows_of_trace;
 mod services;
+mod source;
 mod spans_of_trace;
 mod summary;
 mod trace;
 mod traces;
+mod walk;
 
 pub(crate) use facets::count_values;
 pub use facets::{Facet, FacetSpec, FacetValue, Facets};

@@ -1,19 +1,29 @@
 //! Records that match, in the order of time, page by page.
 //!
-//! Chunks are looked at in the order of the answer, by the newest (or oldest) time that they have. As soon as the page is
-//! full and no chunk that is left can hold a better record, the search ends: the newest records of a common word cost a
-//! few thousand rows, whatever the store holds.
+//! Chunks and pieces of blocks are looked at in the order of the answer, by the newest (or oldest) time that they have.
+//! As soon as the page is full and no part that is left can hold a better record, the search ends: the newest records of
+//! a common word cost a few thousand rows, whatever the store holds. Until then only the columns that the query looks at
+//! are read; only the records of the page are read whole.
+
+mod page;
 
 use std::collections::BinaryHeap;
 
 use log_tracer_query::Query;
 use log_tracer_record::{LogRow, SpanRow};
 
-use super::filter::Filter;
+use super::{
+    filter::Filter,
+    walk::{KeyInOrder, Loaded, Order, Walk},
+};
 use crate::{
-    Coverage, RecordKey, Stop, TimeRange, block::Storable, chunk::Chunk, stop::Progress,
+    Coverage, RecordKey, Stop, TimeRange,
+    block::{Columns, Storable},
+    part::Part,
+    stop::Progress,
     table::Snapshot,
 };
+use page::Page;
 
 /// Asks for records that match.
 #[derive(Clone, Debug)]
@@ -75,40 +85,44 @@ pub(crate) fn search_records<C: Storable>(
     stop: &Stop,
 ) -> RecordResults<C::Row> {
     let mut progress = Progress::start(stop);
-    let filter = Filter::new(&search.query, search.range);
+    let filter = Filter::new(&search.query, asked(search));
     snapshot.cover(asked(search), &mut progress.coverage);
 
     let places_max = usize::try_from(answer_bytes_max).unwrap_or(usize::MAX) / size_of::<Place>();
     let limit = search.limit.min(places_max);
-    // One more tells whether there is a next page.
-    let mut best = Best {
-        places: BinaryHeap::new(),
-        room: limit.saturating_add(1),
-    };
     let order = Order {
         oldest_first: search.oldest_first,
     };
-    for (edge, chunk_number, chunk) in chunks_in_order(snapshot, &filter, order) {
-        if best.refuses_time(edge) {
+    let mut finder = Finder {
+        order,
+        after: search.after,
+        // One more tells whether there is a next page.
+        room: limit.saturating_add(1),
+        best: BinaryHeap::new(),
+        parts: Vec::new(),
+    };
+    let columns = Columns {
+        keys: true,
+        ..filter.columns()
+    };
+    for step in Walk::new(snapshot, filter.range(), order) {
+        if finder.refuses_time(step.edge) || !progress.look() {
             break;
         }
-        let pass = Pass {
-            chunk_number,
-            order,
-            after: search.after,
-        };
-        if !pass.over(chunk, &filter, &mut best, &mut progress) {
+        if let Some(rows) = step.read(&filter, &columns, &mut progress)
+            && !finder.look_at(&step.part, &rows, &filter, &mut progress)
+        {
             break;
         }
     }
-    read_page(
+    let page = Page {
         snapshot,
-        search,
+        order,
         limit,
-        best.places.into_sorted_vec(),
-        encoded_len,
-        progress,
-    )
+        bytes_max: search.bytes_max,
+    };
+    let Finder { best, parts, .. } = finder;
+    page.read(best.into_sorted_vec(), &parts, encoded_len, progress)
 }
 
 /// The times that a search reaches, its cursor considered.
@@ -130,110 +144,65 @@ fn asked(search: &RecordSearch) -> TimeRange {
     range
 }
 
-/// The order of an answer.
-#[derive(Clone, Copy)]
-struct Order {
-    oldest_first: bool,
-}
-
-impl Order {
-    /// A time as a number that grows along the answer.
-    fn time(self, time: u64) -> u64 {
-        if self.oldest_first { time } else { !time }
-    }
-
-    /// A key as a tuple that grows along the answer.
-    fn key(self, key: RecordKey) -> KeyInOrder {
-        let RecordKey {
-            time_unix_nano: time,
-            partition,
-            offset,
-            index,
-        } = key;
-        if self.oldest_first {
-            (time, partition, offset, index)
-        } else {
-            (!time, !partition, !offset, !index)
-        }
-    }
-}
-
-type KeyInOrder = (u64, u16, u64, u32);
-
 /// A record that belongs into the answer unless better ones are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     key: KeyInOrder,
-    chunk_number: u32,
+    /// The number of its part among those that have such records.
+    part: u32,
     row: u32,
 }
 
-/// The best records so far, the worst of them on top.
-struct Best {
-    places: BinaryHeap<Place>,
-    room: usize,
-}
-
-impl Best {
-    /// Whether no record of this time can be among the best.
-    #[inline]
-    fn refuses_time(&self, time: u64) -> bool {
-        let is_full = self.places.len() >= self.room;
-        is_full && self.places.peek().is_none_or(|worst| time > worst.key.0)
-    }
-
-    fn offer(&mut self, place: Place) {
-        self.places.push(place);
-        if self.places.len() > self.room {
-            self.places.pop();
-        }
-    }
-}
-
-/// The chunks that can hold a record of the answer, each with the first time in order that it has, in that order.
-fn chunks_in_order<'s, C: Storable>(
-    snapshot: &'s Snapshot<C>,
-    filter: &Filter<'_>,
-    order: Order,
-) -> Vec<(u64, u32, &'s C)> {
-    let admitted = (0..)
-        .zip(&snapshot.chunks)
-        .filter(|(_, chunk)| filter.admits(chunk.as_ref()));
-    let with_edge = admitted.map(|(number, chunk)| {
-        let bounds = chunk.bounds();
-        let edge = if order.oldest_first {
-            bounds.first
-        } else {
-            bounds.last
-        };
-        (order.time(edge), number, chunk.as_ref())
-    });
-    let mut chunks: Vec<_> = with_edge.collect();
-    chunks.sort_by_key(|(edge, number, _)| (*edge, *number));
-    chunks
-}
-
-/// One chunk's turn.
-struct Pass {
-    chunk_number: u32,
+/// Finds the best records.
+struct Finder<C> {
     order: Order,
     after: Option<RecordKey>,
+    room: usize,
+    /// The best so far, the worst of them on top.
+    best: BinaryHeap<Place>,
+    /// The parts that they are in, and others that they were in.
+    parts: Vec<Part<C>>,
 }
 
-impl Pass {
-    /// Offers the matching rows of a chunk. False when the search has to end.
-    fn over<C: Chunk>(
-        &self,
-        chunk: &C,
+impl<C: Storable> Finder<C> {
+    /// Whether no record of this time, as a number that grows along the answer, can be among the best.
+    #[inline]
+    fn refuses_time(&self, time: u64) -> bool {
+        let is_full = self.best.len() >= self.room;
+        is_full && self.best.peek().is_none_or(|worst| time > worst.key.0)
+    }
+
+    /// Looks at the rows of a part. False when the search has to end.
+    fn look_at(
+        &mut self,
+        part: &Part<C>,
+        rows: &Loaded<C>,
         filter: &Filter<'_>,
-        best: &mut Best,
         progress: &mut Progress<'_>,
     ) -> bool {
-        let filter = filter.on(chunk);
+        let number = self.parts.len() as u32;
+        let before = progress.coverage.matched;
+        let is_done = self.offer_matching(number, rows, filter, progress);
+        if progress.coverage.matched > before {
+            self.parts.push(part.clone());
+        }
+        is_done
+    }
+
+    fn offer_matching(
+        &mut self,
+        part: u32,
+        rows: &Loaded<C>,
+        filter: &Filter<'_>,
+        progress: &mut Progress<'_>,
+    ) -> bool {
+        let chunk = rows.chunk.as_ref();
+        let filter = filter.on_part(rows);
         let mut rows = filter.rows();
-        // Rows arrive more or less in the order of time: from that end, the best come first and rule out the others.
+        // Rows stand more or less in the order of time: from that end, the best come first and rule out the others.
+        let oldest_first = self.order.oldest_first;
         let mut next = || {
-            if self.order.oldest_first {
+            if oldest_first {
                 rows.next()
             } else {
                 rows.next_back()
@@ -243,15 +212,15 @@ impl Pass {
             if !progress.scan(1) {
                 return false;
             }
-            if best.refuses_time(self.order.time(chunk.time(row))) || !self.is_after(chunk, row) {
+            if self.refuses_time(self.order.time(chunk.time(row))) || !self.is_after(chunk, row) {
                 continue;
             }
             if filter.matches(row) {
                 progress.coverage.matched += 1;
                 let key = self.order.key(chunk.key(row));
-                best.offer(Place {
+                self.offer(Place {
                     key,
-                    chunk_number: self.chunk_number,
+                    part,
                     row: row as u32,
                 });
             }
@@ -259,52 +228,25 @@ impl Pass {
         true
     }
 
-    fn is_after<C: Chunk>(&self, chunk: &C, row: usize) -> bool {
+    fn offer(&mut self, place: Place) {
+        self.best.push(place);
+        if self.best.len() > self.room {
+            self.best.pop();
+        }
+    }
+
+    fn is_after(&self, chunk: &C, row: usize) -> bool {
         let Some(after) = self.after else {
             return true;
         };
-        match self
-            .order
+        let order = self.order;
+        match order
             .time(chunk.time(row))
-            .cmp(&self.order.time(after.time_unix_nano))
+            .cmp(&order.time(after.time_unix_nano))
         {
             std::cmp::Ordering::Less => false,
             std::cmp::Ordering::Greater => true,
-            std::cmp::Ordering::Equal => self.order.key(chunk.key(row)) > self.order.key(after),
+            std::cmp::Ordering::Equal => order.key(chunk.key(row)) > order.key(after),
         }
-    }
-}
-
-/// Reads the rows of a page, as many as its limits allow.
-fn read_page<C: Storable>(
-    snapshot: &Snapshot<C>,
-    search: &RecordSearch,
-    limit: usize,
-    places: Vec<Place>,
-    encoded_len: impl Fn(&C::Row) -> usize,
-    progress: Progress<'_>,
-) -> RecordResults<C::Row> {
-    let mut hits = Vec::with_capacity(places.len().min(limit));
-    let mut bytes: u64 = 0;
-    for place in places.iter().take(limit) {
-        let Some(chunk) = snapshot.chunks.get(place.chunk_number as usize) else {
-            continue;
-        };
-        let row = chunk.row(place.row as usize);
-        bytes = bytes.saturating_add(encoded_len(&row) as u64);
-        if bytes > search.bytes_max && !hits.is_empty() {
-            break;
-        }
-        hits.push(Hit {
-            key: chunk.key(place.row as usize),
-            row,
-        });
-    }
-    let has_more = hits.len() < places.len() || progress.is_stopped();
-    let next = hits.last().map(|hit| hit.key).filter(|_| has_more);
-    RecordResults {
-        hits,
-        next,
-        coverage: progress.finish(),
     }
 }

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use log_tracer_record::otlp::trace::span::SpanKind;
 
+use super::source::{readable, sources};
 use crate::{
     Coverage, Stop, TimeRange,
-    chunk::{Chunk, LogChunk, ServiceTally, SpanChunk},
+    block::{ServiceCount, Storable},
+    chunk::{LogChunk, SpanChunk},
     stop::Progress,
     table::Snapshot,
 };
@@ -65,32 +67,15 @@ pub(crate) fn list_services(
     stop: &Stop,
 ) -> Services {
     let mut progress = Progress::start(stop);
-    spans.cover(TimeRange::ALL, &mut progress.coverage);
-    logs.cover(TimeRange::ALL, &mut progress.coverage);
     let mut services: BTreeMap<String, ServiceInfo> = BTreeMap::new();
-    for chunk in &spans.chunks {
-        for_each_service(
-            &mut services,
-            chunk.as_ref(),
-            &chunk.tally().services,
-            |info, tally| {
-                info.span_count += tally.row_count;
-                info.error_span_count += tally.error_count;
-            },
-        );
-    }
-    for chunk in &logs.chunks {
-        for_each_service(
-            &mut services,
-            chunk.as_ref(),
-            chunk.services(),
-            |info, tally| {
-                info.log_count += tally.row_count;
-                info.error_log_count += tally.error_count;
-            },
-        );
-    }
-    progress.look();
+    for_each_service(spans, &mut services, &mut progress, |info, count| {
+        info.span_count += count.row_count;
+        info.error_span_count += count.error_count;
+    });
+    for_each_service(logs, &mut services, &mut progress, |info, count| {
+        info.log_count += count.row_count;
+        info.error_log_count += count.error_count;
+    });
     progress.coverage.matched = spans.rows() + logs.rows();
     Services {
         services: services.into_values().collect(),
@@ -98,27 +83,26 @@ pub(crate) fn list_services(
     }
 }
 
-fn for_each_service<C: Chunk>(
+fn for_each_service<C: Storable>(
+    snapshot: &Snapshot<C>,
     services: &mut BTreeMap<String, ServiceInfo>,
-    chunk: &C,
-    tallies: &[ServiceTally],
-    add: impl Fn(&mut ServiceInfo, &ServiceTally),
+    progress: &mut Progress<'_>,
+    add: impl Fn(&mut ServiceInfo, &ServiceCount),
 ) {
-    for tally in tallies {
-        let Some(resource) = chunk.resources().all().get(tally.resource) else {
-            continue;
-        };
-        let name = resource.service();
-        if !services.contains_key(name) {
-            let info = ServiceInfo {
-                service: name.to_owned(),
-                ..ServiceInfo::default()
-            };
-            services.insert(name.to_owned(), info);
+    snapshot.cover(TimeRange::ALL, &mut progress.coverage);
+    for source in sources(snapshot) {
+        if !progress.look() {
+            return;
         }
-        if let Some(info) = services.get_mut(name) {
-            add(info, tally);
-            info.last_seen_unix_nano = info.last_seen_unix_nano.max(tally.last_seen_unix_nano);
+        let counts = readable(snapshot, source.services(), progress);
+        for count in counts.into_iter().flatten() {
+            let info = match services.get_mut(&count.service) {
+                Some(info) => info,
+                None => services.entry(count.service.clone()).or_default(),
+            };
+            info.service.clone_from(&count.service);
+            info.last_seen_unix_nano = info.last_seen_unix_nano.max(count.last_seen_unix_nano);
+            add(info, &count);
         }
     }
 }
@@ -131,18 +115,18 @@ pub(crate) fn list_operations(
 ) -> Operations {
     let mut progress = Progress::start(stop);
     spans.cover(TimeRange::ALL, &mut progress.coverage);
-    let mut counts: HashMap<(&str, &str, SpanKind), u64> = HashMap::new();
-    for chunk in &spans.chunks {
-        for tally in &chunk.tally().operations {
-            let resource = chunk.resources().all().get(tally.resource);
-            let of = resource.map(|resource| resource.service());
-            if let Some(of) = of.filter(|of| service.is_none_or(|asked| asked == *of)) {
-                let name = chunk.names().label(tally.name);
-                *counts.entry((of, name, tally.kind)).or_default() += tally.span_count;
-            }
-        }
+    let mut counts: HashMap<(String, String, SpanKind), u64> = HashMap::new();
+    for source in sources(spans) {
         if !progress.look() {
             break;
+        }
+        let operations = readable(spans, source.operations(), &mut progress);
+        for operation in operations.into_iter().flatten() {
+            if service.is_none_or(|asked| asked == operation.service) {
+                *counts
+                    .entry((operation.service, operation.name, operation.kind))
+                    .or_default() += operation.span_count;
+            }
         }
     }
     progress.coverage.matched = counts.values().sum();
@@ -156,10 +140,10 @@ pub(crate) fn list_operations(
         counts.truncate(limit);
     }
     // Within a service, the order by count stays.
-    counts.sort_by_key(|((service, ..), _)| *service);
-    let info = |((service, name, kind), span_count): ((&str, &str, SpanKind), u64)| OperationInfo {
-        service: service.to_owned(),
-        name: name.to_owned(),
+    counts.sort_by(|((a, ..), _), ((b, ..), _)| a.cmp(b));
+    let info = |((service, name, kind), span_count)| OperationInfo {
+        service,
+        name,
         kind,
         span_count,
     };

@@ -3,121 +3,176 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::{BuildHasher, RandomState},
-    sync::Arc,
 };
 
+use log_tracer_query::{Field, Intrinsic};
 use log_tracer_record::SpanRow;
 use prost::Message;
 
-use crate::chunk::{Chunk, SpanChunk};
+use super::rows_of_trace::{Gathered, Gatherer, RowRef, RowsOfTrace};
+use crate::{
+    block::Columns,
+    chunk::{Chunk, SpanChunk},
+    stop::Progress,
+    table::Snapshot,
+};
 
 /// The id of a parent that is not named.
 pub(super) const NO_SPAN: [u8; 8] = [0; 8];
 
-/// Where a row is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RowRef {
-    pub(super) chunk_number: u32,
-    pub(super) row: u32,
-}
-
 /// The spans of one trace by their key, without those that are stored more than once: the same span, equal in all its
 /// fields and in its resource and scope, as a client sends it again in another request. Spans that share no more than
 /// their id are different: a client and a server may give both sides of a call one id.
-#[derive(Debug)]
-pub(super) struct SpansOfTrace<'s> {
-    chunks: &'s [Arc<SpanChunk>],
-    pub(super) rows: Vec<RowRef>,
+#[derive(Debug, Default)]
+pub(super) struct SpansOfTrace {
+    pub(super) spans: Gathered<SpanChunk>,
+    /// Spans that are equal to one of these.
     pub(super) duplicate_count: u64,
+    /// Spans that are stored beside these and were not read, because there are more than were wanted.
+    pub(super) left_out: u64,
 }
 
-impl<'s> SpansOfTrace<'s> {
-    /// From the rows in each chunk.
-    pub(super) fn of<'r>(
-        chunks: &'s [Arc<SpanChunk>],
-        parts: impl Iterator<Item = (u32, &'r [u32])>,
+impl SpansOfTrace {
+    /// Reads the first spans of a trace, `spans_max` at most, with at least these columns and the ids of spans.
+    pub(super) fn read(
+        snapshot: &Snapshot<SpanChunk>,
+        id: u128,
+        columns: &Columns,
+        spans_max: usize,
+        progress: &mut Progress<'_>,
     ) -> Self {
-        let of_part = |(chunk_number, rows): (u32, &'r [u32])| {
-            rows.iter().map(move |row| RowRef {
-                chunk_number,
-                row: *row,
-            })
-        };
-        let rows: Vec<RowRef> = parts.flat_map(of_part).collect();
-        let stored = rows.len();
-        let mut spans = Self {
-            chunks,
-            rows,
-            duplicate_count: 0,
-        };
-        spans.sort();
-        spans.drop_duplicates();
-        spans.duplicate_count = (stored - spans.rows.len()) as u64;
-        spans
+        let mut with_ids = columns.clone();
+        with_ids.fields.insert(Field::Intrinsic(Intrinsic::SpanId));
+        let rows = RowsOfTrace::of(snapshot, id, with_ids, spans_max, progress);
+        let spans = Self::from_rows(rows, columns.all, spans_max, progress);
+        spans.unwrap_or_else(|| {
+            let rows = RowsOfTrace::of(snapshot, id, Columns::all(), spans_max, progress);
+            Self::from_rows(rows, true, spans_max, progress).unwrap_or_default()
+        })
     }
 
-    fn sort(&mut self) {
-        let chunks = self.chunks;
-        self.rows.sort_by_cached_key(|place| {
-            chunk_of(chunks, *place).map(|chunk| chunk.key(place.row as usize))
-        });
-    }
-
-    /// Keeps the first of equal spans. Only spans that share their id are read.
-    fn drop_duplicates(&mut self) {
-        let mut seen: HashMap<[u8; 8], u32> = HashMap::with_capacity(self.rows.len());
-        for (chunk, row) in self.iter() {
-            *seen.entry(chunk.span_id(row)).or_default() += 1;
-        }
-        if seen.len() == self.rows.len() {
-            return;
-        }
-        let chunks = self.chunks;
-        let hasher = RandomState::new();
-        let mut by_hash: HashMap<u64, Vec<RowRef>> = HashMap::new();
-        self.rows.retain(|place| {
-            let Some(chunk) = chunk_of(chunks, *place) else {
-                return false;
-            };
-            if seen.get(&chunk.span_id(place.row as usize)) == Some(&1) {
-                return true;
+    /// None when two spans look alike and the rows are not whole, so that it cannot be told whether they are equal.
+    fn from_rows(
+        mut rows: RowsOfTrace<'_, SpanChunk>,
+        rows_are_whole: bool,
+        spans_max: usize,
+        progress: &mut Progress<'_>,
+    ) -> Option<Self> {
+        let mut gatherer = Gatherer::default();
+        let mut moment = Moment::default();
+        let mut duplicate_count = 0;
+        while let Some((chunk, row)) = rows.next(progress) {
+            let is_full = gatherer.rows() >= spans_max;
+            if is_full && moment.time != Some(chunk.time(row)) {
+                break;
             }
-            let identity = identity(&chunk.row(place.row as usize));
-            let alike = by_hash.entry(hasher.hash_one(&identity)).or_default();
-            let is_new = !alike.iter().any(|other| {
-                let other_chunk = chunk_of(chunks, *other);
-                other_chunk
-                    .is_some_and(|chunk| self::identity(&chunk.row(other.row as usize)) == identity)
-            });
-            if is_new {
-                alike.push(*place);
+            moment.move_to(chunk.time(row));
+            let span_id = chunk.span_id(row);
+            if !rows_are_whole && moment.by_id.contains_key(&span_id) {
+                return None;
             }
-            is_new
-        });
+            match moment.compare(&chunk, row, &gatherer) {
+                Comparison::Equal => duplicate_count += 1,
+                Comparison::Different(_) if is_full => {}
+                Comparison::Different(hash) => {
+                    let place = gatherer.add(chunk, row);
+                    moment.include(span_id, place, hash);
+                }
+            }
+        }
+        let answered = gatherer.rows() as u64 + duplicate_count;
+        Some(Self {
+            spans: gatherer.end(),
+            duplicate_count,
+            left_out: rows.row_count().saturating_sub(answered),
+        })
     }
 
     /// Whether there is a root, and each parent that is named.
     pub(super) fn is_whole(&self) -> bool {
-        let ids: HashSet<[u8; 8]> = self.iter().map(|(chunk, row)| chunk.span_id(row)).collect();
+        let ids: HashSet<[u8; 8]> = self
+            .spans
+            .iter()
+            .map(|(chunk, row)| chunk.span_id(row))
+            .collect();
         let mut has_root = false;
-        let has_all_parents = self.iter().all(|(chunk, row)| {
+        let has_all_parents = self.spans.iter().all(|(chunk, row)| {
             let parent = chunk.parent_id(row);
             has_root |= parent == NO_SPAN;
             parent == NO_SPAN || ids.contains(&parent)
         });
-        has_root && has_all_parents
-    }
-
-    /// The spans: their chunks, and their rows there.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'s SpanChunk, usize)> + '_ {
-        let find =
-            |place: &RowRef| chunk_of(self.chunks, *place).map(|chunk| (chunk, place.row as usize));
-        self.rows.iter().filter_map(find)
+        has_root && has_all_parents && self.left_out == 0
     }
 }
 
-fn chunk_of(chunks: &[Arc<SpanChunk>], place: RowRef) -> Option<&SpanChunk> {
-    chunks.get(place.chunk_number as usize).map(Arc::as_ref)
+/// The spans that start at one time: equal ones are always among them.
+#[derive(Debug, Default)]
+struct Moment {
+    time: Option<u64>,
+    by_id: HashMap<[u8; 8], Alike>,
+    hasher: RandomState,
+}
+
+/// Spans with the same id.
+#[derive(Debug)]
+struct Alike {
+    first: RowRef,
+    /// All of them by the hash of their bytes, once there are two.
+    by_hash: HashMap<u64, Vec<RowRef>>,
+}
+
+/// What a span is to those before it.
+enum Comparison {
+    Equal,
+    /// With the hash of its bytes when it shares its id.
+    Different(Option<u64>),
+}
+
+impl Moment {
+    fn move_to(&mut self, time: u64) {
+        if self.time.replace(time) != Some(time) {
+            self.by_id.clear();
+        }
+    }
+
+    /// Reads spans whole only when they share their id.
+    fn compare(
+        &mut self,
+        chunk: &SpanChunk,
+        row: usize,
+        gatherer: &Gatherer<SpanChunk>,
+    ) -> Comparison {
+        let Some(alike) = self.by_id.get_mut(&chunk.span_id(row)) else {
+            return Comparison::Different(None);
+        };
+        let identity_at = |place: RowRef| {
+            let (chunk, row) = gatherer.get(place)?;
+            Some(identity(&chunk.row(row)))
+        };
+        if alike.by_hash.is_empty()
+            && let Some(first) = identity_at(alike.first)
+        {
+            let hash = self.hasher.hash_one(&first);
+            alike.by_hash.insert(hash, vec![alike.first]);
+        }
+        let identity = identity(&chunk.row(row));
+        let hash = self.hasher.hash_one(&identity);
+        let mut others = alike.by_hash.get(&hash).into_iter().flatten();
+        match others.any(|other| identity_at(*other).as_ref() == Some(&identity)) {
+            true => Comparison::Equal,
+            false => Comparison::Different(Some(hash)),
+        }
+    }
+
+    fn include(&mut self, span_id: [u8; 8], place: RowRef, hash: Option<u64>) {
+        let alike = self.by_id.entry(span_id).or_insert_with(|| Alike {
+            first: place,
+            by_hash: HashMap::new(),
+        });
+        if let Some(hash) = hash {
+            alike.by_hash.entry(hash).or_default().push(place);
+        }
+    }
 }
 
 /// All of a span as bytes: equal for equal spans, also where a number is not a number.

@@ -2,11 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
+use log_tracer_query::{Field, Intrinsic};
 use log_tracer_record::{TraceId, otlp::common::any_value};
 
-use super::spans_of_trace::{NO_SPAN, SpansOfTrace};
+use super::{
+    filter::{Filter, FilterOnAll},
+    rows_of_trace::Gathered,
+    source::{Source, readable, sources},
+    spans_of_trace::{NO_SPAN, SpansOfTrace},
+};
 use crate::{
-    chunk::{Chunk, LogChunk, SpanChunk, trace_number},
+    block::Columns,
+    chunk::{Chunk, LogChunk, SpanChunk, trace_id},
+    stop::Progress,
     table::Snapshot,
 };
 
@@ -52,11 +60,82 @@ pub struct ServiceCount {
     pub error_count: u32,
 }
 
+/// Sums traces up.
+#[derive(Debug)]
+pub(super) struct Summariser<'s, 'q> {
+    pub(super) spans: &'s Snapshot<SpanChunk>,
+    pub(super) logs: &'s Snapshot<LogChunk>,
+    /// Which spans match.
+    pub(super) filter: &'s Filter<'q>,
+    /// Spans of a trace that are looked at.
+    pub(super) spans_max: usize,
+}
+
+/// What [`outcome`] looks at.
+const OUTCOME_KEYS: [&str; 6] = [
+    "http.response.status_code",
+    "http.status_code",
+    "http.request.method",
+    "http.method",
+    "rpc.grpc.status_code",
+    "rpc.response.status_code",
+];
+
+impl Summariser<'_, '_> {
+    /// Sums a trace up; none when it has no span.
+    pub(super) fn summarise(&self, id: u128, progress: &mut Progress<'_>) -> Option<TraceSummary> {
+        let trace_id = trace_id(id)?;
+        let spans = SpansOfTrace::read(self.spans, id, &self.columns(), self.spans_max, progress);
+        let SpansOfTrace {
+            spans, left_out, ..
+        } = spans;
+        if left_out > 0 && spans.rows.len() >= self.spans_max {
+            progress.coverage.miss(format!(
+                "trace {trace_id} has {} spans, of which the first {} are summed up",
+                spans.rows.len() as u64 + left_out,
+                self.spans_max
+            ));
+        }
+        let filter = FilterOnAll::new(self.filter, &spans.chunks);
+        let places = spans.rows.iter();
+        let matching = places.filter(|place| filter.query_matches(place.chunk_number, place.row));
+        let matched_count = u32::try_from(matching.count()).unwrap_or(u32::MAX);
+        let log_count = self.count_logs(id, progress);
+        (!spans.rows.is_empty()).then(|| summarise(trace_id, &spans, log_count, matched_count))
+    }
+
+    fn columns(&self) -> Columns {
+        let mut columns = Columns {
+            levels: true,
+            resources: true,
+            ..self.filter.columns()
+        };
+        let intrinsics = [
+            Intrinsic::Name,
+            Intrinsic::Duration,
+            Intrinsic::SpanId,
+            Intrinsic::ParentId,
+        ];
+        columns.fields.extend(intrinsics.map(Field::Intrinsic));
+        let attributes = OUTCOME_KEYS.map(|key| Field::Attribute(key.to_owned()));
+        columns.fields.extend(attributes);
+        columns
+    }
+
+    fn count_logs(&self, id: u128, progress: &mut Progress<'_>) -> u32 {
+        let of_source = |source: Source<'_, LogChunk>| {
+            readable(self.logs, source.rows_of_trace(id), progress).map_or(0, |rows| rows.len())
+        };
+        let count: usize = sources(self.logs).map(of_source).sum();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+}
+
 /// Sums a trace up. No parent is followed, so that parents in a circle are as good as any.
-pub(super) fn summarise(
+fn summarise(
     trace_id: TraceId,
-    spans: &SpansOfTrace<'_>,
-    logs: &Snapshot<LogChunk>,
+    spans: &Gathered<SpanChunk>,
+    log_count: u32,
     matched_count: u32,
 ) -> TraceSummary {
     let ids: HashSet<[u8; 8]> = spans
@@ -106,7 +185,7 @@ pub(super) fn summarise(
         span_count: u32::try_from(spans.rows.len()).unwrap_or(u32::MAX),
         error_count,
         orphan_count,
-        log_count: count_logs(logs, trace_id),
+        log_count,
         services: most_spans_first(services.into_values()),
         matched_count,
     }
@@ -120,16 +199,6 @@ fn most_spans_first(services: impl Iterator<Item = ServiceCount>) -> Vec<Service
             .then_with(|| a.service.cmp(&b.service))
     });
     services
-}
-
-fn count_logs(logs: &Snapshot<LogChunk>, trace_id: TraceId) -> u32 {
-    let id = trace_number(trace_id);
-    let count: usize = logs
-        .chunks
-        .iter()
-        .map(|chunk| chunk.traces().rows_of(id).len())
-        .sum();
-    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// What a span says about its outcome, by the semantic conventions of OpenTelemetry for HTTP and RPC, the stable names

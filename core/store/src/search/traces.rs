@@ -1,28 +1,31 @@
 //! Traces with a span that matches.
 //!
 //! A trace is in the range when its start is, and its start is known only when all its spans are: a span that came late
-//! can be the first. So a search first puts together all traces from the tables of the chunks, which costs a few
-//! nanoseconds a trace and looks at no span; keeps those in the range; and takes them in the order of the answer. Only then
-//! are spans asked whether they match, trace by trace, until the page is full.
+//! can be the first. So a search first finds traces by their spans, the newest part of the store first, and then looks up
+//! in all its parts where those traces really start. The newest traces are certain long before all parts were looked at
+//! ([`newest`]); in any other order, all are compared. Only the traces of the page are read, a few columns of them.
 
-use std::collections::BinaryHeap;
+mod newest;
+
+use std::collections::{BinaryHeap, HashMap};
 
 use log_tracer_query::Query;
 use log_tracer_record::TraceId;
 
 use super::{
-    TraceSummary,
-    candidates::{Candidate, Candidates},
-    filter::{Filter, FilterOnAll},
-    spans_of_trace::SpansOfTrace,
-    summary::summarise,
+    candidates::{CANDIDATE_BYTES, Candidates},
+    filter::Filter,
+    source::{readable, sources},
+    summary::{Summariser, TraceSummary},
 };
 use crate::{
     Coverage, Stop, TimeRange,
-    chunk::{LogChunk, SpanChunk, trace_id, trace_number},
+    block::TraceEntry,
+    chunk::{LogChunk, SpanChunk, trace_number},
     stop::Progress,
     table::Snapshot,
 };
+use newest::Newest;
 
 /// Asks for traces that have at least one span which matches the whole query.
 #[derive(Clone, Debug)]
@@ -89,44 +92,26 @@ pub(crate) fn search_traces(
     cover(spans, search, &mut progress);
     // The range is that of traces, so that a span is asked for the query alone.
     let filter = Filter::new(&search.query, TimeRange::ALL);
-    let candidates = Candidates::of(spans, &filter, answer_bytes_max, &mut progress);
-    let filter = FilterOnAll::new(&filter, &spans.chunks);
-    let mut ranked = rank(&candidates, search);
-
-    let mut traces = Vec::new();
-    let mut has_more = false;
-    while let Some(Ranked { number, .. }) = ranked.pop() {
-        let Some(candidate) = candidates.all.get(number) else {
-            continue;
-        };
-        let matches = any_span_matches(spans, &candidates, candidate, &filter, &mut progress);
-        if progress.is_stopped() || (matches && traces.len() >= search.limit) {
-            has_more = true;
-            break;
+    let candidates = Candidates::new(spans, &filter, starts_asked(search));
+    let page = Page {
+        summariser: Summariser {
+            spans,
+            logs,
+            filter: &filter,
+            spans_max: usize::try_from(answer_bytes_max / SPAN_BYTES).unwrap_or(usize::MAX),
+        },
+        search,
+        traces: Vec::new(),
+        has_more: false,
+    };
+    let count_max = usize::try_from(answer_bytes_max / CANDIDATE_BYTES).unwrap_or(usize::MAX);
+    let page = match search.order {
+        TraceOrder::Newest { .. } => {
+            Newest::new(spans, candidates, page, count_max).fill(&mut progress)
         }
-        if matches {
-            progress.coverage.matched += 1;
-            let of_trace = SpansOfTrace::of(&spans.chunks, candidates.rows(spans, candidate));
-            let places = of_trace.rows.iter();
-            let matching =
-                places.filter(|place| filter.query_matches(place.chunk_number, place.row));
-            let matched_count = u32::try_from(matching.count()).unwrap_or(u32::MAX);
-            let id = trace_id(candidate.id);
-            traces.extend(id.map(|id| summarise(id, &of_trace, logs, matched_count)));
-        }
-    }
-    let last = traces
-        .last()
-        .filter(|_| has_more && matches!(search.order, TraceOrder::Newest { .. }));
-    let next = last.map(|trace| TraceCursor {
-        start_unix_nano: trace.start_unix_nano,
-        trace_id: trace.trace_id,
-    });
-    TraceResults {
-        traces,
-        next,
-        coverage: progress.finish(),
-    }
+        _ => fill_by_rank(spans, candidates, page, count_max, &mut progress),
+    };
+    page.end(progress)
 }
 
 /// A trace that starts in the range may have spans at any later time.
@@ -138,58 +123,161 @@ fn cover(spans: &Snapshot<SpanChunk>, search: &TraceSearch, progress: &mut Progr
     spans.cover(from_start, &mut progress.coverage);
 }
 
+/// Where a trace of the answer has to start, the cursor considered.
+fn starts_asked(search: &TraceSearch) -> TimeRange {
+    let mut range = search.range;
+    if let Some(end) = after(search).and_then(|(start, _)| start.checked_add(1)) {
+        range.end_unix_nano = Some(range.end_unix_nano.map_or(end, |other| other.min(end)));
+    }
+    range
+}
+
+/// The place that the answer goes on after.
+fn after(search: &TraceSearch) -> Option<(u64, u128)> {
+    match search.order {
+        TraceOrder::Newest { after: Some(place) } => {
+            Some((place.start_unix_nano, trace_number(place.trace_id)))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a trace is asked for, its spans left aside.
+fn is_asked(search: &TraceSearch, trace: &TraceEntry) -> bool {
+    let duration = duration_nano(trace);
+    search.range.contains(trace.start_unix_nano)
+        && duration >= search.duration_min_nano
+        && search.duration_max_nano.is_none_or(|max| duration <= max)
+        && after(search).is_none_or(|place| (trace.start_unix_nano, trace.id) < place)
+}
+
+fn duration_nano(trace: &TraceEntry) -> u64 {
+    trace.end_unix_nano.saturating_sub(trace.start_unix_nano)
+}
+
+/// What a span takes while its trace is summed up, about.
+const SPAN_BYTES: u64 = 256;
+
+/// The traces of an answer.
+struct Page<'s, 'q> {
+    summariser: Summariser<'s, 'q>,
+    search: &'s TraceSearch,
+    traces: Vec<TraceSummary>,
+    has_more: bool,
+}
+
+impl Page<'_, '_> {
+    fn is_full(&self) -> bool {
+        self.traces.len() >= self.search.limit
+    }
+
+    /// Adds a trace if one of its spans matches. False when the page is full, or when the search has to end.
+    fn add(&mut self, id: u128, progress: &mut Progress<'_>) -> bool {
+        let summary = self.summariser.summarise(id, progress);
+        let matching = summary.filter(|trace| trace.matched_count > 0);
+        if progress.is_stopped() || (matching.is_some() && self.is_full()) {
+            self.has_more = true;
+            return false;
+        }
+        progress.coverage.matched += u64::from(matching.is_some());
+        self.traces.extend(matching);
+        true
+    }
+
+    fn end(self, progress: Progress<'_>) -> TraceResults {
+        let is_paged = matches!(self.search.order, TraceOrder::Newest { .. });
+        let last = self.traces.last().filter(|_| self.has_more && is_paged);
+        let next = last.map(|trace| TraceCursor {
+            start_unix_nano: trace.start_unix_nano,
+            trace_id: trace.trace_id,
+        });
+        TraceResults {
+            next,
+            traces: self.traces,
+            coverage: progress.finish(),
+        }
+    }
+}
+
 /// A trace by its rank: the greater comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Ranked {
     rank: u64,
     start_unix_nano: u64,
     id: u128,
-    number: usize,
 }
 
-/// The traces in the range, the first of the order on top.
-fn rank(candidates: &Candidates, search: &TraceSearch) -> BinaryHeap<Ranked> {
-    let after = match search.order {
-        TraceOrder::Newest { after } => {
-            after.map(|place| (place.start_unix_nano, trace_number(place.trace_id)))
+/// Fills a page with the first traces by another order than time: all candidates are compared.
+fn fill_by_rank<'s, 'q>(
+    spans: &Snapshot<SpanChunk>,
+    mut candidates: Candidates<'_, '_>,
+    mut page: Page<'s, 'q>,
+    count_max: usize,
+    progress: &mut Progress<'_>,
+) -> Page<'s, 'q> {
+    while candidates.look_further(progress) {
+        candidates.fresh.clear();
+        if candidates.found.len() > count_max {
+            progress.coverage.miss(too_many(count_max));
+            break;
         }
-        _ => None,
-    };
-    let is_asked = |candidate: &Candidate| {
-        let duration = candidate.duration_nano();
-        search.range.contains(candidate.start_unix_nano)
-            && duration >= search.duration_min_nano
-            && search.duration_max_nano.is_none_or(|max| duration <= max)
-            && after.is_none_or(|place| (candidate.start_unix_nano, candidate.id) < place)
-    };
-    let rank = |(number, candidate): (usize, &Candidate)| Ranked {
+    }
+    let found = candidates.found.into_keys();
+    let mut traces: HashMap<u128, TraceEntry> = found.map(|id| (id, nothing_of(id))).collect();
+    for source in sources(spans) {
+        if !progress.look() {
+            break;
+        }
+        let entries = readable(spans, source.traces(), progress);
+        for entry in entries.into_iter().flatten() {
+            if let Some(trace) = traces.get_mut(&entry.id) {
+                *trace = both(*trace, entry);
+            }
+        }
+    }
+    let search = page.search;
+    let rank = |trace: TraceEntry| Ranked {
         rank: match search.order {
             TraceOrder::Newest { .. } => 0,
-            TraceOrder::Longest => candidate.duration_nano(),
-            TraceOrder::MostSpans => candidate.span_count,
-            TraceOrder::MostErrors => candidate.error_count,
+            TraceOrder::Longest => duration_nano(&trace),
+            TraceOrder::MostSpans => trace.row_count.into(),
+            TraceOrder::MostErrors => trace.error_count.into(),
         },
-        start_unix_nano: candidate.start_unix_nano,
-        id: candidate.id,
-        number,
+        start_unix_nano: trace.start_unix_nano,
+        id: trace.id,
     };
-    let asked = candidates
-        .all
-        .iter()
-        .enumerate()
-        .filter(|(_, candidate)| is_asked(candidate));
-    asked.map(rank).collect::<Vec<_>>().into()
+    let asked = traces
+        .into_values()
+        .filter(|trace| is_asked(search, trace) && trace.row_count > 0);
+    let mut ranked: BinaryHeap<Ranked> = asked.map(rank).collect::<Vec<_>>().into();
+    while let Some(Ranked { id, .. }) = ranked.pop()
+        && !page.is_full()
+        && page.add(id, progress)
+    {}
+    page
 }
 
-fn any_span_matches(
-    spans: &Snapshot<SpanChunk>,
-    candidates: &Candidates,
-    candidate: &Candidate,
-    filter: &FilterOnAll<'_, '_, SpanChunk>,
-    progress: &mut Progress<'_>,
-) -> bool {
-    let mut rows = candidates
-        .rows(spans, candidate)
-        .flat_map(|(chunk_number, rows)| rows.iter().map(move |row| (chunk_number, *row)));
-    rows.any(|(chunk_number, row)| progress.scan(1) && filter.query_matches(chunk_number, row))
+fn too_many(count_max: usize) -> String {
+    format!("there are more traces than the {count_max} that a search may compare")
+}
+
+fn nothing_of(id: u128) -> TraceEntry {
+    TraceEntry {
+        id,
+        row_count: 0,
+        error_count: 0,
+        start_unix_nano: u64::MAX,
+        end_unix_nano: 0,
+    }
+}
+
+/// What is known of a trace from two places.
+fn both(one: TraceEntry, other: TraceEntry) -> TraceEntry {
+    TraceEntry {
+        id: one.id,
+        row_count: one.row_count.saturating_add(other.row_count),
+        error_count: one.error_count.saturating_add(other.error_count),
+        start_unix_nano: one.start_unix_nano.min(other.start_unix_nano),
+        end_unix_nano: one.end_unix_nano.max(other.end_unix_nano),
+    }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Step {
     Logs(u16, Vec<LogRow>),
     /// The spans before once more, as a client sends them that missed the reply.
     SpansAgain,
+    /// All rows so far are to go to disk.
+    Seal,
     Ask(Question),
 }
 
@@ -46,6 +48,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..3u16, vec(span(), 0..24)).prop_map(|(partition, rows)| Step::Spans(partition, rows)),
         2 => (0..3u16, vec(log(), 0..24)).prop_map(|(partition, rows)| Step::Logs(partition, rows)),
         1 => Just(Step::SpansAgain),
+        1 => Just(Step::Seal),
         5 => question().prop_map(Step::Ask),
     ];
     vec(step, 1..40)

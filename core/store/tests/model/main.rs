@@ -14,8 +14,8 @@ mod plain;
 
 use generate::{Question, Step, steps};
 use log_tracer_store::{
-    Config, FacetSpec, HistogramSpec, LogSearch, Origin, SpanSearch, Stop, Store, TraceLimits,
-    TraceOrder, TraceSearch,
+    Config, FacetSpec, HistogramSpec, LogSearch, Mark, Origin, SpanSearch, Stop, Store,
+    TraceLimits, TraceOrder, TraceSearch,
 };
 use plain::Plain;
 use proptest::prelude::*;
@@ -34,38 +34,77 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_store_answers_like_a_plain_list_of_its_rows(chunk_rows_max in 1..9u32, steps in steps()) {
+    fn a_store_in_memory_answers_like_a_plain_list_of_its_rows(chunk_rows_max in 1..9u32, steps in steps()) {
         let store = Store::new(config(chunk_rows_max)).unwrap();
         let mut plain = Plain::default();
-        let mut last_spans = Vec::new();
-        for (offset, step) in (0..).zip(steps) {
-            match step {
-                Step::Spans(partition, rows) => {
-                    let origin = Origin { partition, offset };
-                    store.apply_spans(origin, &rows);
-                    last_spans = rows.clone();
-                    plain.apply_spans(origin, rows);
-                }
-                Step::Logs(partition, rows) => {
-                    let origin = Origin { partition, offset };
-                    store.apply_logs(origin, &rows);
-                    plain.apply_logs(origin, rows);
-                }
-                Step::SpansAgain => {
-                    let origin = Origin { partition: 7, offset };
-                    store.apply_spans(origin, &last_spans);
-                    plain.apply_spans(origin, last_spans.clone());
-                }
-                Step::Ask(question) => ask(&store, &plain, question)?,
-            }
+        run(&store, &mut plain, steps, false, |store, plain| {
             let stats = store.stats();
+            plain.evict(&stats);
             prop_assert!(stats.spans.bytes <= stats.spans.bytes_max);
             prop_assert!(stats.logs.bytes <= stats.logs.bytes_max);
-            plain.evict(&stats);
             let expected = plain.stats(&stats);
             prop_assert_eq!(stats, expected);
-        }
+            Ok(())
+        })?;
     }
+
+    #[test]
+    fn a_store_in_memory_and_on_disk_answers_like_a_plain_list_of_its_rows(chunk_rows_max in 1..9u32, steps in steps()) {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(config(chunk_rows_max), directory.path()).unwrap();
+        let mut plain = Plain::default();
+        run(&store, &mut plain, steps, true, |store, plain| {
+            plain.evict(&store.stats());
+            Ok(())
+        })?;
+    }
+}
+
+fn run(
+    store: &Store,
+    plain: &mut Plain,
+    steps: Vec<Step>,
+    has_disk: bool,
+    check: impl Fn(&Store, &mut Plain) -> Result<(), TestCaseError>,
+) -> Result<(), TestCaseError> {
+    let mut last_spans = Vec::new();
+    for (offset, step) in (0..).zip(steps) {
+        match step {
+            Step::Spans(partition, rows) => {
+                let origin = Origin { partition, offset };
+                store.apply_spans(origin, &rows);
+                last_spans = rows.clone();
+                plain.apply_spans(origin, rows);
+            }
+            Step::Logs(partition, rows) => {
+                let origin = Origin { partition, offset };
+                store.apply_logs(origin, &rows);
+                plain.apply_logs(origin, rows);
+            }
+            Step::SpansAgain => {
+                let origin = Origin {
+                    partition: 7,
+                    offset,
+                };
+                store.apply_spans(origin, &last_spans);
+                plain.apply_spans(origin, last_spans.clone());
+            }
+            Step::Seal => {
+                plain.evict(&store.stats());
+                store.seal(Mark::default()).unwrap();
+                // Writes what was sealed, and returns.
+                let stop = Stop::never();
+                stop.cancel();
+                store.maintain(&stop, &mut |_| {});
+                if has_disk {
+                    plain.seal();
+                }
+            }
+            Step::Ask(question) => ask(store, plain, question)?,
+        }
+        check(store, plain)?;
+    }
+    Ok(())
 }
 
 fn ask(store: &Store, plain: &Plain, question: Question) -> Result<(), TestCaseError> {
@@ -74,7 +113,10 @@ fn ask(store: &Store, plain: &Plain, question: Question) -> Result<(), TestCaseE
         Question::Spans(search) => spans(store, plain, search),
         Question::Traces(search) => traces(store, plain, search),
         Question::Trace(id, limits) => {
-            let (found, expected) = (store.trace(id, limits, &Stop::never()), plain.trace(id));
+            let (found, expected) = (
+                store.trace(id, limits, &Stop::never()),
+                plain.trace(id, limits),
+            );
             trace(&found, &expected, limits)
         }
         Question::Histogram(spec) => histogram(store, plain, spec),

@@ -10,7 +10,7 @@ use log_tracer_record::{
 use log_tracer_store::{
     Facet, FacetSpec, FacetValue, HistogramGroup, HistogramSeries, HistogramSpec, Hit, LogFields,
     OperationInfo, Origin, RecordKey, RecordSearch, ServiceCount, ServiceInfo, Signal, SpanFields,
-    Stats, TableStats, TimeRange, TraceOrder, TraceSearch, TraceSummary,
+    Stats, TableStats, TimeRange, TraceLimits, TraceOrder, TraceSearch, TraceSummary,
 };
 
 /// Rows in the order of arrival.
@@ -18,6 +18,9 @@ use log_tracer_store::{
 pub(crate) struct Plain {
     spans: Vec<Hit<SpanRow>>,
     logs: Vec<Hit<LogRow>>,
+    /// So many of each were to go to disk: they are not evicted.
+    sealed_spans: usize,
+    sealed_logs: usize,
     evicted_spans: Vec<u64>,
     evicted_logs: Vec<u64>,
 }
@@ -49,14 +52,22 @@ impl Plain {
     pub(crate) fn evict(&mut self, stats: &Stats) {
         evict(
             &mut self.spans,
+            self.sealed_spans,
             &mut self.evicted_spans,
             stats.spans.evicted_rows,
         );
         evict(
             &mut self.logs,
+            self.sealed_logs,
             &mut self.evicted_logs,
             stats.logs.evicted_rows,
         );
+    }
+
+    /// All rows so far go to disk, if the store has one.
+    pub(crate) fn seal(&mut self) {
+        self.sealed_spans = self.spans.len();
+        self.sealed_logs = self.logs.len();
     }
 
     /// The same numbers, worked out from the list; bytes are taken from the store.
@@ -179,7 +190,7 @@ impl Plain {
         }
     }
 
-    pub(crate) fn trace(&self, id: TraceId) -> PlainTrace {
+    pub(crate) fn trace(&self, id: TraceId, limits: TraceLimits) -> PlainTrace {
         let mut spans: Vec<_> = self
             .spans
             .iter()
@@ -193,8 +204,10 @@ impl Plain {
         spans.sort_by_key(|hit| hit.key);
         logs.sort_by_key(|hit| hit.key);
         let spans_once = distinct(&spans);
+        let answered = spans_once.get(..limits.spans_max).unwrap_or(&spans_once);
+        let is_answered = |hit: &&&Hit<SpanRow>| answered.contains(&&hit.row);
         PlainTrace {
-            duplicate_count: (spans.len() - spans_once.len()) as u64,
+            duplicate_count: (spans.iter().filter(is_answered).count() - answered.len()) as u64,
             spans: spans_once.into_iter().cloned().collect(),
             logs: logs.into_iter().map(|hit| hit.row.clone()).collect(),
         }
@@ -333,9 +346,12 @@ impl Plain {
     }
 }
 
-fn evict<R>(rows: &mut Vec<Hit<R>>, evicted: &mut Vec<u64>, evicted_rows: u64) {
+fn evict<R>(rows: &mut Vec<Hit<R>>, sealed: usize, evicted: &mut Vec<u64>, evicted_rows: u64) {
     let more = evicted_rows as usize - evicted.len();
-    evicted.extend(rows.drain(..more).map(|hit| hit.key.time_unix_nano));
+    evicted.extend(
+        rows.drain(sealed..sealed + more)
+            .map(|hit| hit.key.time_unix_nano),
+    );
 }
 
 fn stats<R>(rows: &[Hit<R>], evicted: &[u64], store: &TableStats) -> TableStats {
@@ -454,10 +470,19 @@ fn count(record: &impl Record, field: &Field, counts: &mut BTreeMap<String, (u64
                 value_text(value).into_owned(),
             ),
         };
-        values.entry(text).or_insert(spelt);
+        prefer(values.entry(text).or_default(), spelt);
         false
     });
     for (text, spelt) in values {
-        counts.entry(text).or_insert((0, spelt)).0 += 1;
+        let (count, spelling) = counts.entry(text).or_default();
+        *count += 1;
+        prefer(spelling, spelt);
+    }
+}
+
+/// Of a text and a number that read the same, the number is written: the one without quotes, which sorts last.
+fn prefer(spelling: &mut String, other: String) {
+    if other > *spelling {
+        *spelling = other;
     }
 }

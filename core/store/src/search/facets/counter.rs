@@ -58,8 +58,9 @@ struct Count {
     spelling: Spelling,
 }
 
-/// How the query language writes a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the query language writes a value. Of a text and a number that read the same, the least is taken, in whatever order
+/// they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Spelling {
     /// A number or a truth: as it is.
     Bare,
@@ -206,6 +207,7 @@ impl Values {
             text,
         } = self;
         if let Some(count) = counts.get_mut(text.as_str()) {
+            count.spelling = count.spelling.min(spelling);
             if count.last_record != *record {
                 count.last_record = *record;
                 count.records += records;
