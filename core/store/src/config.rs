@@ -20,6 +20,9 @@ pub struct Config {
     /// Bytes that one answer may take for counting: the cells of a histogram, the distinct values of facets, the traces
     /// of a search (64 MiB). An answer that would need more is partial, and says so.
     pub answer_bytes_max: u64,
+    /// Bytes that may be kept of what was read of blocks on disk: their footers, filters, resources (64 MiB). At least
+    /// 1 MiB.
+    pub cache_bytes_max: u64,
 }
 
 impl Default for Config {
@@ -30,6 +33,7 @@ impl Default for Config {
             chunk_rows_max: 8192,
             chunk_bytes_max: 8 << 20,
             answer_bytes_max: 64 << 20,
+            cache_bytes_max: 64 << 20,
         }
     }
 }
@@ -84,7 +88,8 @@ impl Config {
         let low = self.chunk_bytes_max * CHUNKS_MIN;
         check("spans_bytes_max", self.spans_bytes_max, low, u64::MAX)?;
         check("logs_bytes_max", self.logs_bytes_max, low, u64::MAX)?;
-        check("answer_bytes_max", self.answer_bytes_max, 1 << 20, u64::MAX)
+        check("answer_bytes_max", self.answer_bytes_max, 1 << 20, u64::MAX)?;
+        check("cache_bytes_max", self.cache_bytes_max, 1 << 20, u64::MAX)
     }
 }
 

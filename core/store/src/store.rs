@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use log_tracer_record::{LogRow, SpanRow, TraceId};
@@ -12,7 +15,7 @@ use crate::{
     Config, ConfigError, FacetSpec, Facets, Histogram, HistogramError, HistogramSpec, LogResults,
     LogSearch, Mark, Operations, Origin, Restored, Services, Signal, SpanResults, SpanSearch, Stop,
     Trace, TraceLimits, TraceResults, TraceSearch,
-    block::BlockId,
+    block::{BlockCache, BlockId, Options},
     chunk::{LogChunk, SpanChunk},
     search,
     table::Table,
@@ -29,6 +32,7 @@ pub struct Store {
     /// Where its blocks are; none for one that is in memory only.
     directory: Option<PathBuf>,
     next_block: AtomicU64,
+    cache: Arc<BlockCache>,
 }
 
 /// Why a store cannot be opened.
@@ -84,6 +88,7 @@ impl Store {
             answer_bytes_max: config.answer_bytes_max,
             directory: None,
             next_block: AtomicU64::new(0),
+            cache: BlockCache::new(config.cache_bytes_max),
         })
     }
 
@@ -103,8 +108,9 @@ impl Store {
             return;
         };
         let id = || BlockId(self.next_block.fetch_add(1, Ordering::Relaxed));
-        let _ = self.spans.flush(directory, id(), 0);
-        let _ = self.logs.flush(directory, id(), 0);
+        let options = Options::new(&self.cache);
+        let _ = self.spans.flush(directory, id(), 0, &options);
+        let _ = self.logs.flush(directory, id(), 0, &options);
     }
 
     #[cfg(test)]

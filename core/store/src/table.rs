@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Config, Coverage, Origin, TableStats, TimeRange,
-    block::{self, Block, BlockError, BlockId, Storable},
+    block::{self, Block, BlockError, BlockId, Options, Storable},
     chunk::{ChunkBuilder, TimeBounds},
     evicted::Evicted,
     faults::Faults,
@@ -129,16 +129,22 @@ impl<C: Storable> Table<C> {
     }
 
     /// Moves all rows from memory into a new block.
-    pub(crate) fn flush(&self, directory: &Path, id: BlockId, now: u64) -> Result<(), BlockError> {
+    pub(crate) fn flush(
+        &self,
+        directory: &Path,
+        id: BlockId,
+        now: u64,
+        options: &Options,
+    ) -> Result<(), BlockError> {
         let mut inner = self.lock();
         inner.seal();
         let chunks: Vec<Arc<C>> = inner.sealed.drain(..).collect();
         if chunks.is_empty() {
             return Ok(());
         }
-        inner
-            .blocks
-            .push(Arc::new(block::write(directory, id, &chunks, now)?));
+        inner.blocks.push(Arc::new(block::write(
+            directory, id, &chunks, now, options,
+        )?));
         (inner.sealed_bytes, inner.sealed_rows) = (0, 0);
         Ok(())
     }
