@@ -6,6 +6,7 @@
     clippy::panic
 )]
 
+mod blocks;
 mod bounds;
 mod build;
 mod counts;
