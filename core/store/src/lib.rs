@@ -44,6 +44,7 @@ mod faults;
 mod fields;
 mod key;
 mod mark;
+pub mod parquet;
 mod part;
 mod search;
 mod stop;
