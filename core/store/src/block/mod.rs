@@ -18,6 +18,7 @@
 //! | `verify` | checks a block in all its parts |
 
 mod assemble;
+pub mod bench;
 mod cache;
 mod columns;
 mod decode;

@@ -374,6 +374,16 @@ impl<C: Storable> Block<C> {
         }
     }
 
+    /// The kinds of the sections of the index, and their bytes.
+    pub(super) fn section_bytes(&self) -> Vec<(u32, u64)> {
+        let sections = self.index.sections.iter();
+        let mut bytes: Vec<_> = sections
+            .map(|(kind, section)| (*kind as u32, section.length))
+            .collect();
+        bytes.sort_unstable();
+        bytes
+    }
+
     pub(super) fn index_path(&self) -> &Path {
         &self.index_file.path
     }
