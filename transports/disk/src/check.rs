@@ -21,7 +21,7 @@ use crate::{
     names::{self, Name},
     opening,
     recent::Snapshot,
-    scan::{Contents, Found, Group, Groups, Window},
+    scan::{Contents, Group, Groups, Window},
     segment::{self, Place, Segment},
 };
 
@@ -501,7 +501,7 @@ fn lone_base(segment: &Segment) -> Result<Option<Base>, CheckError> {
         .frame(segment::HEADER_BYTES)
         .map_err(reading(segment))?;
     Ok(match found {
-        Found::Frame(_, Contents::Base(base)) => Some(base),
+        Ok((_, _, Contents::Base(base))) => Some(base),
         _ => None,
     })
 }

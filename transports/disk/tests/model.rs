@@ -5,7 +5,10 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use log_tracer_transport::{
     BatchId, Envelope, Offset, Partition, PublishError, ReadError, ReadOptions, Start, Transport,
@@ -18,6 +21,7 @@ use support::{
     fake::{Crash, FakeFiles, Fault, Kind},
     open, publish,
 };
+use tokio::time::{Instant, timeout};
 
 #[derive(Clone, Debug)]
 enum Action {
@@ -69,6 +73,8 @@ impl Model {
     async fn new(recent_bytes_max: usize) -> Self {
         let config = Config {
             recent_bytes_max,
+            // Rarely full, since finding that out takes time.
+            retained_bytes_max: 1 << 20,
             ..config()
         };
         let files = FakeFiles::default();
@@ -136,7 +142,9 @@ impl Model {
                 envelope(*partition, self.number, *bytes)
             })
             .collect();
-        match publish(&self.transport, batch.clone()).await {
+        // Long enough for everything but a log that is full.
+        let deadline = Instant::now() + Duration::from_millis(200);
+        match self.transport.publish(batch.clone(), deadline).await {
             Ok(acks) => {
                 for (acked, one) in acks.iter().zip(&batch) {
                     let stored = &mut self.stored[usize::from(one.partition.0)];
@@ -153,6 +161,7 @@ impl Model {
                 assert!(self.transport.close(support::far()).await.is_err());
                 self.open().await;
             }
+            Err(PublishError::Busy) => {}
             Err(PublishError::Full(_)) => {
                 // Everything may leave then.
                 for partition in [0, 1] {
@@ -281,7 +290,8 @@ proptest! {
         runtime.block_on(async {
             let mut model = Model::new(recent_bytes_max).await;
             for action in &all {
-                model.act(action).await;
+                let acted = timeout(Duration::from_secs(10), model.act(action)).await;
+                assert!(acted.is_ok(), "{action:?} does not end");
             }
             model.act(&Action::Crash(Some(1 << 20), 0)).await;
             model.act(&Action::Reopen).await;
