@@ -32,6 +32,7 @@ pub struct Store {
     /// Where its blocks are; none for one that is in memory only.
     directory: Option<PathBuf>,
     next_block: AtomicU64,
+    piece_rows_max: usize,
     cache: Arc<BlockCache>,
 }
 
@@ -88,6 +89,7 @@ impl Store {
             answer_bytes_max: config.answer_bytes_max,
             directory: None,
             next_block: AtomicU64::new(0),
+            piece_rows_max: config.chunk_rows_max as usize,
             cache: BlockCache::new(config.cache_bytes_max),
         })
     }
@@ -108,7 +110,8 @@ impl Store {
             return;
         };
         let id = || BlockId(self.next_block.fetch_add(1, Ordering::Relaxed));
-        let options = Options::new(&self.cache);
+        let mut options = Options::new(&self.cache);
+        options.settings.piece_rows = options.settings.piece_rows.min(self.piece_rows_max);
         let _ = self.spans.flush(directory, id(), 0, &options);
         let _ = self.logs.flush(directory, id(), 0, &options);
     }
