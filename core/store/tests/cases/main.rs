@@ -10,5 +10,6 @@ mod blocks;
 mod bounds;
 mod build;
 mod counts;
+mod damage;
 mod records;
 mod traces;
