@@ -14,7 +14,7 @@ use crate::fields::remainder;
 
 /// A growing column of attributes.
 #[derive(Debug, Default)]
-pub(super) struct AttributesBuilder {
+pub(crate) struct AttributesBuilder {
     lists: ListBuilder,
     /// Where the attributes of the row before start.
     row_start: usize,
@@ -29,7 +29,7 @@ const KEY_BYTES: usize = size_of::<u32>();
 
 impl AttributesBuilder {
     /// Adds the attributes of a row; answers how many bytes the columns grew by.
-    pub(super) fn append(&mut self, attributes: &[KeyValue]) -> usize {
+    pub(crate) fn append(&mut self, attributes: &[KeyValue]) -> usize {
         let mut bytes = attributes.len() * KEY_BYTES;
         // Neighbours often have the same keys in the same order: a comparison is cheaper than a hash.
         let row_start = self.keys.len();
@@ -50,7 +50,7 @@ impl AttributesBuilder {
         bytes + self.lists.end(self.keys.len())
     }
 
-    pub(super) fn freeze(mut self) -> Attributes {
+    pub(crate) fn freeze(mut self) -> Attributes {
         self.key_indexes.shrink_to_fit();
         Attributes {
             lists: self.lists.freeze(),
@@ -59,6 +59,33 @@ impl AttributesBuilder {
             values: self.values.freeze(),
             key_indexes: self.key_indexes,
         }
+    }
+
+    /// The number of a key, for [`Self::values_of`].
+    pub(crate) fn key_number(&mut self, key: &str) -> u32 {
+        self.key_names.number_of(key).0
+    }
+
+    /// Adds an attribute of the row that is being put together: its value has to be appended to what this answers.
+    #[inline]
+    pub(crate) fn values_of(&mut self, key: u32) -> &mut ValueBuilder {
+        self.keys.push(key);
+        &mut self.values
+    }
+
+    /// Adds an attribute of the row that is being put together as it came.
+    pub(crate) fn push(&mut self, attribute: &KeyValue) {
+        if attribute.key_strindex != 0 {
+            self.key_indexes
+                .push((self.keys.len() as u32, attribute.key_strindex));
+        }
+        let key = self.key_number(&attribute.key);
+        self.values_of(key).append(attribute.value.as_ref());
+    }
+
+    /// Ends the attributes of a row that was put together.
+    pub(crate) fn end_row(&mut self) {
+        self.lists.end(self.keys.len());
     }
 
     pub(super) fn snapshot(&self) -> Attributes {
@@ -83,11 +110,11 @@ pub(super) fn attributes_bytes_max(attributes: &[KeyValue]) -> usize {
 /// A column of attributes.
 #[derive(Debug)]
 pub(crate) struct Attributes {
-    lists: Lists,
-    keys: ScalarBuffer<u32>,
-    key_names: StringArray,
-    values: Values,
-    key_indexes: Vec<(u32, i32)>,
+    pub(crate) lists: Lists,
+    pub(crate) keys: ScalarBuffer<u32>,
+    pub(crate) key_names: StringArray,
+    pub(crate) values: Values,
+    pub(crate) key_indexes: Vec<(u32, i32)>,
 }
 
 impl Attributes {
@@ -96,7 +123,7 @@ impl Attributes {
         self.lists.items(row).map(|item| self.item(item)).collect()
     }
 
-    fn item(&self, item: usize) -> KeyValue {
+    pub(crate) fn item(&self, item: usize) -> KeyValue {
         let index = self
             .key_indexes
             .binary_search_by_key(&item, |(item, _)| *item as usize);
@@ -111,7 +138,7 @@ impl Attributes {
     }
 
     #[inline]
-    fn key(&self, item: usize) -> &str {
+    pub(crate) fn key(&self, item: usize) -> &str {
         text_at(&self.key_names, at(&self.keys, item) as usize)
     }
 
@@ -163,6 +190,11 @@ impl Attributes {
         self.lists
             .items(row)
             .any(|item| self.values.any_text(item, visit))
+    }
+
+    /// Bytes of the texts and encoded values of a row.
+    pub(crate) fn text_bytes(&self, row: usize) -> usize {
+        self.values.text_bytes(self.lists.items(row))
     }
 
     pub(crate) fn bytes(&self) -> usize {

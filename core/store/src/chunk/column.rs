@@ -38,7 +38,7 @@ pub(super) fn freeze_text(mut builder: StringBuilder) -> StringArray {
 
 /// A growing column of encoded messages.
 #[derive(Clone, Debug)]
-pub(super) struct MessageBuilder {
+pub(crate) struct MessageBuilder {
     data: Vec<u8>,
     offsets: Vec<i32>,
 }
@@ -54,12 +54,12 @@ impl Default for MessageBuilder {
 
 impl MessageBuilder {
     /// Adds the encoding of a message; answers how many bytes it has.
-    pub(super) fn append_message(&mut self, message: &impl Message) -> usize {
+    pub(crate) fn append_message(&mut self, message: &impl Message) -> usize {
         self.append_bytes(&message.encode_to_vec())
     }
 
     /// Adds bytes as they are; answers how many.
-    pub(super) fn append_bytes(&mut self, bytes: &[u8]) -> usize {
+    pub(crate) fn append_bytes(&mut self, bytes: &[u8]) -> usize {
         self.data.extend_from_slice(bytes);
         // A chunk stays far below 2 GiB: see `ROW_BYTES_CEILING` and `Config::validate`.
         self.offsets
@@ -71,7 +71,7 @@ impl MessageBuilder {
         self.offsets.len() - 1
     }
 
-    pub(super) fn freeze(mut self) -> BinaryArray {
+    pub(crate) fn freeze(mut self) -> BinaryArray {
         self.data.shrink_to_fit();
         self.offsets.shrink_to_fit();
         BinaryArray::new(
@@ -84,7 +84,7 @@ impl MessageBuilder {
 
 /// A growing set of texts, each with a number.
 #[derive(Clone, Debug)]
-pub(super) struct DictionaryBuilder {
+pub(crate) struct DictionaryBuilder {
     numbers: HashTable<u32>,
     hasher: DefaultHashBuilder,
     text: String,
@@ -146,14 +146,14 @@ fn text_between<'a>(text: &'a str, ends: &[usize], number: u32) -> &'a str {
 
 /// A growing column of texts of which few are different.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LabelBuilder {
+pub(crate) struct LabelBuilder {
     numbers: Vec<u32>,
     labels: DictionaryBuilder,
 }
 
 impl LabelBuilder {
     /// Adds a text; answers how many bytes the column grew by.
-    pub(super) fn append(&mut self, text: &str) -> usize {
+    pub(crate) fn append(&mut self, text: &str) -> usize {
         // Neighbours are often equal: a comparison is cheaper than a hash.
         let last = self.numbers.last().copied();
         let (number, bytes) = match last {
@@ -164,7 +164,7 @@ impl LabelBuilder {
         size_of::<u32>() + bytes
     }
 
-    pub(super) fn freeze(self) -> Labels {
+    pub(crate) fn freeze(self) -> Labels {
         Labels {
             numbers: freeze(self.numbers),
             labels: self.labels.freeze(),
@@ -176,8 +176,8 @@ impl LabelBuilder {
 /// parts.
 #[derive(Clone, Debug)]
 pub(crate) struct Labels {
-    numbers: ScalarBuffer<u32>,
-    labels: StringArray,
+    pub(crate) numbers: ScalarBuffer<u32>,
+    pub(crate) labels: StringArray,
 }
 
 impl Labels {
@@ -224,7 +224,7 @@ pub(crate) fn bytes_at(values: &BinaryArray, row: usize) -> &[u8] {
 
 /// A growing column of lists: where each row's list ends among the items of all.
 #[derive(Clone, Debug)]
-pub(super) struct ListBuilder(Vec<u32>);
+pub(crate) struct ListBuilder(Vec<u32>);
 
 impl Default for ListBuilder {
     fn default() -> Self {
@@ -246,7 +246,7 @@ impl ListBuilder {
 
 /// A column of lists.
 #[derive(Clone, Debug)]
-pub(crate) struct Lists(ScalarBuffer<u32>);
+pub(crate) struct Lists(pub(crate) ScalarBuffer<u32>);
 
 impl Lists {
     /// Which items belong to a row.

@@ -197,6 +197,19 @@ pub(crate) struct Contexts<C> {
     memory: usize,
 }
 
+impl<C: Default> Contexts<C> {
+    /// From the number of the context of each row. Whoever shares the contexts with others counts their bytes.
+    pub(crate) fn shared(numbers: Vec<u32>, contexts: Vec<Arc<C>>) -> Self {
+        let memory = contexts.len() * size_of::<Arc<C>>();
+        Self {
+            numbers: freeze(numbers),
+            contexts,
+            missing: Arc::default(),
+            memory,
+        }
+    }
+}
+
 impl<C> Contexts<C> {
     /// The number of a row's context, below the length of [`Self::all`].
     #[inline]

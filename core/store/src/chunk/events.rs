@@ -10,7 +10,7 @@ use super::{
 
 /// A growing column of events.
 #[derive(Debug, Default)]
-pub(super) struct EventsBuilder {
+pub(crate) struct EventsBuilder {
     lists: ListBuilder,
     times: Vec<u64>,
     names: LabelBuilder,
@@ -22,7 +22,7 @@ const FIXED_BYTES: usize = size_of::<u64>() + size_of::<u32>();
 
 impl EventsBuilder {
     /// Adds the events of a span; answers how many bytes the columns grew by.
-    pub(super) fn append(&mut self, events: &[Event]) -> usize {
+    pub(crate) fn append(&mut self, events: &[Event]) -> usize {
         let mut bytes = events.len() * FIXED_BYTES;
         for event in events {
             self.times.push(event.time_unix_nano);
@@ -32,7 +32,7 @@ impl EventsBuilder {
         bytes + self.lists.end(self.times.len())
     }
 
-    pub(super) fn freeze(self) -> Events {
+    pub(crate) fn freeze(self) -> Events {
         Events {
             lists: self.lists.freeze(),
             times: freeze(self.times),
@@ -65,11 +65,11 @@ pub(super) fn events_bytes_max(events: &[Event]) -> usize {
 /// A column of events.
 #[derive(Debug)]
 pub(crate) struct Events {
-    lists: Lists,
-    times: ScalarBuffer<u64>,
-    names: Labels,
-    dropped_attributes: ScalarBuffer<u32>,
-    attributes: Attributes,
+    pub(crate) lists: Lists,
+    pub(crate) times: ScalarBuffer<u64>,
+    pub(crate) names: Labels,
+    pub(crate) dropped_attributes: ScalarBuffer<u32>,
+    pub(crate) attributes: Attributes,
 }
 
 impl Events {

@@ -5,7 +5,7 @@ use arrow_buffer::Buffer;
 
 /// A growing column of ids.
 #[derive(Clone, Debug)]
-pub(super) struct IdBuilder<const N: usize>(Vec<[u8; N]>);
+pub(crate) struct IdBuilder<const N: usize>(Vec<[u8; N]>);
 
 impl<const N: usize> Default for IdBuilder<N> {
     fn default() -> Self {
@@ -16,13 +16,13 @@ impl<const N: usize> Default for IdBuilder<N> {
 impl<const N: usize> IdBuilder<N> {
     /// Adds an id. False when the column cannot give the bytes back as they are, because they are no id: another number
     /// of them, or all zero.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> bool {
         let id = <[u8; N]>::try_from(bytes).unwrap_or([0; N]);
         self.0.push(id);
         bytes.is_empty() || id != [0; N]
     }
 
-    pub(super) fn freeze(mut self) -> Ids<N> {
+    pub(crate) fn freeze(mut self) -> Ids<N> {
         self.0.shrink_to_fit();
         // The size fits, and the bytes are a multiple of it.
         Ids(FixedSizeBinaryArray::new(
@@ -35,7 +35,7 @@ impl<const N: usize> IdBuilder<N> {
 
 /// A column of ids.
 #[derive(Debug)]
-pub(crate) struct Ids<const N: usize>(FixedSizeBinaryArray);
+pub(crate) struct Ids<const N: usize>(pub(crate) FixedSizeBinaryArray);
 
 impl<const N: usize> Ids<N> {
     /// The id of a row; all zero for none.

@@ -55,26 +55,26 @@ pub(crate) struct LogBuilder {
 /// A chunk of log records. Each field is a column; an id that is not there is all zero.
 #[derive(Debug)]
 pub(crate) struct LogChunk {
-    bytes: usize,
-    bounds: TimeBounds,
-    origins: Origins,
+    pub(crate) bytes: usize,
+    pub(crate) bounds: TimeBounds,
+    pub(crate) origins: Origins,
     /// As they came: 0 where only the observed time is known.
-    times: ScalarBuffer<u64>,
-    observed_times: ScalarBuffer<u64>,
-    severities: ScalarBuffer<i32>,
-    severity_texts: Labels,
-    event_names: Labels,
-    bodies: Values,
-    trace_ids: Ids<16>,
-    span_ids: Ids<8>,
-    flags: ScalarBuffer<u32>,
-    resources: Contexts<ResourceContext>,
-    scopes: Contexts<ScopeContext>,
-    attributes: Attributes,
+    pub(crate) times: ScalarBuffer<u64>,
+    pub(crate) observed_times: ScalarBuffer<u64>,
+    pub(crate) severities: ScalarBuffer<i32>,
+    pub(crate) severity_texts: Labels,
+    pub(crate) event_names: Labels,
+    pub(crate) bodies: Values,
+    pub(crate) trace_ids: Ids<16>,
+    pub(crate) span_ids: Ids<8>,
+    pub(crate) flags: ScalarBuffer<u32>,
+    pub(crate) resources: Contexts<ResourceContext>,
+    pub(crate) scopes: Contexts<ScopeContext>,
+    pub(crate) attributes: Attributes,
     /// A `LogRecord` with all that has no column, because hardly a record has it; empty for most.
-    rest: BinaryArray,
-    traces: TraceTable,
-    services: Vec<ServiceTally>,
+    pub(crate) rest: BinaryArray,
+    pub(crate) traces: TraceTable,
+    pub(crate) services: Vec<ServiceTally>,
 }
 
 /// What a log record takes in the columns of fixed width, its ends of texts included.
@@ -197,7 +197,7 @@ impl ChunkBuilder for LogBuilder {
 }
 
 impl LogChunk {
-    fn summed_up(mut self) -> Self {
+    pub(crate) fn summed_up(mut self) -> Self {
         self.traces = TraceTable::build(self.trace_ids.iter().map(u128::from_be_bytes));
         self.services = tally_services(&self);
         self.bytes =
@@ -225,7 +225,7 @@ impl LogChunk {
     }
 
     #[inline]
-    fn severity(&self, row: usize) -> SeverityNumber {
+    pub(crate) fn severity(&self, row: usize) -> SeverityNumber {
         SeverityNumber::try_from(at(&self.severities, row)).unwrap_or(SeverityNumber::Unspecified)
     }
 }

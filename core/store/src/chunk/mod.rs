@@ -17,18 +17,18 @@
 
 #[cfg(test)]
 mod agreement;
-mod attributes;
-mod column;
+pub(crate) mod attributes;
+pub(crate) mod column;
 mod context;
-mod events;
-mod ids;
-mod logs;
-mod origin;
+pub(crate) mod events;
+pub(crate) mod ids;
+pub(crate) mod logs;
+pub(crate) mod origin;
 mod plan;
-mod spans;
+pub(crate) mod spans;
 mod tally;
 mod traces;
-mod value;
+pub(crate) mod value;
 
 use std::fmt;
 

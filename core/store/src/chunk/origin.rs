@@ -20,7 +20,7 @@ pub(crate) struct Origins {
 
 impl Origins {
     /// Adds the origin of a row; answers how many bytes the column grew by.
-    pub(super) fn append(&mut self, origin: Origin, index: u32) -> usize {
+    pub(crate) fn append(&mut self, origin: Origin, index: u32) -> usize {
         let row = self.rows;
         self.rows += 1;
         let follows =

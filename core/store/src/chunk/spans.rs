@@ -38,7 +38,7 @@ use crate::{
 pub(crate) use fields::SpanInChunk;
 
 /// A span without a status, which is not the same as one whose status has no code.
-const STATUS_ABSENT: i32 = i32::MIN;
+pub(crate) const STATUS_ABSENT: i32 = i32::MIN;
 
 /// Growing columns of spans.
 #[derive(Debug)]
@@ -66,34 +66,34 @@ pub(crate) struct SpanBuilder {
 /// A chunk of spans. Each field is a column; an id that is not there is all zero.
 #[derive(Debug)]
 pub(crate) struct SpanChunk {
-    bytes: usize,
-    bounds: TimeBounds,
-    origins: Origins,
-    trace_ids: Ids<16>,
-    span_ids: Ids<8>,
-    parent_ids: Ids<8>,
-    starts: ScalarBuffer<u64>,
-    ends: ScalarBuffer<u64>,
-    names: Labels,
-    kinds: ScalarBuffer<i32>,
-    status_codes: ScalarBuffer<i32>,
-    status_messages: StringArray,
-    flags: ScalarBuffer<u32>,
-    resources: Contexts<ResourceContext>,
-    scopes: Contexts<ScopeContext>,
-    attributes: Attributes,
-    events: Events,
+    pub(crate) bytes: usize,
+    pub(crate) bounds: TimeBounds,
+    pub(crate) origins: Origins,
+    pub(crate) trace_ids: Ids<16>,
+    pub(crate) span_ids: Ids<8>,
+    pub(crate) parent_ids: Ids<8>,
+    pub(crate) starts: ScalarBuffer<u64>,
+    pub(crate) ends: ScalarBuffer<u64>,
+    pub(crate) names: Labels,
+    pub(crate) kinds: ScalarBuffer<i32>,
+    pub(crate) status_codes: ScalarBuffer<i32>,
+    pub(crate) status_messages: StringArray,
+    pub(crate) flags: ScalarBuffer<u32>,
+    pub(crate) resources: Contexts<ResourceContext>,
+    pub(crate) scopes: Contexts<ScopeContext>,
+    pub(crate) attributes: Attributes,
+    pub(crate) events: Events,
     /// A `Span` with all that has no column, because hardly a span has it; empty for most.
-    rest: BinaryArray,
-    traces: TraceTable,
+    pub(crate) rest: BinaryArray,
+    pub(crate) traces: TraceTable,
     /// Of each trace, in the order of the table.
-    trace_tallies: Vec<TraceTally>,
-    tally: SpanTally,
+    pub(crate) trace_tallies: Vec<TraceTally>,
+    pub(crate) tally: SpanTally,
 }
 
 /// What is known of the spans of one trace in one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct TraceTally {
+pub(crate) struct TraceTally {
     start_unix_nano: u64,
     end_unix_nano: u64,
     error_count: u32,
@@ -287,7 +287,7 @@ impl SpanBuilder {
 }
 
 impl SpanChunk {
-    fn summed_up(mut self) -> Self {
+    pub(crate) fn summed_up(mut self) -> Self {
         self.traces = TraceTable::build(self.trace_ids.iter().map(u128::from_be_bytes));
         let places = 0..self.traces.ids().len();
         self.trace_tallies = places

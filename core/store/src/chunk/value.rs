@@ -1,5 +1,7 @@
 //! Values of OTLP as columns: the body of a log record, and the values of attributes.
 
+use std::ops::Range;
+
 use arrow_array::{Array, BinaryArray, StringArray, builder::StringBuilder};
 use arrow_buffer::ScalarBuffer;
 use bytes::Bytes;
@@ -15,7 +17,7 @@ use crate::fields::any_below;
 /// What a row of a value column holds. On the wire, an absent value and one without content are different.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
-enum Kind {
+pub(crate) enum Kind {
     #[default]
     Absent,
     Empty,
@@ -30,7 +32,7 @@ enum Kind {
 
 /// A growing column of values.
 #[derive(Debug)]
-pub(super) struct ValueBuilder {
+pub(crate) struct ValueBuilder {
     kinds: Vec<Kind>,
     numbers: Vec<i64>,
     texts: StringBuilder,
@@ -56,7 +58,7 @@ const ENCODED_BYTES: usize = size_of::<i32>();
 
 impl ValueBuilder {
     /// Adds a value; answers how many bytes the column grew by.
-    pub(super) fn append(&mut self, value: Option<&AnyValue>) -> usize {
+    pub(crate) fn append(&mut self, value: Option<&AnyValue>) -> usize {
         let mut text = "";
         let mut bytes = VALUE_BYTES;
         let (kind, number) = match value {
@@ -89,7 +91,7 @@ impl ValueBuilder {
         bytes
     }
 
-    pub(super) fn freeze(mut self) -> Values {
+    pub(crate) fn freeze(mut self) -> Values {
         self.kinds.shrink_to_fit();
         Values {
             kinds: self.kinds,
@@ -97,6 +99,29 @@ impl ValueBuilder {
             texts: freeze_text(self.texts),
             encoded: self.encoded.freeze(),
         }
+    }
+
+    /// Adds a text.
+    #[inline]
+    pub(crate) fn append_text(&mut self, text: &str) {
+        self.kinds.push(Kind::Text);
+        self.numbers.push(0);
+        self.texts.append_value(text);
+    }
+
+    /// Adds a value that is a number to this column: of a boolean, an integer or a double.
+    #[inline]
+    pub(crate) fn append_number(&mut self, kind: Kind, number: i64) {
+        self.kinds.push(kind);
+        self.numbers.push(number);
+        self.texts.append_value("");
+    }
+
+    /// Adds bytes.
+    pub(crate) fn append_bytes(&mut self, bytes: &[u8]) {
+        let number = self.encoded.len() as i64;
+        self.encoded.append_bytes(bytes);
+        self.append_number(Kind::Bytes, number);
     }
 
     pub(super) fn snapshot(&self) -> Values {
@@ -112,11 +137,11 @@ impl ValueBuilder {
 /// A column of values.
 #[derive(Clone, Debug)]
 pub(crate) struct Values {
-    kinds: Vec<Kind>,
+    pub(crate) kinds: Vec<Kind>,
     /// An integer, the bits of a double, a boolean as 0 or 1, or the index of an encoded value.
-    numbers: ScalarBuffer<i64>,
-    texts: StringArray,
-    encoded: BinaryArray,
+    pub(crate) numbers: ScalarBuffer<i64>,
+    pub(crate) texts: StringArray,
+    pub(crate) encoded: BinaryArray,
 }
 
 impl Values {
@@ -176,13 +201,27 @@ impl Values {
         }
     }
 
-    fn encoded(&self, number: i64) -> &[u8] {
+    pub(crate) fn encoded(&self, number: i64) -> &[u8] {
         bytes_at(&self.encoded, usize::try_from(number).unwrap_or(usize::MAX))
     }
 
-    fn nested(&self, number: i64) -> AnyValue {
+    pub(crate) fn nested(&self, number: i64) -> AnyValue {
         // Encoded by this module from a value that had been decoded before, so that it can be decoded.
         AnyValue::decode(self.encoded(number)).unwrap_or_default()
+    }
+
+    /// Bytes of the texts and encoded values of neighbouring rows.
+    pub(crate) fn text_bytes(&self, rows: Range<usize>) -> usize {
+        let offsets = self.texts.value_offsets();
+        let texts = at(offsets, rows.end).saturating_sub(at(offsets, rows.start));
+        let encoded = match self.encoded.is_empty() {
+            true => 0,
+            false => rows
+                .filter(|row| matches!(at(&self.kinds, *row), Kind::Bytes | Kind::Nested))
+                .map(|row| self.encoded(at(&self.numbers, row)).len())
+                .sum(),
+        };
+        usize::try_from(texts).unwrap_or(0) + encoded
     }
 
     pub(crate) fn bytes(&self) -> usize {

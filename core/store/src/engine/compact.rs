@@ -82,7 +82,7 @@ impl Engine {
         stop: &Stop,
     ) -> Result<(), EngineError> {
         let id = self.new_block();
-        let merged = match block::merge(&self.blocks, id, inputs) {
+        let merged = match block::merge(&self.blocks, id, inputs, &self.block_options) {
             Ok(merged) => Arc::new(merged),
             Err(error) => {
                 self.delete_files::<C>(id);
@@ -109,8 +109,8 @@ impl Engine {
         self.note(self.hook(Point::CompactCommitted));
         table.exchange(&ids, Some(Arc::clone(&merged)));
         self.counts().compactions += 1;
-        for id in ids {
-            self.delete_files::<C>(id);
+        for input in inputs {
+            self.delete_block(input);
             self.note(self.hook(Point::CompactDeleting));
         }
         Ok(())
@@ -120,7 +120,12 @@ impl Engine {
 impl Engine {
     /// Sees to it that corrupt blocks are not merged; nor are any of these, when it cannot be told which are.
     fn set_corrupt_apart<C: Storable>(&self, blocks: &[Arc<Block<C>>]) {
-        let is_corrupt = |info: &&BlockInfo| block::verify::<C>(&self.blocks, info).is_err();
+        let is_corrupt = |info: &&BlockInfo| {
+            let problems = block::verify::<C>(&self.blocks, info, &mut |_| ());
+            problems
+                .iter()
+                .any(|it| matches!(it, BlockError::Corrupt { .. }))
+        };
         let infos = || blocks.iter().map(|block| block.info());
         let mut apart: Vec<BlockId> = infos().filter(is_corrupt).map(|info| info.id).collect();
         if apart.is_empty() {

@@ -89,7 +89,7 @@ impl Engine {
             return Ok(None);
         }
         let id = self.new_block();
-        let written = block::write(&self.blocks, id, &chunks, received);
+        let written = block::write(&self.blocks, id, &chunks, received, &self.block_options);
         if written.is_err() {
             self.delete_files::<C>(id);
         }
@@ -142,6 +142,11 @@ impl Engine {
         if let Some(block) = block {
             self.delete_files::<C>(block.info().id);
         }
+    }
+
+    /// Deletes the files of a block that was in use; who still reads it can go on.
+    pub(super) fn delete_block<C: Storable>(&self, block: &Block<C>) {
+        self.note(block.delete().map_err(EngineError::from));
     }
 
     /// Files that cannot be deleted now are when the store is opened.

@@ -67,7 +67,7 @@ pub use stats::DurableStats;
 
 use crate::{
     Config, Mark,
-    block::{BlockError, BlockId},
+    block::{self, BlockError, BlockId},
     chunk::{LogChunk, SpanChunk},
     table::{OpenSize, Table},
 };
@@ -87,6 +87,8 @@ pub(crate) struct Engine {
     /// that arrive then look old.
     last_received: AtomicU64,
     counts: Mutex<stats::Counts>,
+    /// How blocks are written and read.
+    block_options: block::Options,
     /// Held for as long as the store is open.
     lock: Mutex<Option<fs::File>>,
 }

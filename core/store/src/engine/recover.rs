@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Config, ConfigError, Restored,
-    block::{self, Block, BlockId, Storable},
+    block::{self, Block, BlockCache, BlockId, Storable},
     chunk::{LogChunk, SpanChunk},
     table::{Table, Unreadable},
 };
@@ -118,8 +118,10 @@ pub(crate) fn open(
     let next_block = kept.next_block.max(greatest);
     let all = || kept.spans.blocks.iter().chain(&kept.logs.blocks);
     let last_received = all().map(|info| info.received_unix_nano).max().unwrap_or(0);
-    let spans = open_table("spans", &config, &blocks, kept.spans);
-    let logs = open_table("log records", &config, &blocks, kept.logs);
+    let block_options = block::Options::new(&BlockCache::new(config.cache_bytes_max));
+    let cache = &block_options.cache;
+    let spans = open_table("spans", &config, &blocks, kept.spans, cache);
+    let logs = open_table("log records", &config, &blocks, kept.logs, cache);
     let counts = Counts {
         marks: catalog.mark_counts()?,
         strays,
@@ -136,6 +138,7 @@ pub(crate) fn open(
         next_block: AtomicU64::new(next_block),
         last_received: AtomicU64::new(last_received),
         counts: Mutex::new(counts),
+        block_options,
         lock: Mutex::new(Some(lock)),
     };
     Ok(Opened {
@@ -254,10 +257,11 @@ fn open_table<C: Storable>(
     config: &Config,
     directory: &Path,
     kept: KeptTable,
+    cache: &Arc<BlockCache>,
 ) -> Table<C> {
     let (mut blocks, mut unreadable) = (Vec::new(), Vec::new());
     for info in kept.blocks {
-        match Block::open(directory, info.clone()) {
+        match Block::open(directory, &info, cache) {
             Ok(block) => blocks.push(Arc::new(block)),
             Err(error) => unreadable.push(Unreadable {
                 info,

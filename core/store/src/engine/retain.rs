@@ -1,11 +1,12 @@
 //! Which blocks leave: by age, by bytes, and to keep the disk from filling up.
 
+use std::sync::Arc;
+
 use super::{Engine, EngineError, Point, Tables};
 use crate::{
     Config, Stop,
-    block::{BlockId, BlockInfo, Storable},
+    block::{Block, BlockId, BlockInfo, Storable},
     chunk::{LogChunk, SpanChunk},
-    table::Table,
 };
 
 /// So much is kept however full the disk is: else another program that fills it would empty the store.
@@ -64,16 +65,21 @@ impl Engine {
         ];
         self.commit(&change, stop)?;
         self.note(self.hook(Point::RetainCommitted));
+        let (span_blocks, log_blocks) = (tables.spans.blocks(), tables.logs.blocks());
         tables.spans.expire(&spans, expired_spans);
         tables.logs.expire(&logs, expired_logs);
-        self.delete_all(tables.spans, &spans);
-        self.delete_all(tables.logs, &logs);
+        self.delete_all(span_blocks, &spans);
+        self.delete_all(log_blocks, &logs);
         Ok(())
     }
 
-    fn delete_all<C: Storable>(&self, _of: &Table<C>, ids: &[BlockId]) {
+    fn delete_all<C: Storable>(&self, blocks: Vec<Arc<Block<C>>>, ids: &[BlockId]) {
         for id in ids {
-            self.delete_files::<C>(*id);
+            match blocks.iter().find(|block| block.info().id == *id) {
+                Some(block) => self.delete_block(block),
+                // It could not be opened.
+                None => self.delete_files::<C>(*id),
+            }
             self.note(self.hook(Point::RetainDeleting));
         }
     }

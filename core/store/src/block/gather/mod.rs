@@ -1,0 +1,160 @@
+//! Rows of chunks as the columns of a file.
+
+mod attributes;
+mod contexts;
+mod logs;
+mod spans;
+
+use std::sync::Arc;
+
+use arrow_array::{
+    ArrayRef, BinaryArray, BooleanArray, Int32Array, Int64Array, StringArray,
+    TimestampNanosecondArray, UInt16Array, UInt32Array, UInt64Array,
+    builder::{BinaryBuilder, FixedSizeBinaryBuilder, StringBuilder},
+};
+
+pub(crate) use attributes::{AttributePlan, count_attributes};
+pub(crate) use contexts::ContextTexts;
+pub(crate) use logs::{COLUMNS as LOG_COLUMNS, columns as log_columns};
+pub(crate) use spans::{COLUMNS as SPAN_COLUMNS, columns as span_columns};
+
+use super::{Storable, error::Malformed};
+
+/// A row of one of several chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) chunk: u32,
+    pub(crate) row: u32,
+}
+
+/// Rows of chunks, in the order in which they are written.
+#[derive(Debug)]
+pub(crate) struct Picked<'a, C> {
+    pub(crate) chunks: &'a [Arc<C>],
+    pub(crate) places: &'a [Place],
+}
+
+impl<C> Clone for Picked<'_, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Picked<'_, C> {}
+
+impl<'a, C: Storable> Picked<'a, C> {
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = (&'a C, usize)> {
+        self.places.iter().filter_map(move |place| {
+            let chunk = self.chunks.get(place.chunk as usize)?;
+            Some((chunk.as_ref(), place.row as usize))
+        })
+    }
+
+    pub(super) fn map<T>(self, value: impl Fn(&'a C, usize) -> T) -> impl Iterator<Item = T> {
+        self.iter().map(move |(chunk, row)| value(chunk, row))
+    }
+
+    fn times(self, value: impl Fn(&C, usize) -> u64) -> ArrayRef {
+        let values = self.map(|chunk, row| value(chunk, row).cast_signed());
+        Arc::new(TimestampNanosecondArray::from_iter_values(values).with_timezone("UTC"))
+    }
+
+    fn i64s(self, value: impl Fn(&C, usize) -> Option<i64>) -> ArrayRef {
+        Arc::new(Int64Array::from_iter(
+            self.map(|chunk, row| value(chunk, row)),
+        ))
+    }
+
+    fn i32s(self, value: impl Fn(&C, usize) -> i32) -> ArrayRef {
+        Arc::new(Int32Array::from_iter_values(
+            self.map(|chunk, row| value(chunk, row)),
+        ))
+    }
+
+    fn u32s(self, value: impl Fn(&C, usize) -> u32) -> ArrayRef {
+        Arc::new(UInt32Array::from_iter_values(
+            self.map(|chunk, row| value(chunk, row)),
+        ))
+    }
+
+    fn bools(self, value: impl Fn(&C, usize) -> bool) -> ArrayRef {
+        let values: Vec<bool> = self.map(|chunk, row| value(chunk, row)).collect();
+        Arc::new(BooleanArray::from(values))
+    }
+
+    fn texts(self, value: impl Fn(&'a C, usize) -> Option<&'a str>) -> ArrayRef {
+        let mut builder = StringBuilder::with_capacity(self.len(), self.len() * 16);
+        for (chunk, row) in self.iter() {
+            builder.append_option(value(chunk, row));
+        }
+        Arc::new(builder.finish())
+    }
+
+    fn owned_texts(
+        self,
+        value: impl Fn(&C, usize) -> Result<Option<String>, Malformed>,
+    ) -> Result<ArrayRef, Malformed> {
+        let mut builder = StringBuilder::new();
+        for (chunk, row) in self.iter() {
+            builder.append_option(value(chunk, row)?);
+        }
+        Ok(Arc::new(builder.finish()))
+    }
+
+    /// All zero is none.
+    fn ids<const N: usize>(
+        self,
+        value: impl Fn(&C, usize) -> [u8; N],
+    ) -> Result<ArrayRef, Malformed> {
+        let mut builder = FixedSizeBinaryBuilder::with_capacity(self.len(), N as i32);
+        for (chunk, row) in self.iter() {
+            match value(chunk, row) {
+                id if id == [0; N] => builder.append_null(),
+                id => builder.append_value(id)?,
+            }
+        }
+        Ok(Arc::new(builder.finish()))
+    }
+}
+
+/// The columns that say where the rows came from: partition, offset, index.
+fn origins<C: Storable>(picked: Picked<'_, C>) -> [ArrayRef; 3] {
+    let origins: Vec<_> = picked.map(|chunk, row| chunk.origin(row)).collect();
+    let partitions = origins.iter().map(|(origin, _)| origin.partition);
+    let offsets = origins.iter().map(|(origin, _)| origin.offset);
+    let indexes = origins.iter().map(|(_, index)| *index);
+    [
+        Arc::new(UInt16Array::from_iter_values(partitions)),
+        Arc::new(UInt64Array::from_iter_values(offsets)),
+        Arc::new(UInt32Array::from_iter_values(indexes)),
+    ]
+}
+
+/// Texts and bytes of which most are none.
+fn sparse_texts(values: &[Option<String>]) -> ArrayRef {
+    Arc::new(values.iter().map(Option::as_deref).collect::<StringArray>())
+}
+
+fn sparse_bytes(values: &[Option<Vec<u8>>]) -> ArrayRef {
+    let mut builder = BinaryBuilder::new();
+    for value in values {
+        builder.append_option(value.as_deref());
+    }
+    let bytes: BinaryArray = builder.finish();
+    Arc::new(bytes)
+}
+
+/// A text that is empty is none.
+fn filled(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// How many of something were dropped; none for 0.
+fn counts(counts: impl Iterator<Item = u32>) -> ArrayRef {
+    let counts = counts.map(|count| (count > 0).then_some(count));
+    Arc::new(UInt32Array::from_iter(counts))
+}

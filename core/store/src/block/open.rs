@@ -1,0 +1,482 @@
+//! An open block.
+
+use std::{
+    fs::File,
+    marker::PhantomData,
+    ops::Range,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use log_tracer_query::Needs;
+
+use super::{
+    BlockCache, BlockError, BlockInfo, Columns, OperationCount, PieceInfo, ServiceCount, Storable,
+    TraceEntry,
+    assemble::wanted,
+    cache::Cached,
+    decode::Footer,
+    error::Malformed,
+    files::{self, Role},
+    index::{
+        self, Index, Kind, Section, decode_operations, decode_pieces, decode_services,
+        decode_summary,
+        fuse::Fuse,
+        needles::{can_have, trace_ids},
+        read_directory,
+        traces::{self, Leaf, decode_directory},
+    },
+    verified::{Extents, VerifiedFile},
+};
+use crate::chunk::TimeBounds;
+
+/// An open block. Reading never changes it; whoever holds it can read it although its files were deleted meanwhile
+/// with [`Block::delete`].
+#[derive(Debug)]
+pub(crate) struct Block<C> {
+    info: BlockInfo,
+    directory: PathBuf,
+    cache: Arc<BlockCache>,
+    owner: u64,
+    pieces: Vec<PieceInfo>,
+    index: Index,
+    rows_file: FileOf,
+    index_file: FileOf,
+    rows: PhantomData<fn() -> C>,
+}
+
+/// A file that is opened when it is needed.
+#[derive(Debug)]
+struct FileOf {
+    path: Arc<PathBuf>,
+    /// Kept open because its name is gone.
+    pinned: OnceLock<Arc<File>>,
+}
+
+impl FileOf {
+    fn new(directory: &Path, name: &str) -> Self {
+        Self {
+            path: Arc::new(directory.join(name)),
+            pinned: OnceLock::new(),
+        }
+    }
+
+    fn open(&self) -> Result<File, BlockError> {
+        File::open(self.path.as_path()).map_err(BlockError::io(&self.path))
+    }
+
+    fn length(&self, file: &File) -> Result<u64, BlockError> {
+        let metadata = file.metadata().map_err(BlockError::io(&self.path))?;
+        Ok(metadata.len())
+    }
+
+    fn corrupt(&self, reason: Malformed) -> BlockError {
+        BlockError::corrupt(&self.path, reason)
+    }
+
+    fn read(&self, file: &File, offset: u64, length: usize) -> Result<Vec<u8>, BlockError> {
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, offset)
+            .map_err(BlockError::io(&self.path))?;
+        Ok(bytes)
+    }
+
+    /// Reads a part that has a checksum of its own.
+    fn read_checked(
+        &self,
+        file: &File,
+        offset: u64,
+        length: usize,
+        checksum: u32,
+        what: &str,
+    ) -> Result<Vec<u8>, BlockError> {
+        let bytes = self.read(file, offset, length)?;
+        if crc32c::crc32c(&bytes) != checksum {
+            let reason =
+                format!("the checksum of its {what}, {length} bytes at {offset}, is wrong");
+            return Err(self.corrupt(Malformed(reason)));
+        }
+        Ok(bytes)
+    }
+}
+
+impl<C: Storable> Block<C> {
+    /// Opens a block: reads the small parts of its index.
+    ///
+    /// # Errors
+    /// A file is not there, or is not what was written.
+    pub(crate) fn open(
+        directory: &Path,
+        info: &BlockInfo,
+        cache: &Arc<BlockCache>,
+    ) -> Result<Self, BlockError> {
+        let of = |role| FileOf::new(directory, &files::name(C::TABLE, info.id, role));
+        let (rows_file, index_file) = (of(Role::Rows), of(Role::Index));
+        let owner = cache.owner();
+        let opened = cache.file(owner, true, || index_file.open())?;
+        let (index, said) = read_index::<C>(&index_file, &opened)?;
+        let length = std::fs::metadata(rows_file.path.as_path())
+            .map_err(BlockError::io(&rows_file.path))?
+            .len();
+        if length != index.extents.length {
+            let expected = index.extents.length;
+            let reason = format!("it has {length} bytes where {expected} were written");
+            return Err(rows_file.corrupt(Malformed(reason)));
+        }
+        let said = BlockInfo {
+            bytes: length + index_file.length(&opened)?,
+            ..said
+        };
+        if said != *info {
+            let reason = "it is of another block than the catalog says";
+            return Err(index_file.corrupt(Malformed::new(reason)));
+        }
+        Ok(Self {
+            info: said,
+            directory: directory.to_owned(),
+            cache: Arc::clone(cache),
+            owner,
+            pieces: index
+                .pieces
+                .iter()
+                .map(|piece| piece.info.clone())
+                .collect(),
+            index,
+            rows_file,
+            index_file,
+            rows: PhantomData,
+        })
+    }
+
+    /// What the catalog keeps of it.
+    pub(crate) fn info(&self) -> &BlockInfo {
+        &self.info
+    }
+
+    pub(crate) fn bounds(&self) -> TimeBounds {
+        TimeBounds {
+            first: self.info.first_unix_nano,
+            last: self.info.last_unix_nano,
+        }
+    }
+
+    /// The pieces, in the order of time.
+    pub(crate) fn pieces(&self) -> &[PieceInfo] {
+        &self.pieces
+    }
+
+    /// Whether a row of the piece can match a query with these needs. True when in doubt.
+    pub(crate) fn admits(&self, piece: usize, needs: &Needs) -> Result<bool, BlockError> {
+        let Some(known) = self.index.pieces.get(piece) else {
+            return Ok(false);
+        };
+        if needs.never || !known.facts.admit(known.info.bounds, needs) {
+            return Ok(false);
+        }
+        if needs.clauses.is_empty() {
+            return Ok(true);
+        }
+        if let Some(filter) = self.filter(piece)?
+            && !can_have(&filter, needs)
+        {
+            return Ok(false);
+        }
+        self.admits_traces(&known.info.rows, needs)
+    }
+
+    /// Whether one of the traces that a query names has rows in a piece.
+    fn admits_traces(&self, rows: &Range<u32>, needs: &Needs) -> Result<bool, BlockError> {
+        let Some(ids) = trace_ids(needs) else {
+            return Ok(true);
+        };
+        for id in ids {
+            let of_trace = self.rows_of_trace(id)?;
+            let first = of_trace.partition_point(|row| *row < rows.start);
+            if of_trace.get(first).is_some_and(|row| *row < rows.end) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The rows of a piece with the columns that are asked for; the others are as if they were empty. Row 0 of the chunk
+    /// is the first row of the piece.
+    pub(crate) fn read(&self, piece: usize, columns: &Columns) -> Result<Arc<C>, BlockError> {
+        let rows = self
+            .pieces
+            .get(piece)
+            .map_or(0..0, |piece| piece.rows.clone());
+        let rows = rows.start as usize..rows.end as usize;
+        self.decode(&[rows], columns).map(Arc::new)
+    }
+
+    /// Some rows of the block, named by their numbers in the block, ascending; row 0 of the chunk is the first of them.
+    pub(crate) fn take(&self, rows: &[u32], columns: &Columns) -> Result<C, BlockError> {
+        let runs = rows.chunk_by(|a, b| a + 1 == *b);
+        let ranges: Vec<Range<usize>> = runs
+            .filter_map(|run| Some(*run.first()? as usize..*run.last()? as usize + 1))
+            .collect();
+        self.decode(&ranges, columns)
+    }
+
+    fn decode(&self, ranges: &[Range<usize>], columns: &Columns) -> Result<C, BlockError> {
+        let file = self.verified()?;
+        let footer = self.footer(&file)?;
+        if ranges.last().is_some_and(|range| range.end > footer.rows()) {
+            let reason = format!("it has {} rows, fewer than were asked for", footer.rows());
+            return Err(self.rows_file.corrupt(Malformed(reason)));
+        }
+        let wanted = wanted(&footer, columns, &C::COLUMNS_OF);
+        let decoded = footer.decode(&file, ranges, &wanted)?;
+        C::assemble(&decoded, columns, &self.cache).map_err(|reason| self.rows_file.corrupt(reason))
+    }
+
+    /// The rows of a trace, ascending, by their numbers in the block.
+    pub(crate) fn rows_of_trace(&self, id: u128) -> Result<Vec<u32>, BlockError> {
+        let Some(leaf) = traces::leaf_of(&self.index.leaves, id) else {
+            return Ok(Vec::new());
+        };
+        let leaf = self.leaf(leaf)?;
+        traces::rows_in(&leaf, id, self.row_count())
+            .map_err(|reason| self.index_file.corrupt(reason))
+    }
+
+    /// What is known of the rows of one trace here; none when there are none.
+    pub(crate) fn trace(&self, id: u128) -> Result<Option<TraceEntry>, BlockError> {
+        let Some(leaf) = traces::leaf_of(&self.index.leaves, id) else {
+            return Ok(None);
+        };
+        let (leaf, mut entries) = (self.leaf(leaf)?, Vec::new());
+        traces::entries_in(
+            &leaf,
+            self.info.first_unix_nano,
+            self.row_count(),
+            &mut entries,
+        )
+        .map_err(|reason| self.index_file.corrupt(reason))?;
+        Ok(entries.into_iter().find(|entry| entry.id == id))
+    }
+
+    /// Every trace of the block, ascending, with what is known of its rows here.
+    pub(crate) fn traces(&self) -> Result<Vec<TraceEntry>, BlockError> {
+        let mut entries = Vec::new();
+        for leaf in &self.index.leaves {
+            let leaf = self.leaf(leaf)?;
+            let first = self.info.first_unix_nano;
+            traces::entries_in(&leaf, first, self.row_count(), &mut entries)
+                .map_err(|reason| self.index_file.corrupt(reason))?;
+        }
+        Ok(entries)
+    }
+
+    /// How many rows each service has.
+    pub(crate) fn services(&self) -> Result<Vec<ServiceCount>, BlockError> {
+        let bytes = self.section(Kind::Services)?;
+        decode_services(&bytes).map_err(|reason| self.index_file.corrupt(reason))
+    }
+
+    /// How many spans each operation has; none in a block of logs.
+    pub(crate) fn operations(&self) -> Result<Vec<OperationCount>, BlockError> {
+        let bytes = self.section(Kind::Operations)?;
+        decode_operations(&bytes).map_err(|reason| self.index_file.corrupt(reason))
+    }
+
+    /// Deletes the files. Whoever holds the block can read it as before.
+    pub(crate) fn delete(&self) -> Result<(), BlockError> {
+        for (of, is_index) in [(&self.rows_file, false), (&self.index_file, true)] {
+            // One that cannot be opened cannot be read later either.
+            if let Ok(file) = self.file(of, is_index) {
+                of.pinned.get_or_init(|| file);
+            }
+        }
+        files::delete::<C>(&self.directory, self.info.id)?;
+        files::sync_directory(&self.directory)
+    }
+
+    fn row_count(&self) -> u32 {
+        u32::try_from(self.info.rows).unwrap_or(u32::MAX)
+    }
+
+    fn file(&self, of: &FileOf, is_index: bool) -> Result<Arc<File>, BlockError> {
+        match of.pinned.get() {
+            Some(file) => Ok(Arc::clone(file)),
+            None => self.cache.file(self.owner, is_index, || of.open()),
+        }
+    }
+
+    pub(super) fn verified(&self) -> Result<VerifiedFile, BlockError> {
+        let file = self.file(&self.rows_file, false)?;
+        let path = Arc::clone(&self.rows_file.path);
+        Ok(VerifiedFile::new(
+            path,
+            file,
+            Arc::clone(&self.index.extents),
+        ))
+    }
+
+    pub(super) fn footer(&self, file: &VerifiedFile) -> Result<Arc<Footer>, BlockError> {
+        self.cache.get(self.owner, Cached::Footer, || {
+            let footer = Footer::read(file, C::TABLE)?;
+            let bytes = footer.bytes();
+            Ok((footer, bytes))
+        })
+    }
+
+    /// What the index knows of a piece.
+    pub(super) fn piece(&self, number: usize) -> Option<&index::Piece> {
+        self.index.pieces.get(number)
+    }
+
+    /// The filter of a piece, if it has one.
+    pub(super) fn filter(&self, number: usize) -> Result<Option<Arc<Fuse>>, BlockError> {
+        let section = self.index.sections.get(&Kind::Filters);
+        let (Some(piece), Some(section)) = (self.index.pieces.get(number), section) else {
+            return Ok(None);
+        };
+        if piece.filter_length == 0 {
+            return Ok(None);
+        }
+        let filter = self
+            .cache
+            .get(self.owner, Cached::Filter(number as u32), || {
+                let file = self.file(&self.index_file, true)?;
+                let (offset, length) = (
+                    section.offset + piece.filter_at,
+                    piece.filter_length as usize,
+                );
+                let bytes = self.index_file.read_checked(
+                    &file,
+                    offset,
+                    length,
+                    piece.filter_checksum,
+                    "filter",
+                )?;
+                let filter =
+                    Fuse::decode(&bytes).map_err(|reason| self.index_file.corrupt(reason))?;
+                let bytes = filter.bytes();
+                Ok::<_, BlockError>((filter, bytes))
+            })?;
+        Ok(Some(filter))
+    }
+
+    fn leaf(&self, leaf: &Leaf) -> Result<Vec<u8>, BlockError> {
+        let section = self
+            .index
+            .sections
+            .get(&Kind::Traces)
+            .map_or(0, |section| section.offset);
+        let file = self.file(&self.index_file, true)?;
+        let (offset, length) = (section + leaf.offset, leaf.length as usize);
+        self.index_file
+            .read_checked(&file, offset, length, leaf.checksum, "traces")
+    }
+
+    pub(super) fn section(&self, kind: Kind) -> Result<Vec<u8>, BlockError> {
+        let file = self.file(&self.index_file, true)?;
+        match self.index.sections.get(&kind) {
+            Some(section) => read_section(&self.index_file, &file, section, kind),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    pub(super) fn index_path(&self) -> &Path {
+        &self.index_file.path
+    }
+
+    pub(super) fn rows_path(&self) -> &Path {
+        &self.rows_file.path
+    }
+}
+
+impl<C> Drop for Block<C> {
+    fn drop(&mut self) {
+        self.cache.forget(self.owner);
+    }
+}
+
+fn read_section(
+    of: &FileOf,
+    file: &File,
+    section: &Section,
+    kind: Kind,
+) -> Result<Vec<u8>, BlockError> {
+    let length = usize::try_from(section.length).unwrap_or(usize::MAX);
+    let what = format!("section {}", kind as u32);
+    of.read_checked(file, section.offset, length, section.checksum, &what)
+}
+
+/// Reads what stays in memory of an index, and what it says of its block.
+fn read_index<C: Storable>(of: &FileOf, file: &File) -> Result<(Index, BlockInfo), BlockError> {
+    let length = of.length(file)?;
+    let sections = read_directory(length, |offset, length| {
+        of.read(file, offset, length).map_err(Failure::Block)
+    })
+    .map_err(|failure| failure.into_error(of))?;
+    let read = |kind| {
+        let section = sections
+            .get(&kind)
+            .ok_or_else(|| of.corrupt(Malformed(format!("it has no section {}", kind as u32))))?;
+        read_section(of, file, section, kind)
+    };
+    let corrupt = |reason| of.corrupt(reason);
+    let info = decode_summary(C::TABLE, &read(Kind::Summary)?).map_err(corrupt)?;
+    let index = Index {
+        pieces: decode_pieces(&read(Kind::Pieces)?).map_err(corrupt)?,
+        leaves: decode_directory(&read(Kind::Leaves)?).map_err(corrupt)?,
+        extents: Arc::new(Extents::decode(&read(Kind::Extents)?).map_err(corrupt)?),
+        sections,
+    };
+    check_index(&index, &info).map_err(corrupt)?;
+    Ok((index, info))
+}
+
+fn check_index(index: &Index, info: &BlockInfo) -> Result<(), Malformed> {
+    let rows = index
+        .pieces
+        .last()
+        .map_or(0, |piece| u64::from(piece.info.rows.end));
+    if rows != info.rows {
+        return Err(Malformed(format!(
+            "its pieces have {rows} of {} rows",
+            info.rows
+        )));
+    }
+    let length_of = |kind| {
+        index
+            .sections
+            .get(&kind)
+            .map_or(0, |section| section.length)
+    };
+    let filters = index.pieces.last();
+    let filters = filters.map_or(0, |piece| piece.filter_at + u64::from(piece.filter_length));
+    let fits = |leaf: &Leaf| {
+        let end = leaf.offset.checked_add(u64::from(leaf.length));
+        end.is_some_and(|end| end <= length_of(Kind::Traces))
+    };
+    if filters != length_of(index::Kind::Filters) || !index.leaves.iter().all(fits) {
+        return Err(Malformed::new("its parts do not fit"));
+    }
+    Ok(())
+}
+
+/// Why the directory cannot be read.
+enum Failure {
+    Block(BlockError),
+    Malformed(Malformed),
+}
+
+impl From<Malformed> for Failure {
+    fn from(reason: Malformed) -> Self {
+        Self::Malformed(reason)
+    }
+}
+
+impl Failure {
+    fn into_error(self, of: &FileOf) -> BlockError {
+        match self {
+            Self::Block(error) => error,
+            Self::Malformed(reason) => of.corrupt(reason),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Checks a block in all its parts: the checksums, and whether the index says of the rows what they are.
+
+use std::{path::Path, sync::Arc};
+
+use super::{
+    Block, BlockCache, BlockError, BlockInfo, Columns, Storable,
+    index::{
+        Facts, Kind,
+        needles::Needles,
+        traces::{self, TraceRow},
+    },
+    write::{sum_operations, sum_services},
+};
+use crate::{RecordKey, chunk::TimeBounds};
+
+/// How far a check is: rows that were checked, of so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) rows_done: u64,
+    pub(crate) rows: u64,
+}
+
+/// What one block needs while it is checked.
+const CACHE_BYTES: u64 = 16 << 20;
+
+/// Reads all of a block. Answers everything that is wrong with it; nothing when it is whole. `progress` hears after
+/// each piece.
+pub(crate) fn verify<C: Storable>(
+    directory: &Path,
+    info: &BlockInfo,
+    progress: &mut dyn FnMut(Progress),
+) -> Vec<BlockError> {
+    let cache = BlockCache::new(CACHE_BYTES);
+    let block = match Block::<C>::open(directory, info, &cache) {
+        Ok(block) => block,
+        Err(error) => return vec![error],
+    };
+    let mut problems = Vec::new();
+    for kind in Kind::ALL {
+        problems.extend(block.section(kind).err());
+    }
+    match block.verified() {
+        Ok(file) => {
+            problems.extend(file.problems());
+            problems.extend(block.footer(&file).err());
+        }
+        Err(error) => problems.push(error),
+    }
+    if problems.is_empty() {
+        let mut check = Check::new(&block);
+        for piece in 0..block.pieces().len() {
+            check.piece(piece);
+            let rows_done = block
+                .pieces()
+                .get(piece)
+                .map_or(0, |piece| u64::from(piece.rows.end));
+            progress(Progress {
+                rows_done,
+                rows: info.rows,
+            });
+        }
+        check.whole();
+        problems = check.problems;
+    }
+    problems
+}
+
+/// What was seen of the rows so far.
+struct Check<'b, C> {
+    block: &'b Block<C>,
+    problems: Vec<BlockError>,
+    chunks: Vec<Sums>,
+    traces: Vec<TraceRow>,
+    last: Option<RecordKey>,
+}
+
+type Sums = (Vec<super::ServiceCount>, Vec<super::OperationCount>);
+
+impl<'b, C: Storable> Check<'b, C> {
+    fn new(block: &'b Block<C>) -> Self {
+        Self {
+            block,
+            problems: Vec::new(),
+            chunks: Vec::new(),
+            traces: Vec::new(),
+            last: None,
+        }
+    }
+
+    fn rows_are_wrong(&mut self, reason: impl std::fmt::Display) {
+        self.problems
+            .push(BlockError::corrupt(self.block.rows_path(), reason));
+    }
+
+    fn index_is_wrong(&mut self, reason: impl std::fmt::Display) {
+        self.problems
+            .push(BlockError::corrupt(self.block.index_path(), reason));
+    }
+
+    fn piece(&mut self, number: usize) {
+        let chunk = match self.block.read(number, &Columns::all()) {
+            Ok(chunk) => chunk,
+            Err(error) => return self.problems.push(error),
+        };
+        let Some(known) = self.block.piece(number).cloned() else {
+            return;
+        };
+        let (mut bounds, mut facts) = (TimeBounds::default(), Facts::default());
+        let mut needles = Needles::default();
+        for (row, in_block) in (0..chunk.rows()).zip(known.info.rows.clone()) {
+            let key = chunk.key(row);
+            if self.last.is_some_and(|last| last > key) {
+                self.rows_are_wrong(format!("row {in_block} is older than the one before"));
+            }
+            self.last = Some(key);
+            bounds.include(key.time_unix_nano);
+            chunk.add_needles(row, &mut needles, &mut facts);
+            self.add_trace(&chunk, row, in_block);
+        }
+        if (bounds, facts) != (known.info.bounds, known.facts) {
+            self.index_is_wrong(format!("what it says of piece {number} is not so"));
+        }
+        match self.block.filter(number) {
+            Ok(Some(filter)) if !needles.are_all_in(&filter) => {
+                self.index_is_wrong(format!(
+                    "the filter of piece {number} lacks what its rows have"
+                ));
+            }
+            Ok(_) => {}
+            Err(error) => self.problems.push(error),
+        }
+        self.chunks
+            .push((chunk.service_counts(), chunk.operation_counts()));
+    }
+
+    fn add_trace(&mut self, chunk: &Arc<C>, row: usize, in_block: u32) {
+        let id = chunk.trace_of(row);
+        if id != 0 {
+            let (time, end) = (chunk.time(row), chunk.end_of(row));
+            self.traces
+                .push(TraceRow::new(id, in_block, chunk.is_error(row), time, end));
+        }
+    }
+
+    /// What only all rows together tell.
+    fn whole(&mut self) {
+        let first = self.block.info().first_unix_nano;
+        let (leaves, directory) = traces::encode(&mut self.traces, first);
+        let said = self.block.section(Kind::Traces);
+        let said_directory = self.block.section(Kind::Leaves);
+        match (said, said_directory) {
+            (Ok(said), Ok(said_directory)) => {
+                if said != leaves || said_directory != traces::encode_directory(&directory) {
+                    self.index_is_wrong("its traces are not those of the rows");
+                }
+            }
+            (a, b) => self.problems.extend(a.err().into_iter().chain(b.err())),
+        }
+        let (services, operations): (Vec<_>, Vec<_>) = self.chunks.drain(..).unzip();
+        let said = (self.block.services(), self.block.operations());
+        let seen = (
+            sum_services(services.into_iter()),
+            sum_operations(operations.into_iter()),
+        );
+        match said {
+            (Ok(services), Ok(operations)) if (&services, &operations) != (&seen.0, &seen.1) => {
+                self.index_is_wrong("its services or operations are not those of the rows");
+            }
+            (a, b) => self.problems.extend(a.err().into_iter().chain(b.err())),
+        }
+    }
+}
