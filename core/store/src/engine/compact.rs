@@ -120,8 +120,12 @@ impl Engine {
 impl Engine {
     /// Sees to it that corrupt blocks are not merged; nor are any of these, when it cannot be told which are.
     fn set_corrupt_apart<C: Storable>(&self, blocks: &[Arc<Block<C>>]) {
-        let is_corrupt =
-            |info: &&BlockInfo| !block::verify::<C>(&self.blocks, info, &mut |_| {}).is_empty();
+        let is_corrupt = |info: &&BlockInfo| {
+            let problems = block::verify::<C>(&self.blocks, info, &mut |_| ());
+            problems
+                .iter()
+                .any(|it| matches!(it, BlockError::Corrupt { .. }))
+        };
         let infos = || blocks.iter().map(|block| block.info());
         let mut apart: Vec<BlockId> = infos().filter(is_corrupt).map(|info| info.id).collect();
         if apart.is_empty() {

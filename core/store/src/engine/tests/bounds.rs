@@ -196,3 +196,21 @@ fn a_search_that_holds_blocks_goes_on_reading_them() {
         assert_eq!(crate::chunk::Chunk::rows(read.as_ref()), 1);
     }
 }
+
+#[test]
+fn the_number_of_a_block_is_never_used_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let (store, _) = machine.open(&week(), directory.path());
+    for offset in 0..3 {
+        fill(&store, offset, machine.now());
+    }
+    let last = store.logs.block_infos().last().unwrap().id;
+    machine.pass(9 * DAY);
+    settle(&store);
+    assert_eq!(block_files(directory.path()), [""; 0]);
+    drop(store);
+    let (store, _) = machine.open(&week(), directory.path());
+    fill(&store, 3, machine.now());
+    assert!(store.logs.block_infos()[0].id > last);
+}
