@@ -9,5 +9,6 @@
 mod bounds;
 mod build;
 mod counts;
+mod durable;
 mod records;
 mod traces;
