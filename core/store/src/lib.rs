@@ -44,12 +44,15 @@ mod faults;
 mod fields;
 mod key;
 mod mark;
+pub mod parquet;
 mod part;
 mod search;
 mod stop;
 mod store;
 mod table;
 
+#[doc(hidden)]
+pub use block::bench as block_bench;
 pub use config::{Config, ConfigError};
 pub use engine::{CatalogError, DurableStats, OpenError, Problem, SealError, StoreCheck, check};
 pub use fields::{LogFields, SpanFields};

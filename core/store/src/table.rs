@@ -443,7 +443,8 @@ impl<C: Storable> Snapshot<C> {
                 None => format!("{name} of this time were too large to be kept"),
             });
         }
-        if self.expired.overlaps(range) {
+        // Whoever asks for all time asks for all that is kept.
+        if range.start_unix_nano > 0 && self.expired.overlaps(range) {
             coverage.miss(format!(
                 "older {name} have left the store, which keeps {}",
                 self.retention.said(&self.expired)

@@ -118,7 +118,9 @@ pub(crate) fn open(
     let next_block = kept.next_block.max(greatest);
     let all = || kept.spans.blocks.iter().chain(&kept.logs.blocks);
     let last_received = all().map(|info| info.received_unix_nano).max().unwrap_or(0);
-    let block_options = block::Options::new(&BlockCache::new(config.cache_bytes_max));
+    let mut block_options = block::Options::new(&BlockCache::new(config.cache_bytes_max));
+    let piece_rows = &mut block_options.settings.piece_rows;
+    *piece_rows = (*piece_rows).min(config.chunk_rows_max as usize);
     let cache = &block_options.cache;
     let spans = open_table("spans", &config, &blocks, kept.spans, cache);
     let logs = open_table("log records", &config, &blocks, kept.logs, cache);

@@ -6,9 +6,11 @@
     clippy::panic
 )]
 
+mod blocks;
 mod bounds;
 mod build;
 mod counts;
+mod damage;
 mod durable;
 mod records;
 mod traces;

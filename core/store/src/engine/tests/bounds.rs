@@ -77,12 +77,20 @@ fn rows_leave_by_age_and_answers_say_so() {
     drop(store);
     let (store, _) = machine.open(&week(), directory.path());
     assert!(is_partial(&store, start, start + 1), "it is remembered");
-    let mut coverage = crate::Coverage::default();
-    store.logs.snapshot().cover(TimeRange::ALL, &mut coverage);
+    let reasons = |start_unix_nano| {
+        let range = TimeRange {
+            start_unix_nano,
+            end_unix_nano: None,
+        };
+        let mut coverage = crate::Coverage::default();
+        store.logs.snapshot().cover(range, &mut coverage);
+        coverage.reasons
+    };
     assert_eq!(
-        coverage.reasons,
+        reasons(1),
         ["older log records have left the store, which keeps 7 days of them"]
     );
+    assert_eq!(reasons(0), [""; 0], "all time is all that is kept");
     assert_eq!(store.stats().logs.expired_rows_by_age, 2);
 }
 
