@@ -11,8 +11,8 @@ pub struct Config {
     pub spans_bytes_max: u64,
     /// Bytes of memory that log records may take, likewise (256 MiB).
     pub logs_bytes_max: u64,
-    /// Rows of a chunk (8,192). A smaller chunk makes a search right after an apply cheaper and every other search
-    /// dearer. At most 1,048,576.
+    /// Rows of a chunk (8,192), and of a piece of a block at most. A smaller chunk makes a search right after an apply
+    /// cheaper and every other search dearer. At most 1,048,576.
     pub chunk_rows_max: u32,
     /// Bytes of the values in a chunk (8 MiB), the unit of eviction. From 64 KiB to 256 MiB, and at most a sixteenth of
     /// both limits.

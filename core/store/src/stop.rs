@@ -14,6 +14,9 @@ use std::{
 pub struct Stop {
     cancelled: Arc<AtomicBool>,
     deadline: Option<Instant>,
+    /// Cancels at the look with this number.
+    #[cfg(test)]
+    looks: Option<Arc<std::sync::atomic::AtomicI64>>,
 }
 
 impl Stop {
@@ -30,6 +33,15 @@ impl Stop {
         }
     }
 
+    /// Is cancelled when a search has looked at it so many times.
+    #[cfg(test)]
+    pub(crate) fn after_looks(looks: i64) -> Self {
+        Self {
+            looks: Some(Arc::new(looks.into())),
+            ..Self::default()
+        }
+    }
+
     /// Ends all searches that were given this stop.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
@@ -42,6 +54,12 @@ impl Stop {
 
     /// Why a search has to end now, if it does.
     pub(crate) fn reason(&self) -> Option<&'static str> {
+        #[cfg(test)]
+        if let Some(looks) = &self.looks
+            && looks.fetch_sub(1, Ordering::Relaxed) <= 0
+        {
+            self.cancel();
+        }
         if self.is_cancelled() {
             return Some("the search was cancelled");
         }

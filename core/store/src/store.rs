@@ -210,6 +210,16 @@ impl Store {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn snapshots(
+        &self,
+    ) -> (
+        crate::table::Snapshot<SpanChunk>,
+        crate::table::Snapshot<LogChunk>,
+    ) {
+        (self.spans.snapshot(), self.logs.snapshot())
+    }
+
     /// Adds the spans of one envelope, in their order. A search that starts when it has returned finds them. The caller
     /// sees to it that an envelope is applied once.
     pub fn apply_spans(&self, origin: Origin, rows: &[SpanRow]) {

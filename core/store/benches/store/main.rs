@@ -7,26 +7,21 @@
 )]
 
 mod data;
+mod questions;
 
 use std::{hint::black_box, sync::LazyLock, time::Duration};
 
-use criterion::{
-    BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main,
-    measurement::WallTime,
-};
-use data::{BATCH_ROWS, COMMON_WORD, RARE_WORD};
-use log_tracer_query::parse;
-use log_tracer_store::{
-    Config, FacetSpec, HistogramGroup, HistogramSpec, Origin, RecordSearch, Signal, Stats, Stop,
-    Store, TableStats, TimeRange, TraceLimits, TraceOrder, TraceSearch,
-};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use data::BATCH_ROWS;
+use log_tracer_store::{Config, Coverage, Mark, Origin, Stats, Stop, Store, TableStats};
+use questions::{Question, logs_of, questions};
 
 const ROWS: u64 = 1_000_000;
 
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(3)).warm_up_time(Duration::from_secs(1));
-    targets = apply, questions
+    targets = apply, in_memory, on_disk
 }
 criterion_main!(benches);
 
@@ -90,152 +85,81 @@ fn print_row_bytes(stats: &Stats) {
     );
 }
 
-type Group<'a> = BenchmarkGroup<'a, WallTime>;
+/// The same rows on disk, in blocks of about 131,000 rows.
+static ON_DISK: LazyLock<(Store, tempfile::TempDir)> = LazyLock::new(|| {
+    let directory = tempfile::tempdir().unwrap();
+    let config = Config {
+        spans_bytes_max: 8 << 30,
+        logs_bytes_max: 8 << 30,
+        ..Config::default()
+    };
+    let (store, _) = Store::open(config, directory.path()).unwrap();
+    for first in (0..ROWS).step_by(BATCH_ROWS as usize) {
+        store.apply_spans(at(first), &data::spans(first));
+        store.apply_logs(at(first), &data::logs(first));
+        if (first / BATCH_ROWS).is_multiple_of(BLOCK_ROWS / BATCH_ROWS) {
+            store.seal(Mark::default());
+        }
+    }
+    store.seal(Mark::default());
+    (store, directory)
+});
 
-fn ask<R>(group: &mut Group<'_>, name: &str, question: impl Fn(&Store) -> R) {
-    group.bench_function(name, |b| {
-        let store = &*STORE;
-        b.iter(|| black_box(question(store)));
-    });
-}
+const BLOCK_ROWS: u64 = 1 << 17;
 
-fn questions(c: &mut Criterion) {
-    of_logs(c);
-    of_traces(c);
-    counts(c);
+fn in_memory(c: &mut Criterion) {
+    for Question { group, name, ask } in questions(ROWS) {
+        c.bench_function(&format!("{group} in memory: {name}"), |b| {
+            let store = &*STORE;
+            b.iter(|| black_box(ask(store)));
+        });
+    }
     // The last: it adds rows.
     after_an_apply(c);
 }
 
-fn logs_of(query: &str) -> RecordSearch {
-    RecordSearch {
-        query: parse(query).unwrap(),
-        range: TimeRange::ALL,
-        limit: 100,
-        bytes_max: u64::MAX,
-        after: None,
-        oldest_first: false,
-    }
-}
-
-fn of_logs(c: &mut Criterion) {
-    let mut group = c.benchmark_group("logs of a million");
-    let errors_of_service = "service:cart severity>=error";
-    for (name, query) in [
-        ("newest 100", ""),
-        ("newest 100 of a common word", COMMON_WORD),
-        ("a rare word", RARE_WORD),
-        ("newest 100 of service and severity", errors_of_service),
-        ("newest 100 of a user", "user.id:user-777"),
-    ] {
-        let search = logs_of(query);
-        ask(&mut group, name, |store| {
-            store.search_logs(&search, &Stop::never())
+fn on_disk(c: &mut Criterion) {
+    for Question { group, name, ask } in questions(ROWS) {
+        let name = format!("{group} on disk: {name}");
+        let mut was_asked = false;
+        c.bench_function(&name, |b| {
+            was_asked = true;
+            let store = &ON_DISK.0;
+            b.iter(|| black_box(ask(store)));
         });
+        if was_asked {
+            print_cpu(&name, || ask(&ON_DISK.0));
+        }
     }
-    group.finish();
 }
 
-fn of_traces(c: &mut Criterion) {
-    let mut group = c.benchmark_group("traces of a million spans");
-    let id = data::trace_of(ROWS / 2);
-    let limits = TraceLimits {
-        spans_max: 10_000,
-        logs_max: 10_000,
+/// The time that a question takes of a core: on a busy machine it says more than the time that passes.
+#[allow(clippy::print_stderr)]
+fn print_cpu(name: &str, ask: impl Fn() -> Coverage) {
+    let run = || {
+        let before = cpu_nano();
+        let coverage = ask();
+        (cpu_nano() - before, coverage)
     };
-    ask(&mut group, "by id, with its spans and logs", |store| {
-        let trace = store.trace(id, limits, &Stop::never());
-        (trace.spans().count(), trace.logs().count())
-    });
-    for (name, query, order) in [
-        ("newest 20", "", TraceOrder::Newest { after: None }),
-        (
-            "newest 20 with an error of a service",
-            "service:cart status:error",
-            TraceOrder::Newest { after: None },
-        ),
-        (
-            "longest 20 of a service",
-            "service:cart",
-            TraceOrder::Longest,
-        ),
-        (
-            "of an order",
-            "app.order.id:order-500000",
-            TraceOrder::Newest { after: None },
-        ),
-    ] {
-        let search = TraceSearch {
-            query: parse(query).unwrap(),
-            range: TimeRange::ALL,
-            duration_min_nano: 0,
-            duration_max_nano: None,
-            order,
-            limit: 20,
-        };
-        ask(&mut group, name, |store| {
-            store.search_traces(&search, &Stop::never())
-        });
-    }
-    group.finish();
+    let mut runs: Vec<_> = (0..21).map(|_| run()).collect();
+    runs.sort_by_key(|(nano, _)| *nano);
+    let (nano, coverage) = &runs[runs.len() / 2];
+    eprintln!(
+        "{name}: {:.3} ms of CPU, {} rows and {} pieces looked at, {} pieces skipped",
+        *nano as f64 / 1e6,
+        coverage.scanned,
+        coverage.pieces_read,
+        coverage.pieces_skipped
+    );
 }
 
-fn counts(c: &mut Criterion) {
-    let mut group = c.benchmark_group("counts over a million");
-    for (name, signal, query, by) in [
-        (
-            "histogram of logs by level",
-            Signal::Logs,
-            "",
-            HistogramGroup::Level,
-        ),
-        (
-            "histogram of logs of a service",
-            Signal::Logs,
-            "service:cart",
-            HistogramGroup::None,
-        ),
-        (
-            "histogram of failed spans by service",
-            Signal::Spans,
-            "status:error",
-            HistogramGroup::Service,
-        ),
-    ] {
-        let spec = HistogramSpec {
-            signal,
-            query: parse(query).unwrap(),
-            start_unix_nano: data::time_of(0),
-            end_unix_nano: data::time_of(ROWS),
-            step_nano: 200_000_000,
-            group: by,
-        };
-        ask(&mut group, name, |store| {
-            store.histogram(&spec, &Stop::never()).unwrap()
-        });
-    }
-    for (name, signal) in [
-        ("facets of spans", Signal::Spans),
-        ("facets of logs", Signal::Logs),
-    ] {
-        let spec = FacetSpec {
-            signal,
-            query: parse("").unwrap(),
-            range: TimeRange::ALL,
-            fields: Vec::new(),
-            values_max: 10,
-        };
-        ask(&mut group, name, |store| {
-            store.facets(&spec, &Stop::never())
-        });
-    }
-    ask(&mut group, "services", |store| {
-        store.services(&Stop::never())
-    });
-    ask(&mut group, "operations", |store| {
-        store.operations(None, 1000, &Stop::never())
-    });
-    group.finish();
+/// What this thread took of a core so far.
+fn cpu_nano() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split_whitespace()
+        .next()
+        .and_then(|nano| nano.parse().ok())
+        .unwrap_or(0)
 }
 
 /// The first search after new rows copies the open chunk.

@@ -242,20 +242,14 @@ impl<C: Storable> Block<C> {
             .map_err(|reason| self.index_file.corrupt(reason))
     }
 
-    /// What is known of the rows of one trace here; none when there are none.
+    /// What is known of the rows of one trace here; none when it has none.
     pub(crate) fn trace(&self, id: u128) -> Result<Option<TraceEntry>, BlockError> {
         let Some(leaf) = traces::leaf_of(&self.index.leaves, id) else {
             return Ok(None);
         };
-        let (leaf, mut entries) = (self.leaf(leaf)?, Vec::new());
-        traces::entries_in(
-            &leaf,
-            self.info.first_unix_nano,
-            self.row_count(),
-            &mut entries,
-        )
-        .map_err(|reason| self.index_file.corrupt(reason))?;
-        Ok(entries.into_iter().find(|entry| entry.id == id))
+        let leaf = self.leaf(leaf)?;
+        traces::entry_in(&leaf, id, self.info.first_unix_nano, self.row_count())
+            .map_err(|reason| self.index_file.corrupt(reason))
     }
 
     /// Every trace of the block, ascending, with what is known of its rows here.

@@ -32,6 +32,9 @@ use crate::{
 /// Rows of a block that are asked at once.
 const BATCH_ROWS: usize = 1024;
 
+/// Chunks and blocks that are compared at once.
+const COMPARED_MAX: usize = 16;
+
 /// What a trace takes while it is a candidate, its places in a queue and in the table of what was found included.
 pub(super) const CANDIDATE_BYTES: u64 = 128;
 
@@ -61,6 +64,9 @@ enum Ahead<'s> {
         walk: Walk<'s, SpanChunk>,
         /// What was not yet compared with what lies after the range, the newest at the end.
         not_compared: Vec<Source<'s, SpanChunk>>,
+        /// How many of them to compare at once: more each time, since each time all that lies after the range is gone
+        /// through.
+        at_once: usize,
         /// What lies after the range.
         later: Vec<Source<'s, SpanChunk>>,
     },
@@ -121,15 +127,18 @@ impl<'s, 'q> Candidates<'s, 'q> {
                 source.is_some_and(|source| self.add_all_of(source, progress))
             }
             Ahead::Spans {
-                walk, not_compared, ..
+                walk,
+                not_compared,
+                at_once,
+                ..
             } => {
-                let times = (walk.time_ahead(), not_compared.last());
-                if let (time, Some(source)) = times
-                    && time.is_none_or(|time| source.bounds().last >= time)
-                {
-                    let source = *source;
-                    not_compared.pop();
-                    return self.compare(source, progress);
+                let time = walk.time_ahead();
+                let is_next = |source: &Source<'s, SpanChunk>| Some(source.bounds().last) >= time;
+                if not_compared.last().is_some_and(is_next) {
+                    let rest = not_compared.len().saturating_sub(*at_once);
+                    *at_once = (*at_once * 2).min(COMPARED_MAX);
+                    let some = not_compared.split_off(rest);
+                    return self.compare(&some, progress);
                 }
                 let step = walk.next();
                 step.is_some_and(|step| self.add_matching(&step, progress))
@@ -173,11 +182,16 @@ impl<'s, 'q> Candidates<'s, 'q> {
         true
     }
 
-    /// Adds the traces that have a span in this chunk or block and one that matches in what lies after the range.
-    fn compare(&mut self, source: Source<'s, SpanChunk>, progress: &mut Progress<'_>) -> bool {
-        let traces = readable(self.spans, source.traces(), progress);
-        let mut traces = traces.unwrap_or_default();
-        traces.retain(|entry| self.range.contains(entry.start_unix_nano));
+    /// Adds the traces that have a span in these chunks and blocks and one that matches in what lies after the range.
+    fn compare(&mut self, some: &[Source<'s, SpanChunk>], progress: &mut Progress<'_>) -> bool {
+        let mut traces: Vec<TraceEntry> = Vec::new();
+        for source in some {
+            let of_source = readable(self.spans, source.traces(), progress);
+            let in_range = of_source.into_iter().flatten();
+            traces.extend(in_range.filter(|entry| self.range.contains(entry.start_unix_nano)));
+        }
+        traces.sort_unstable_by_key(|entry| entry.id);
+        traces.dedup_by_key(|entry| entry.id);
         let later = match &self.ahead {
             Ahead::Spans { later, .. } => later.clone(),
             _ => Vec::new(),
@@ -262,6 +276,7 @@ impl<'s> Ahead<'s> {
                 is_before_end(bounds.first)
             }),
             not_compared: in_range,
+            at_once: 1,
             later,
         }
     }

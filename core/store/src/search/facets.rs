@@ -117,7 +117,7 @@ pub(crate) fn count_values<C: Storable>(
     let columns = columns_of(&fields, &filter);
     let mut counters: Vec<Counter> = fields.into_iter().map(Counter::new).collect();
     let mut budget = Budget::new(answer_bytes_max);
-    for step in Walk::new(snapshot, filter.range(), Order::NEWEST_FIRST) {
+    for step in Walk::new(snapshot, &filter, Order::NEWEST_FIRST, &mut progress) {
         if !progress.look() {
             break;
         }

@@ -157,7 +157,7 @@ pub(crate) fn count_over_time<C: Storable>(
         resources: spec.group == HistogramGroup::Service,
         ..filter.columns()
     };
-    for step in Walk::new(snapshot, range, Order::NEWEST_FIRST) {
+    for step in Walk::new(snapshot, &filter, Order::NEWEST_FIRST, &mut progress) {
         if !progress.look() {
             break;
         }

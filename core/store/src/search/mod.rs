@@ -10,6 +10,8 @@ mod services;
 mod source;
 mod spans_of_trace;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod traces;
 mod walk;

@@ -105,7 +105,7 @@ pub(crate) fn search_records<C: Storable>(
         keys: true,
         ..filter.columns()
     };
-    for step in Walk::new(snapshot, filter.range(), order) {
+    for step in Walk::new(snapshot, &filter, order, &mut progress) {
         if finder.refuses_time(step.edge) || !progress.look() {
             break;
         }

@@ -1,12 +1,16 @@
 //! The way of a search through a table: the parts in memory and on disk in the order of time, one at a time, and what
 //! cannot match left out: by the times of a block, by the times of its pieces, by what their filters say.
 
-use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+    sync::Arc,
+};
 
 use super::{filter::Filter, source::readable};
 use crate::{
     RecordKey, TimeRange,
-    block::{Block, Columns, Storable},
+    block::{Block, Columns, PieceInfo, Storable},
     chunk::TimeBounds,
     part::Part,
     stop::Progress,
@@ -80,6 +84,8 @@ pub(super) struct Walk<'s, C> {
     snapshot: &'s Snapshot<C>,
     range: TimeRange,
     order: Order,
+    /// By block: the rows of the traces that the query names, when it does.
+    named: HashMap<usize, Vec<u32>>,
     /// The next part of each chunk and block, the first in order on top: what is to come of a block has no entries yet.
     ahead: BinaryHeap<Reverse<Ahead>>,
 }
@@ -111,8 +117,27 @@ pub(super) struct Loaded<C> {
 }
 
 impl<'s, C: Storable> Walk<'s, C> {
-    pub(super) fn new(snapshot: &'s Snapshot<C>, range: TimeRange, order: Order) -> Self {
-        Self::of_sources(snapshot, range, order, |_| true)
+    /// A walk over the parts where a record can match.
+    pub(super) fn new(
+        snapshot: &'s Snapshot<C>,
+        filter: &Filter<'_>,
+        order: Order,
+        progress: &mut Progress<'_>,
+    ) -> Self {
+        let mut named = HashMap::new();
+        for (number, block) in snapshot.blocks.iter().enumerate() {
+            let Some(traces) = filter.traces() else {
+                break;
+            };
+            let mut rows = Vec::new();
+            for id in traces {
+                let of_trace = readable(snapshot, block.rows_of_trace(*id), progress);
+                rows.extend(of_trace.into_iter().flatten());
+            }
+            rows.sort_unstable();
+            named.insert(snapshot.chunks.len() + number, rows);
+        }
+        Self::start(snapshot, filter.range(), order, named, |_| true)
     }
 
     /// A walk over those chunks and blocks only whose bounds are admitted.
@@ -122,10 +147,21 @@ impl<'s, C: Storable> Walk<'s, C> {
         order: Order,
         is_admitted: impl Fn(TimeBounds) -> bool,
     ) -> Self {
+        Self::start(snapshot, range, order, HashMap::new(), is_admitted)
+    }
+
+    fn start(
+        snapshot: &'s Snapshot<C>,
+        range: TimeRange,
+        order: Order,
+        named: HashMap<usize, Vec<u32>>,
+        is_admitted: impl Fn(TimeBounds) -> bool,
+    ) -> Self {
         let mut walk = Self {
             snapshot,
             range,
             order,
+            named,
             ahead: BinaryHeap::new(),
         };
         let is_admitted = |bounds| walk.overlaps(bounds) && is_admitted(bounds);
@@ -166,17 +202,26 @@ impl<'s, C: Storable> Walk<'s, C> {
         !bounds.is_empty() && self.range.overlaps(bounds.first, bounds.last)
     }
 
-    /// The first piece of a block, from this one along the order, that has rows in the range.
+    /// Whether a piece has a row in the range, and one of the traces that are named.
+    fn admits(&self, source: usize, piece: &PieceInfo) -> bool {
+        let has_named = |rows: &Vec<u32>| {
+            let first = rows.partition_point(|row| *row < piece.rows.start);
+            rows.get(first).is_some_and(|row| *row < piece.rows.end)
+        };
+        self.overlaps(piece.bounds) && self.named.get(&source).is_none_or(has_named)
+    }
+
+    /// The first piece of a block, from this one along the order, that is admitted.
     fn ahead_in(&self, block: &Block<C>, source: usize, from: Option<usize>) -> Option<Ahead> {
         let pieces = block.pieces();
-        let is_in_range = |piece: &usize| {
-            let bounds = pieces.get(*piece).map(|piece| piece.bounds);
-            bounds.is_some_and(|bounds| self.overlaps(bounds))
+        let is_admitted = |piece: &usize| {
+            let piece = pieces.get(*piece);
+            piece.is_some_and(|piece| self.admits(source, piece))
         };
         let piece = if self.order.oldest_first {
-            (from?..pieces.len()).find(is_in_range)
+            (from?..pieces.len()).find(is_admitted)
         } else {
-            (0..=from?).rev().find(is_in_range)
+            (0..=from?).rev().find(is_admitted)
         };
         let bounds = pieces.get(piece?)?.bounds;
         Some(Ahead {

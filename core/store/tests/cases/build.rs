@@ -14,8 +14,8 @@ use log_tracer_record::{
     },
 };
 use log_tracer_store::{
-    Config, LogResults, LogSearch, Origin, Stop, Store, TimeRange, Trace, TraceLimits, TraceOrder,
-    TraceResults, TraceSearch, TraceSummary,
+    Config, LogResults, LogSearch, Mark, Origin, Stop, Store, TimeRange, Trace, TraceLimits,
+    TraceOrder, TraceResults, TraceSearch, TraceSummary,
 };
 
 pub(crate) fn store() -> Store {
@@ -31,6 +31,22 @@ pub(crate) fn small_store() -> Store {
         ..Config::default()
     };
     Store::new(config).unwrap()
+}
+
+/// A store with a directory, which lives as long as what is beside it.
+pub(crate) fn durable_store() -> (Store, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(Config::default(), directory.path()).unwrap();
+    (store, directory)
+}
+
+/// Moves all rows from memory to disk.
+pub(crate) fn write_out(store: &Store) {
+    store.seal(Mark::default()).unwrap();
+    // Writes what was sealed, and returns.
+    let stop = Stop::never();
+    stop.cancel();
+    store.maintain(&stop, &mut |_| {});
 }
 
 pub(crate) fn at(offset: u64) -> Origin {

@@ -6,8 +6,10 @@
     clippy::panic
 )]
 
+mod blocks;
 mod bounds;
 mod build;
 mod counts;
+mod damage;
 mod records;
 mod traces;

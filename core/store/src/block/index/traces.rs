@@ -173,6 +173,23 @@ pub(crate) fn rows_in(leaf: &[u8], id: u128, rows_max: u32) -> Result<Vec<u32>, 
     Ok(Vec::new())
 }
 
+/// What is known of a trace; none when the leaf does not have it.
+pub(crate) fn entry_in(
+    leaf: &[u8],
+    id: u128,
+    first_time: u64,
+    rows_max: u32,
+) -> Result<Option<TraceEntry>, Malformed> {
+    let mut input = Input::new(leaf);
+    while !input.is_empty() {
+        let entry = read_trace(&mut input, first_time, rows_max)?.entry;
+        if entry.id >= id {
+            return Ok((entry.id == id).then_some(entry));
+        }
+    }
+    Ok(None)
+}
+
 /// All traces of a leaf.
 pub(crate) fn entries_in(
     leaf: &[u8],

@@ -1,0 +1,190 @@
+//! The questions, each of them asked of a store in memory and of one on disk.
+
+use log_tracer_query::parse;
+use log_tracer_store::{
+    Coverage, FacetSpec, HistogramGroup, HistogramSpec, RecordSearch, Signal, Stop, Store,
+    TimeRange, TraceLimits, TraceOrder, TraceSearch,
+};
+
+use crate::data::{self, COMMON_WORD, RARE_WORD};
+
+/// A question by its name.
+pub(crate) struct Question {
+    pub(crate) group: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) ask: Box<dyn Fn(&Store) -> Coverage>,
+}
+
+fn question(
+    group: &'static str,
+    name: &'static str,
+    ask: impl Fn(&Store) -> Coverage + 'static,
+) -> Question {
+    Question {
+        group,
+        name,
+        ask: Box::new(ask),
+    }
+}
+
+/// All questions to a store of so many rows of each kind.
+pub(crate) fn questions(rows: u64) -> Vec<Question> {
+    let mut all = of_logs(rows);
+    all.extend(of_traces(rows));
+    all.extend(counts(rows));
+    all
+}
+
+pub(crate) fn logs_of(query: &str) -> RecordSearch {
+    RecordSearch {
+        query: parse(query).unwrap(),
+        range: TimeRange::ALL,
+        limit: 100,
+        bytes_max: u64::MAX,
+        after: None,
+        oldest_first: false,
+    }
+}
+
+fn of_logs(rows: u64) -> Vec<Question> {
+    let of_trace = format!("trace:{}", data::trace_of(rows / 2));
+    let queries = [
+        ("newest 100", ""),
+        ("newest 100 of a common word", COMMON_WORD),
+        ("a rare word", RARE_WORD),
+        ("a word that no record has", "nosuchword"),
+        (
+            "newest 100 of service and severity",
+            "service:cart severity>=error",
+        ),
+        ("newest 100 of a user", "user.id:user-777"),
+        ("of an expression that nothing matches", "/no+such/"),
+        ("of a trace", of_trace.as_str()),
+    ];
+    let of_query = |(name, query): (&'static str, &str)| {
+        let search = logs_of(query);
+        question("logs", name, move |store| {
+            store.search_logs(&search, &Stop::never()).coverage
+        })
+    };
+    queries.map(of_query).into()
+}
+
+fn of_traces(rows: u64) -> Vec<Question> {
+    let id = data::trace_of(rows / 2);
+    let limits = TraceLimits {
+        spans_max: 10_000,
+        logs_max: 10_000,
+    };
+    let mut all = vec![question(
+        "traces",
+        "by id, with its spans and logs",
+        move |store| {
+            let trace = store.trace(id, limits, &Stop::never());
+            assert!(trace.spans().count() > 0 && trace.logs().count() > 0);
+            trace.coverage
+        },
+    )];
+    let newest = TraceOrder::Newest { after: None };
+    let of_order = format!("app.order.id:order-{}", rows / 2);
+    let middle = TimeRange {
+        start_unix_nano: data::time_of(rows / 4),
+        end_unix_nano: Some(data::time_of(rows / 2)),
+    };
+    for (name, query, order, range) in [
+        ("newest 20", "", newest, TimeRange::ALL),
+        (
+            "newest 20 with an error of a service",
+            "service:cart status:error",
+            newest,
+            TimeRange::ALL,
+        ),
+        (
+            "newest 20 of a service in a range that ended before",
+            "service:cart",
+            newest,
+            middle,
+        ),
+        (
+            "longest 20 of a service",
+            "service:cart",
+            TraceOrder::Longest,
+            TimeRange::ALL,
+        ),
+        ("of an order", of_order.as_str(), newest, TimeRange::ALL),
+    ] {
+        let search = TraceSearch {
+            query: parse(query).unwrap(),
+            range,
+            duration_min_nano: 0,
+            duration_max_nano: None,
+            order,
+            limit: 20,
+        };
+        all.push(question("traces", name, move |store| {
+            let found = store.search_traces(&search, &Stop::never());
+            assert!(!found.traces.is_empty());
+            found.coverage
+        }));
+    }
+    all
+}
+
+fn counts(rows: u64) -> Vec<Question> {
+    let mut all = Vec::new();
+    for (name, signal, query, by) in [
+        ("histogram of logs", Signal::Logs, "", HistogramGroup::None),
+        (
+            "histogram of logs by level",
+            Signal::Logs,
+            "",
+            HistogramGroup::Level,
+        ),
+        (
+            "histogram of logs of a service",
+            Signal::Logs,
+            "service:cart",
+            HistogramGroup::None,
+        ),
+        (
+            "histogram of failed spans by service",
+            Signal::Spans,
+            "status:error",
+            HistogramGroup::Service,
+        ),
+    ] {
+        let spec = HistogramSpec {
+            signal,
+            query: parse(query).unwrap(),
+            start_unix_nano: data::time_of(0),
+            end_unix_nano: data::time_of(rows),
+            step_nano: (data::time_of(rows) - data::time_of(0)) / 50,
+            group: by,
+        };
+        all.push(question("counts", name, move |store| {
+            store.histogram(&spec, &Stop::never()).unwrap().coverage
+        }));
+    }
+    for (name, signal) in [
+        ("facets of spans", Signal::Spans),
+        ("facets of logs", Signal::Logs),
+    ] {
+        let spec = FacetSpec {
+            signal,
+            query: parse("").unwrap(),
+            range: TimeRange::ALL,
+            fields: Vec::new(),
+            values_max: 10,
+        };
+        all.push(question("counts", name, move |store| {
+            store.facets(&spec, &Stop::never()).coverage
+        }));
+    }
+    all.push(question("counts", "services", |store| {
+        store.services(&Stop::never()).coverage
+    }));
+    all.push(question("counts", "operations", |store| {
+        store.operations(None, 1000, &Stop::never()).coverage
+    }));
+    all
+}

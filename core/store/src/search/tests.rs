@@ -1,0 +1,248 @@
+//! Searches that are cut short, at each place where that can happen.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use log_tracer_query::{Field, parse};
+use log_tracer_record::{
+    LogRow, SpanRow, TraceId,
+    otlp::{
+        logs::LogRecord,
+        trace::{Span, Status},
+    },
+};
+
+use super::*;
+use crate::{Config, Coverage, Mark, Origin, Stop, Store, TimeRange};
+
+const TRACES: u64 = 60;
+
+/// Traces of three spans that lie far from one another, in four blocks and in memory.
+fn store() -> (Store, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(Config::default(), directory.path()).unwrap();
+    for batch in 0..5 {
+        let origin = Origin {
+            partition: 0,
+            offset: batch,
+        };
+        let of_batch = batch * 36..(batch + 1) * 36;
+        let rows: Vec<SpanRow> = of_batch.clone().map(span).collect();
+        store.apply_spans(origin, &rows);
+        let rows: Vec<LogRow> = of_batch.map(log).collect();
+        store.apply_logs(origin, &rows);
+        if batch < 4 {
+            store.seal(Mark::default()).unwrap();
+            // Writes what was sealed, and returns.
+            let stop = Stop::never();
+            stop.cancel();
+            store.maintain(&stop, &mut |_| {});
+        }
+    }
+    (store, directory)
+}
+
+fn trace_of(number: u64) -> TraceId {
+    TraceId::from_bytes(&u128::from(number * 37 % TRACES + 1).to_be_bytes()).unwrap()
+}
+
+fn span(number: u64) -> SpanRow {
+    let span = Span {
+        trace_id: trace_of(number).to_bytes(),
+        span_id: Bytes::copy_from_slice(&(number + 1).to_be_bytes()),
+        name: "work".to_owned(),
+        start_time_unix_nano: 1000 + number * 7 % 180,
+        end_time_unix_nano: 1300 + number,
+        status: number.is_multiple_of(5).then(|| Status {
+            code: 2,
+            ..Status::default()
+        }),
+        ..Span::default()
+    };
+    SpanRow {
+        resource: Arc::default(),
+        scope: Arc::default(),
+        span,
+    }
+}
+
+fn log(number: u64) -> LogRow {
+    let record = LogRecord {
+        trace_id: trace_of(number).to_bytes(),
+        time_unix_nano: 1000 + number * 7 % 180,
+        ..LogRecord::default()
+    };
+    LogRow {
+        resource: Arc::default(),
+        scope: Arc::default(),
+        record,
+    }
+}
+
+fn traces_of(query: &str, order: TraceOrder) -> TraceSearch {
+    TraceSearch {
+        query: parse(query).unwrap(),
+        range: TimeRange::ALL,
+        duration_min_nano: 0,
+        duration_max_nano: None,
+        order,
+        limit: 7,
+    }
+}
+
+const NEWEST: TraceOrder = TraceOrder::Newest { after: None };
+
+/// Asks with stops that cancel at each look. Each answer is partial and says so, until one is whole.
+fn stop_everywhere<A: std::fmt::Debug + PartialEq>(ask: impl Fn(&Stop) -> (A, Coverage)) {
+    let (whole, _) = ask(&Stop::never());
+    for looks in 0..10_000 {
+        let (answer, coverage) = ask(&Stop::after_looks(looks));
+        if !coverage.partial {
+            assert_eq!(answer, whole);
+            assert!(looks > 0, "it never looked");
+            return;
+        }
+        assert_eq!(coverage.reasons, ["the search was cancelled"]);
+    }
+    panic!("it looks forever");
+}
+
+#[test]
+fn each_question_can_be_stopped_at_each_part() {
+    let (store, _directory) = store();
+    let records = RecordSearch {
+        query: parse("status:error").unwrap(),
+        range: TimeRange::ALL,
+        limit: 50,
+        bytes_max: u64::MAX,
+        after: None,
+        oldest_first: false,
+    };
+    stop_everywhere(|stop| {
+        let found = store.search_spans(&records, stop);
+        (found.hits, found.coverage)
+    });
+    for query in ["", "status:error"] {
+        for order in [NEWEST, TraceOrder::Longest] {
+            let search = traces_of(query, order);
+            stop_everywhere(|stop| {
+                let found = store.search_traces(&search, stop);
+                (found.traces, found.coverage)
+            });
+        }
+    }
+    let limits = TraceLimits {
+        spans_max: 10,
+        logs_max: 10,
+    };
+    stop_everywhere(|stop| {
+        let trace = store.trace(trace_of(3), limits, stop);
+        let starts = trace.spans().map(|row| row.start_unix_nano());
+        (starts.collect::<Vec<_>>(), trace.coverage.clone())
+    });
+    let histogram = HistogramSpec {
+        signal: Signal::Logs,
+        query: parse("").unwrap(),
+        start_unix_nano: 0,
+        end_unix_nano: 10_000,
+        step_nano: 10,
+        group: HistogramGroup::Level,
+    };
+    stop_everywhere(|stop| {
+        let found = store.histogram(&histogram, stop).unwrap();
+        (found.series, found.coverage)
+    });
+    let facets = FacetSpec {
+        signal: Signal::Spans,
+        query: parse("").unwrap(),
+        range: TimeRange::ALL,
+        fields: vec![Field::named("status")],
+        values_max: 5,
+    };
+    stop_everywhere(|stop| {
+        let found = store.facets(&facets, stop);
+        (found.facets, found.coverage)
+    });
+    stop_everywhere(|stop| {
+        let found = store.services(stop);
+        (found.services, found.coverage)
+    });
+    stop_everywhere(|stop| {
+        let found = store.operations(None, 10, stop);
+        (found.operations, found.coverage)
+    });
+}
+
+#[test]
+fn a_page_of_the_newest_traces_that_was_stopped_is_the_beginning_of_the_page() {
+    let (store, _directory) = store();
+    let search = traces_of("status:error", NEWEST);
+    let whole = store.search_traces(&search, &Stop::never()).traces;
+    assert_eq!(whole.len(), 7);
+    let mut lengths = std::collections::BTreeSet::new();
+    for looks in 0..200 {
+        let found = store.search_traces(&search, &Stop::after_looks(looks));
+        assert!(whole.starts_with(&found.traces));
+        assert_eq!(found.traces.is_empty(), found.next.is_none());
+        lengths.insert(found.traces.len());
+    }
+    assert!(lengths.len() > 5, "{lengths:?}");
+}
+
+/// How many bytes a search may take for so many traces.
+fn room_for(traces: u64) -> u64 {
+    traces * candidates::CANDIDATE_BYTES
+}
+
+#[test]
+fn the_newest_traces_are_right_however_few_can_be_compared() {
+    let (store, _directory) = store();
+    let (spans, logs) = store.snapshots();
+    for query in ["", "status:error", "name:work"] {
+        for duration_min_nano in [0, 420] {
+            let search = TraceSearch {
+                duration_min_nano,
+                ..traces_of(query, NEWEST)
+            };
+            let ask = |bytes| search_traces(&spans, &logs, &search, bytes, &Stop::never());
+            let whole = ask(u64::MAX);
+            assert!(!whole.coverage.partial && whole.traces.len() > 3);
+            for traces in 8..80 {
+                let found = ask(room_for(traces));
+                assert!(whole.traces.starts_with(&found.traces));
+                let is_cut = found.traces.len() < whole.traces.len();
+                assert!(found.coverage.partial || !is_cut, "room for {traces}");
+                assert!(traces < 65 || !is_cut, "room for all");
+            }
+        }
+    }
+}
+
+#[test]
+fn another_order_than_time_says_when_not_all_could_be_compared() {
+    let (store, _directory) = store();
+    let (spans, logs) = store.snapshots();
+    let search = traces_of("", TraceOrder::Longest);
+    let ask = |bytes| search_traces(&spans, &logs, &search, bytes, &Stop::never()).coverage;
+    assert_eq!(
+        ask(room_for(10)).reasons,
+        ["there are more traces than the 10 that a search may compare"]
+    );
+    assert!(!ask(room_for(TRACES)).partial);
+}
+
+#[test]
+fn a_trace_with_more_spans_than_can_be_summed_up_is_said() {
+    let (store, _directory) = store();
+    let (spans, logs) = store.snapshots();
+    let search = traces_of(&format!("trace:{}", trace_of(3)), NEWEST);
+    // Room for two spans.
+    let found = search_traces(&spans, &logs, &search, 512, &Stop::never());
+    assert!(found.coverage.partial);
+    let expected = "has 3 spans, of which the first 2 are summed up";
+    let reasons = &found.coverage.reasons;
+    assert!(
+        reasons.iter().any(|reason| reason.ends_with(expected)),
+        "{reasons:?}"
+    );
+}
