@@ -1,6 +1,13 @@
 //! Blocks: what they cost to write, to keep and to read.
 //!
 //! `cargo bench -p log-tracer-store --bench blocks -- sweep` prints the table of the settings instead.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
 
 #[allow(dead_code)]
 #[path = "../store/data.rs"]
