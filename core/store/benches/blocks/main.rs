@@ -1,12 +1,24 @@
 //! Blocks: what they cost to write, to keep and to read.
 //!
 //! `cargo bench -p log-tracer-store --bench blocks -- sweep` prints the table of the settings instead.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
 
 #[allow(dead_code)]
 #[path = "../store/data.rs"]
 mod data;
 
-use std::{fs, hint::black_box, path::Path, time::Duration};
+use std::{
+    fs,
+    hint::black_box,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use criterion::Criterion;
 use log_tracer_query::{Query, parse};
@@ -49,14 +61,25 @@ fn cpu() -> u64 {
     first.parse().unwrap_or(0)
 }
 
-/// Milliseconds of processor, the least of some runs.
-fn least<T>(runs: usize, mut work: impl FnMut() -> T) -> f64 {
+/// Seconds of processor, the least of two runs.
+fn seconds<T>(mut work: impl FnMut() -> T) -> f64 {
     let run = |_| {
         let before = cpu();
         black_box(work());
-        (cpu() - before) as f64 / 1e6
+        (cpu() - before) as f64 / 1e9
     };
-    (0..runs).map(run).fold(f64::INFINITY, f64::min)
+    (0..2).map(run).fold(f64::INFINITY, f64::min)
+}
+
+/// Milliseconds, the least of some runs: too few for the clock of the processor.
+fn millis<T>(mut work: impl FnMut() -> T) -> f64 {
+    const RUNS: u32 = 50;
+    let run = |_| {
+        let before = Instant::now();
+        black_box(work());
+        before.elapsed().as_secs_f64() * 1e3
+    };
+    (0..RUNS).map(run).fold(f64::INFINITY, f64::min)
 }
 
 fn query(text: &str) -> Query {
@@ -247,7 +270,7 @@ fn sweep() {
 }
 
 fn span_line(directory: &Path, name: &str, rows: &SpansInMemory, tuning: &Tuning) {
-    let write = least(2, || rows.write(directory, 1, tuning));
+    let write = seconds(|| rows.write(directory, 1, tuning));
     let block = rows.write(directory, 1, tuning).expect("a block");
     let trace = u128::from_be_bytes(*data::trace_of(200_000).as_bytes());
     let few = query("service:cart duration>5ms http.route:/cart");
@@ -256,13 +279,13 @@ fn span_line(directory: &Path, name: &str, rows: &SpansInMemory, tuning: &Tuning
     let per_row = |bytes: u64| bytes as f64 / ROWS as f64;
     println!(
         "| spans, {name} | {:.2} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} | {:.3}, {} of {} |",
-        write / 1e3 / ROWS as f64 * 1e6,
+        write / ROWS as f64 * 1e6,
         per_row(all),
         per_row(all - parquet),
-        least(20, || block.take_trace(trace)),
-        least(20, || block.read(7, None)),
-        least(20, || block.read(7, Some(&few))),
-        least(20, || block.admitted(&one)),
+        millis(|| block.take_trace(trace)),
+        millis(|| block.read(7, None)),
+        millis(|| block.read(7, Some(&few))),
+        millis(|| block.admitted(&one)),
         block.admitted(&one).expect("filters"),
         block.pieces(),
     );
@@ -272,7 +295,7 @@ fn span_line(directory: &Path, name: &str, rows: &SpansInMemory, tuning: &Tuning
 }
 
 fn log_line(directory: &Path, name: &str, rows: &LogsInMemory, tuning: &Tuning) {
-    let write = least(2, || rows.write(directory, 1, tuning));
+    let write = seconds(|| rows.write(directory, 1, tuning));
     let block: LogBlock = rows.write(directory, 1, tuning).expect("a block");
     let few = query(data::COMMON_WORD);
     let one = query(data::RARE_WORD);
@@ -281,13 +304,13 @@ fn log_line(directory: &Path, name: &str, rows: &LogsInMemory, tuning: &Tuning) 
     let neighbours: Vec<u32> = (100_000..100_020).collect();
     println!(
         "| logs, {name} | {:.2} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} | {:.3}, {} of {} |",
-        write / 1e3 / ROWS as f64 * 1e6,
+        write / ROWS as f64 * 1e6,
         per_row(all),
         per_row(all - parquet),
-        least(20, || block.take(&neighbours)),
-        least(20, || block.read(7, None)),
-        least(20, || block.read(7, Some(&few))),
-        least(20, || block.admitted(&one)),
+        millis(|| block.take(&neighbours)),
+        millis(|| block.read(7, None)),
+        millis(|| block.read(7, Some(&few))),
+        millis(|| block.admitted(&one)),
         block.admitted(&one).expect("filters"),
         block.pieces(),
     );

@@ -59,7 +59,7 @@ impl Default for Settings {
             dictionary_page_rows: 8192,
             write_batch_rows: 2048,
             zstd_level: 1,
-            filter_bits: 6,
+            filter_bits: 7,
             extent_bytes: 16 << 10,
             promote_one_in: 64,
             attribute_columns_max: 256,

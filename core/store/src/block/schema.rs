@@ -1,4 +1,64 @@
 //! The columns of a Parquet file, and how each is encoded.
+//!
+//! A file has one row group, and its rows stand in the order of time, then of partition, offset and index. Any tool that
+//! reads Parquet reads it; these names do not change. A value that is missing is null.
+//!
+//! # Spans
+//!
+//! | column | type | what |
+//! |---|---|---|
+//! | `start_time` | timestamp, ns, UTC | the start; the 64 bits as they came, so that a time after 2262 shows as one before 1970 |
+//! | `duration_ns` | int64 | the end less the start, nanoseconds, modulo 2^64; negative when the end lies before the start |
+//! | `trace_id` | 16 bytes | null when it is no valid id |
+//! | `span_id`, `parent_span_id` | 8 bytes | likewise |
+//! | `service` | text | `service.name` of the resource, or `unknown_service` |
+//! | `resource`, `scope` | JSON | as in the module `json` |
+//! | `name` | text | |
+//! | `kind` | text | `internal`, `server`, `client`, `producer`, `consumer`, `unspecified`, or a number that is none of these |
+//! | `status_code` | text | `unset`, `ok`, `error`, or a number; null without a status |
+//! | `status_message` | text | |
+//! | `flags` | uint32 | |
+//! | `trace_state` | text | |
+//! | `events`, `links` | JSON | arrays |
+//! | `dropped_attributes_count`, `dropped_events_count`, `dropped_links_count` | uint32 | null for 0 |
+//!
+//! # Log records
+//!
+//! | column | type | what |
+//! |---|---|---|
+//! | `time` | timestamp, ns, UTC | the time, or the observed time when it has none |
+//! | `observed_after_ns` | int64 | the observed time less `time`, nanoseconds, modulo 2^64; null when there is none |
+//! | `time_is_observed` | boolean | whether the record has no time of its own |
+//! | `trace_id`, `span_id` | 16 and 8 bytes | |
+//! | `service`, `resource`, `scope` | text, JSON | as for spans |
+//! | `severity_number`, `severity_text` | int32, text | |
+//! | `event_name` | text | |
+//! | `body` | text | a text as it is, anything else as JSON |
+//! | `body_is_json` | boolean | whether it is not a text |
+//! | `flags`, `dropped_attributes_count` | uint32 | |
+//!
+//! # Both
+//!
+//! | column | type | what |
+//! |---|---|---|
+//! | `attributes.<key>` | text, boolean, int64, double or bytes | the first attribute of the key that has the type |
+//! | `attributes.<key>:<type>` | likewise | the same of the types of a key that are less frequent in the file |
+//! | `other_attributes` | JSON | all attributes that have no column, and lists, maps, empty values and repeated keys |
+//! | `attribute_order` | bytes | the order of all attributes of a row: see the module `gather` |
+//! | `rest` | bytes | a protobuf `Span` or `LogRecord` with what fits nowhere: ids that are none |
+//! | `partition`, `offset`, `index` | uint16, uint64, uint32 | where the record stood in the log |
+//!
+//! A key gets a column when one row of [`Settings::promote_one_in`] has it, and at most
+//! [`Settings::attribute_columns_max`] do. Names that differ only in case get a number, as in `attributes.a#2`. The
+//! footer says under `log-tracer` which column holds which key and type.
+//!
+//! # Encoding
+//!
+//! A few rows are read at a time, so that what a read cannot leave out has to be small: a dictionary is read whole. A
+//! column has one when its different values are few and short ([`suits_dictionary`], from a sample of 8,192 rows); its
+//! pages are large and not compressed. Others have pages of [`Settings::page_rows`] rows, Zstandard for all but ids of
+//! spans and times, lengths and deltas for texts and times. Statistics are kept for each column of the file, not for each
+//! page: the index file knows more.
 
 use std::{collections::HashMap, sync::Arc};
 

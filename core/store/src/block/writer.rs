@@ -81,7 +81,7 @@ impl Plan {
 
 /// What is known of the values of each column of some rows.
 pub(crate) fn sample_of(arrays: &[ArrayRef]) -> Vec<Sample> {
-    arrays.iter().map(|array| sample_array(array)).collect()
+    arrays.iter().map(sample_array).collect()
 }
 
 fn sample_array(array: &ArrayRef) -> Sample {

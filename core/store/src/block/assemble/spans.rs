@@ -66,7 +66,7 @@ pub(crate) fn assemble_spans(
         span_ids: cells::ids(decoded, "span_id")?,
         parent_ids: cells::ids(decoded, "parent_span_id")?,
         names: TextCells::of(decoded, "name")?.labels(),
-        kinds: choices(decoded, "kind", 0, |text| known_kind(text))?,
+        kinds: choices(decoded, "kind", 0, known_kind)?,
         status_codes: choices(decoded, "status_code", STATUS_ABSENT, known_status)?,
         status_messages: TextCells::of(decoded, "status_message")?.texts(),
         flags: cells::u32s(decoded, "flags")?,

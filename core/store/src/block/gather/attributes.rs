@@ -108,7 +108,8 @@ impl AttributePlan {
             };
             others.push(other);
             orders.append_value(&order);
-            (order.clear(), apart.clear());
+            order.clear();
+            apart.clear();
         }
         let mut columns: Vec<ArrayRef> = vec![sparse_texts(&others), Arc::new(orders.finish())];
         columns.extend(cells.into_iter().map(|cells| cells.finish(picked.len())));

@@ -50,6 +50,11 @@ pub(crate) fn columns(
     let mut remains = Vec::with_capacity(picked.len());
     for (chunk, row) in picked.iter() {
         let bytes = bytes_at(&chunk.rest, row);
+        if bytes.is_empty() {
+            dropped.push(0);
+            remains.push(None);
+            continue;
+        }
         let mut rest = LogRecord::decode(bytes).map_err(|error| Malformed(error.to_string()))?;
         dropped.push(std::mem::take(&mut rest.dropped_attributes_count));
         let bytes = rest.encode_to_vec();

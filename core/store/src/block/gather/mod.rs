@@ -64,25 +64,19 @@ impl<'a, C: Storable> Picked<'a, C> {
     }
 
     fn i64s(self, value: impl Fn(&C, usize) -> Option<i64>) -> ArrayRef {
-        Arc::new(Int64Array::from_iter(
-            self.map(|chunk, row| value(chunk, row)),
-        ))
+        Arc::new(Int64Array::from_iter(self.map(value)))
     }
 
     fn i32s(self, value: impl Fn(&C, usize) -> i32) -> ArrayRef {
-        Arc::new(Int32Array::from_iter_values(
-            self.map(|chunk, row| value(chunk, row)),
-        ))
+        Arc::new(Int32Array::from_iter_values(self.map(value)))
     }
 
     fn u32s(self, value: impl Fn(&C, usize) -> u32) -> ArrayRef {
-        Arc::new(UInt32Array::from_iter_values(
-            self.map(|chunk, row| value(chunk, row)),
-        ))
+        Arc::new(UInt32Array::from_iter_values(self.map(value)))
     }
 
     fn bools(self, value: impl Fn(&C, usize) -> bool) -> ArrayRef {
-        let values: Vec<bool> = self.map(|chunk, row| value(chunk, row)).collect();
+        let values: Vec<bool> = self.map(value).collect();
         Arc::new(BooleanArray::from(values))
     }
 

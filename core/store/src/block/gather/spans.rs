@@ -111,6 +111,13 @@ impl Rest {
         let mut all = Self::default();
         for (chunk, row) in picked.iter() {
             let bytes = bytes_at(&chunk.rest, row);
+            if bytes.is_empty() {
+                all.trace_states.push(None);
+                all.links.push(None);
+                all.counts.push([0; 3]);
+                all.remains.push(None);
+                continue;
+            }
             let mut rest = Span::decode(bytes).map_err(|error| Malformed(error.to_string()))?;
             all.trace_states
                 .push(filled(&rest.trace_state).map(str::to_owned));

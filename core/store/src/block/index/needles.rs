@@ -5,10 +5,12 @@
 //! | a token of a text ([`Record::any_text`](log_tracer_query::Record::any_text)) or of a body | xxh3(token, seed 1) |
 //! | a field | f = xxh3(key, seed 2) of an attribute, mix(256 + number) of another |
 //! | a value of a field | xxh3(text in lower case, seed f) |
-//! | a field has a value | mix(f + 1) |
-//! | a field has values that are not held | mix(f + 2) |
+//! | marks of a field, two members each | mix(f + n), mix(f + n + 2^32) |
 //!
-//! A text attribute of the record itself is not held as a value when one of its tokens is **telling**: of six
+//! A field has mark 1 when a row has a value of it, mark 2 when it has values that are not held, and mark 3 when it has
+//! values that do not come from a text attribute of the record itself; these are held.
+//!
+//! A text attribute of the record itself is not held as a value when one of its tokens is **telling**: of five
 //! characters at least with a digit among them. Its tokens are there in any case, and such a one is as rare as the value.
 //! Doubles and bytes are not held: hardly a query asks for one. Ids are not held: the table of traces answers for those
 //! of traces, and the columns of the ids of spans are quick to read.
@@ -16,6 +18,7 @@
 use std::{
     collections::HashSet,
     hash::{BuildHasherDefault, Hasher},
+    mem,
 };
 
 use log_tracer_query::{
@@ -42,10 +45,13 @@ const TOKEN_SEED: u64 = 1;
 const KEY_SEED: u64 = 2;
 const PRESENT: u64 = 1;
 const INEXACT: u64 = 2;
-const OWN: u64 = 3;
+const SHARED: u64 = 3;
+
+/// So that one wrong answer of a filter is not enough for a mark, which many questions begin with.
+const SECOND: u64 = 1 << 32;
 
 /// A telling token has so many characters.
-const TELLING_CHARS: usize = 6;
+const TELLING_CHARS: usize = 5;
 
 #[inline]
 fn token_hash(token: &str) -> u64 {
@@ -58,7 +64,12 @@ fn key_hash(key: &str) -> u64 {
 }
 
 fn intrinsic_hash(intrinsic: Intrinsic) -> u64 {
-    let number = match intrinsic {
+    mix(256 + u64::from(intrinsic_number(intrinsic)))
+}
+
+#[inline]
+fn intrinsic_number(intrinsic: Intrinsic) -> u32 {
+    match intrinsic {
         Intrinsic::Service => 0,
         Intrinsic::Name => 1,
         Intrinsic::Kind => 2,
@@ -73,8 +84,7 @@ fn intrinsic_hash(intrinsic: Intrinsic) -> u64 {
         Intrinsic::Scope => 11,
         Intrinsic::Event => 12,
         Intrinsic::Time => 13,
-    };
-    mix(256 + number)
+    }
 }
 
 fn field_hash(field: &Field) -> u64 {
@@ -94,15 +104,28 @@ fn mark(field: u64, mark: u64) -> u64 {
     mix(field.wrapping_add(mark))
 }
 
+fn has_mark(filter: &Fuse, field: u64, number: u64) -> bool {
+    filter.contains(mark(field, number)) && filter.contains(mark(field, number + SECOND))
+}
+
+#[inline]
+fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
 /// Whether one of the tokens of a text in lower case is telling. Only for ASCII: elsewhere a text in lower case can be
 /// cut into other tokens than the text itself.
 fn is_telling(lowered: &str) -> bool {
-    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     lowered.is_ascii()
         && lowered
             .as_bytes()
-            .split(|byte| !is_letter(byte))
-            .any(|token| token.len() >= TELLING_CHARS && token.iter().any(u8::is_ascii_digit))
+            .split(|byte| !is_letter(*byte))
+            .any(is_telling_token)
+}
+
+#[inline]
+fn is_telling_token(token: &[u8]) -> bool {
+    token.len() >= TELLING_CHARS && token.iter().any(u8::is_ascii_digit)
 }
 
 /// A hash is its own hash.
@@ -123,46 +146,110 @@ impl Hasher for Identity {
     }
 }
 
-type HashesSet = HashSet<u64, BuildHasherDefault<Identity>>;
+type Hashes = HashSet<u64, BuildHasherDefault<Identity>>;
+
+/// Places for what was looked at before; as many as fit into the nearest cache.
+const RECENT: usize = 2048;
 
 /// The needles of the rows of a piece.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Needles {
-    members: HashesSet,
-    /// What was looked at before: most rows have texts that others had.
-    seen: HashesSet,
+    members: Hashes,
+    /// What was looked at before, each at a place of its own unless another took it: most rows have texts that others
+    /// had, and to look at one twice costs time only.
+    recent: Vec<u64>,
+    /// Intrinsic fields that a row has: a bit for each number.
+    present: u32,
+    /// A text in lower case.
+    lowered: Vec<u8>,
+}
+
+impl Default for Needles {
+    fn default() -> Self {
+        Self {
+            members: Hashes::default(),
+            recent: vec![0; RECENT],
+            present: 0,
+            lowered: Vec::new(),
+        }
+    }
 }
 
 impl Needles {
     /// The filter of all that was added, and starts anew. None when it cannot be made.
     pub(crate) fn take_filter(&mut self, bits: u32) -> Option<Fuse> {
+        self.finish();
         let hashes: Vec<u64> = self.members.drain().collect();
-        self.seen.clear();
+        self.recent.fill(0);
         Fuse::build(&hashes, bits)
     }
 
     /// Whether a filter has all that was added.
-    pub(crate) fn are_all_in(&self, filter: &Fuse) -> bool {
+    pub(crate) fn are_all_in(&mut self, filter: &Fuse) -> bool {
+        self.finish();
         self.members.iter().all(|hash| filter.contains(*hash))
     }
 
-    fn is_new(&mut self, what: u64) -> bool {
-        self.seen.insert(what)
+    fn finish(&mut self) {
+        let present = mem::take(&mut self.present);
+        for intrinsic in Intrinsic::ALL {
+            if present >> intrinsic_number(intrinsic) & 1 == 1 {
+                self.mark(intrinsic_hash(intrinsic), PRESENT);
+            }
+        }
     }
 
-    /// A field that all rows have, or that one has whose values are not held.
+    #[inline]
+    fn is_new(&mut self, what: u64) -> bool {
+        let place = self.recent.get_mut(what as usize % RECENT);
+        place.is_none_or(|place| mem::replace(place, what) != what)
+    }
+
+    fn mark(&mut self, field: u64, number: u64) {
+        let hash = mark(field, number);
+        if self.is_new(hash) {
+            self.members.insert(hash);
+            self.members.insert(mark(field, number + SECOND));
+        }
+    }
+
+    /// A field that a row has.
+    #[inline]
     pub(crate) fn add_presence(&mut self, intrinsic: Intrinsic) {
-        self.members
-            .insert(mark(intrinsic_hash(intrinsic), PRESENT));
+        self.present |= 1 << intrinsic_number(intrinsic);
     }
 
     /// A text that a bare word is searched in.
     pub(crate) fn add_text(&mut self, text: &str) {
         const TEXT_SEED: u64 = 3;
         if self.is_new(xxh3_64_with_seed(text.as_bytes(), TEXT_SEED)) {
-            self.members
-                .extend(tokens(text).map(|token| token_hash(&token)));
+            self.add_tokens(text);
         }
+    }
+
+    /// Adds the tokens of a text. Answers whether one of them is telling; `self.lowered` is then the text in lower case.
+    fn add_tokens(&mut self, text: &str) -> bool {
+        if !text.is_ascii() {
+            let hashes = tokens(text).map(|token| token_hash(&token));
+            self.members.extend(hashes);
+            return false;
+        }
+        let mut lowered = mem::take(&mut self.lowered);
+        lowered.clear();
+        lowered.extend(text.bytes().map(|byte| byte.to_ascii_lowercase()));
+        let mut has_telling = false;
+        for token in lowered.split(|byte| !is_letter(*byte)) {
+            if token.is_empty() {
+                continue;
+            }
+            has_telling |= is_telling_token(token);
+            let hash = xxh3_64_with_seed(token, TOKEN_SEED);
+            if self.is_new(hash) {
+                self.members.insert(hash);
+            }
+        }
+        self.lowered = lowered;
+        has_telling
     }
 
     /// A field that holds a name: one that is empty is none.
@@ -178,9 +265,12 @@ impl Needles {
     }
 
     fn add_value(&mut self, field: u64, text: &str) {
-        if self.is_new(value_hash(field, text)) {
+        // Not what `add_own_text` asks: of that, the value need not be held.
+        let exact = value_hash(field, text);
+        if self.is_new(mix(exact)) {
             self.members.insert(value_hash(field, &lower(text)));
-            self.members.insert(mark(field, PRESENT));
+            self.mark(field, PRESENT);
+            self.mark(field, SHARED);
         }
     }
 
@@ -258,23 +348,20 @@ impl Needles {
     }
 
     fn add_inexact(&mut self, field: u64) {
-        self.members.insert(mark(field, PRESENT));
-        self.members.insert(mark(field, INEXACT));
+        self.mark(field, PRESENT);
+        self.mark(field, INEXACT);
     }
 
     /// A text attribute of the record itself.
     fn add_own_text(&mut self, field: u64, text: &str) {
-        // Not what `add_value` asks: a resource may have the same, whose words are not searched.
-        if !self.is_new(mark(value_hash(field, text), OWN)) {
+        let exact = value_hash(field, text);
+        if !self.is_new(exact) {
             return;
         }
-        self.members.insert(mark(field, PRESENT));
-        let lowered = lower(text);
-        if !is_telling(&lowered) {
-            self.members.insert(value_hash(field, &lowered));
+        self.mark(field, PRESENT);
+        if !self.add_tokens(text) {
+            self.members.insert(value_hash(field, &lower(text)));
         }
-        self.members
-            .extend(tokens(text).map(|token| token_hash(&token)));
     }
 
     /// All paths that lead to the leaves of a value, and what a query finds there: the leaves below `a`, `a.b`, `a.b.c`
@@ -342,25 +429,21 @@ fn can_have_needle(filter: &Fuse, needle: &Needle) -> bool {
         Needle::Token(
             Some(field @ Field::Intrinsic(Intrinsic::Body | Intrinsic::StatusMessage)),
             token,
-        ) => {
-            filter.contains(mark(field_hash(field), PRESENT)) && filter.contains(token_hash(token))
-        }
+        ) => has_mark(filter, field_hash(field), PRESENT) && filter.contains(token_hash(token)),
         Needle::Token(Some(field), _)
         | Needle::TokenPrefix(Some(field), _)
         | Needle::ValuePrefix(field, _)
-        | Needle::Present(field) => filter.contains(mark(field_hash(field), PRESENT)),
+        | Needle::Present(field) => has_mark(filter, field_hash(field), PRESENT),
         Needle::Id(intrinsic, _)
         | Needle::IdPrefix(intrinsic, _)
-        | Needle::Within(intrinsic, ..) => {
-            filter.contains(mark(intrinsic_hash(*intrinsic), PRESENT))
-        }
+        | Needle::Within(intrinsic, ..) => has_mark(filter, intrinsic_hash(*intrinsic), PRESENT),
         Needle::TokenPrefix(None, _) => true,
     }
 }
 
 fn can_have_value(filter: &Fuse, field: &Field, lowered: &str) -> bool {
     let hash = field_hash(field);
-    if !filter.contains(mark(hash, PRESENT)) {
+    if !has_mark(filter, hash, PRESENT) {
         return false;
     }
     let has_tokens = || tokens(lowered).all(|token| filter.contains(token_hash(&token)));
@@ -377,11 +460,12 @@ fn can_have_value(filter: &Fuse, field: &Field, lowered: &str) -> bool {
             | Intrinsic::Event,
         ) => filter.contains(value_hash(hash, lowered)),
         Field::Intrinsic(_) => true,
-        Field::Attribute(_) => {
-            filter.contains(mark(hash, INEXACT))
-                || filter.contains(value_hash(hash, lowered))
-                || is_telling(lowered) && has_tokens()
+        Field::Attribute(_) if has_mark(filter, hash, INEXACT) => true,
+        Field::Attribute(_) if is_telling(lowered) => {
+            has_tokens()
+                || has_mark(filter, hash, SHARED) && filter.contains(value_hash(hash, lowered))
         }
+        Field::Attribute(_) => filter.contains(value_hash(hash, lowered)),
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) fn spans(count: u64) -> Vec<SpanRow> {
             }],
             _ => Vec::new(),
         },
-        status: (number % 7 == 0).then(|| Status {
+        status: number.is_multiple_of(7).then(|| Status {
             code: 2,
             message: "failed".to_owned(),
         }),
