@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use log_tracer_transport::{OpenError, Transport};
 use log_tracer_transport_channel::{self as channel, ChannelTransport};
+use log_tracer_transport_disk::{self as disk, DiskTransport};
 use serde::{Deserialize, Serialize};
 
 /// Which transport, and how it is configured. In TOML: `kind = "channel"` and the keys of that transport beside it.
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub enum TransportConfig {
     /// In the memory of this process.
     Channel(channel::Config),
+    /// In a directory of this machine.
+    Disk(disk::Config),
 }
 
 impl Default for TransportConfig {
@@ -29,6 +32,7 @@ impl TransportConfig {
     pub fn validate(&self) -> Result<(), String> {
         match self {
             Self::Channel(config) => config.validate(),
+            Self::Disk(config) => config.validate(),
         }
     }
 }
@@ -41,5 +45,6 @@ impl TransportConfig {
 pub async fn open(config: &TransportConfig) -> Result<Arc<dyn Transport>, OpenError> {
     match config {
         TransportConfig::Channel(config) => Ok(Arc::new(ChannelTransport::open(config)?)),
+        TransportConfig::Disk(config) => Ok(Arc::new(DiskTransport::open(config).await?)),
     }
 }

@@ -1,6 +1,6 @@
 //! From configuration to transport.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use log_tracer_transport::OpenError;
 use log_tracer_transports::{TransportConfig, open};
@@ -12,7 +12,9 @@ fn parse(text: &str) -> Result<TransportConfig, String> {
 #[test]
 fn the_kind_chooses_and_the_other_keys_configure_it() {
     let config = parse("kind = \"channel\"\npartitions = 3").unwrap();
-    let TransportConfig::Channel(channel) = &config;
+    let TransportConfig::Channel(channel) = &config else {
+        panic!("{config:?}");
+    };
     assert_eq!(channel.partitions.get(), 3);
     assert_eq!(parse(&toml::to_string(&config).unwrap()), Ok(config));
     assert_eq!(parse("kind = \"channel\""), Ok(TransportConfig::default()));
@@ -40,6 +42,42 @@ async fn a_transport_is_opened_as_configured() {
     let transport = open(&config).await.unwrap();
     assert_eq!(transport.capabilities().kind, "channel");
     assert_eq!(transport.partitions().get(), 3);
+}
+
+#[tokio::test]
+async fn a_journal_is_opened_in_the_directory_that_is_configured() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = format!(
+        "kind = \"disk\"\ndirectory = {:?}\nsegment_bytes = 65536\nretained_bytes_max = 33554432\nenvelope_bytes_max = 1048576",
+        directory.path().join("journal")
+    );
+    let config = parse(&config).unwrap();
+    assert_eq!(config.validate(), Ok(()));
+    assert_eq!(
+        parse(&toml::to_string(&config).unwrap()),
+        Ok(config.clone())
+    );
+    let transport = open(&config).await.unwrap();
+    assert_eq!(transport.capabilities().kind, "disk");
+    assert!(transport.capabilities().survives_os_crash);
+    let refused = open(&config).await.map(|transport| transport.log_id());
+    assert!(
+        matches!(refused, Err(OpenError::Transient(_))),
+        "{refused:?}"
+    );
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    transport.close(deadline).await.unwrap();
+}
+
+#[test]
+fn a_journal_needs_a_directory() {
+    let config = parse("kind = \"disk\"\ndirectory = \"\"").unwrap();
+    assert!(
+        config
+            .validate()
+            .unwrap_err()
+            .contains("directory is empty")
+    );
 }
 
 #[tokio::test]

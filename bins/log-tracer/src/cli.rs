@@ -54,6 +54,8 @@ enum Command {
     Traces(search::TracesOptions),
     /// Show one of its traces with the logs of it
     Trace(search::TraceOptions),
+    /// Write everything that matches to a file, as OTLP in JSON or as Parquet
+    Export(search::ExportOptions),
     /// Send the traffic of a made-up shop, to have something to look at
     Demo(demo::Options),
     /// Measure what taking records in and answering questions costs on this machine
@@ -90,6 +92,7 @@ impl Cli {
             Some(Command::Logs(options)) => search::logs(&options),
             Some(Command::Traces(options)) => search::traces(&options),
             Some(Command::Trace(options)) => search::trace(&options),
+            Some(Command::Export(options)) => search::export(&options),
             Some(Command::Demo(options)) => traffic::demo(&options),
             Some(Command::Bench(options)) => traffic::bench(&options),
             Some(Command::Config(options)) => show::show(&options, environment),

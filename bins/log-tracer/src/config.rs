@@ -1,6 +1,6 @@
 //! The configuration of everything that runs in one process. Each section is the struct of the crate that it configures.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use log_tracer_runtime::logging;
 use log_tracer_transports::TransportConfig;
@@ -18,6 +18,9 @@ pub struct Config {
     pub dashboard: log_tracer_dashboard::Config,
     /// What carries envelopes from the producer to the consumer.
     pub transport: TransportConfig,
+    /// Below which everything lies that outlives the process. Relative directories of the transport and of the store are
+    /// taken from here. Default: "data", where the process was started.
+    pub data_directory: PathBuf,
     /// The log of the process itself.
     pub logging: logging::Config,
     /// How long a stop may take in milliseconds, for all parts together; what is not done by then is cut off. Default
@@ -31,10 +34,12 @@ impl Default for Config {
             producer: log_tracer_producer::Config::default(),
             consumer: log_tracer_consumer::Config {
                 query_listen: Some(SocketAddr::from(([127, 0, 0, 1], 4319))),
+                store_directory: Some(PathBuf::from("store")),
                 ..log_tracer_consumer::Config::default()
             },
             dashboard: log_tracer_dashboard::Config::default(),
             transport: TransportConfig::default(),
+            data_directory: PathBuf::from("data"),
             logging: logging::Config::default(),
             stop_deadline_ms: 15_000,
         }
@@ -52,6 +57,8 @@ impl Config {
         config.producer.http_listen = free;
         config.dashboard.listen = free;
         config.consumer.query_listen = Some(free);
+        config.consumer.store_directory = None;
+        config.transport = TransportConfig::in_memory();
         config.logging.level = logging::Level::Warn;
         config
     }
@@ -74,6 +81,12 @@ impl Config {
             .filter_map(|(section, result)| Some(of_section(section, &result.err()?)))
             .collect();
         problems.extend(self.addresses_used_twice());
+        if self.data_directory.as_os_str().is_empty() {
+            problems.push(problem(
+                "data_directory",
+                "data_directory must name a directory; to keep nothing on disk, run with --in-memory",
+            ));
+        }
         if self.stop_deadline_ms == 0 {
             problems.push(problem(
                 "stop_deadline_ms",
@@ -87,6 +100,17 @@ impl Config {
             ));
         }
         problems
+    }
+
+    /// The same with every directory below the data directory.
+    #[must_use]
+    pub fn with_directories(mut self) -> Self {
+        self.transport.move_below(&self.data_directory);
+        self.consumer.store_directory = self
+            .consumer
+            .store_directory
+            .map(|store| self.data_directory.join(store));
+        self
     }
 
     /// The listening addresses with their keys.

@@ -64,6 +64,7 @@ impl Standalone {
         listeners: Listeners,
         log: Logger,
     ) -> Result<Self, StartError> {
+        let config = config.with_directories();
         let endpoints = listeners.endpoints().map_err(StartError::Socket)?;
         let transport = log_tracer_transports::open(&config.transport).await?;
         let consumer = Consumer::start(
@@ -195,7 +196,10 @@ impl Exit for StartError {
         match self {
             Self::Transport(OpenError::Invalid(_))
             | Self::Consumer(
-                ConsumerStartError::Config(_) | ConsumerStartError::UnknownPartition { .. },
+                ConsumerStartError::Config(_)
+                | ConsumerStartError::UnknownPartition { .. }
+                | ConsumerStartError::OtherLog { .. }
+                | ConsumerStartError::LogIsBehind { .. },
             ) => Code::Config,
             Self::Transport(OpenError::Transient(_)) => Code::Transient,
             _ => Code::Internal,

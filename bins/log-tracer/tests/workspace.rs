@@ -25,7 +25,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("log-tracer-store", &["record", "query"]),
     ("log-tracer-conformance", &["transport"]),
     ("log-tracer-transport-channel", &["transport"]),
-    ("log-tracer-transports", &["transport", "transport-channel"]),
+    ("log-tracer-transport-disk", &["transport"]),
+    (
+        "log-tracer-transports",
+        &["transport", "transport-channel", "transport-disk"],
+    ),
     ("log-tracer-producer", &["transport", "record", "proto"]),
     (
         "log-tracer-consumer",

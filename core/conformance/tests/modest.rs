@@ -10,7 +10,7 @@ use log_tracer_conformance::{Clock, Gap, Harness, OptOut, Setup, run};
 use log_tracer_transport::{
     Acked, Atomicity, Capabilities, CloseError, CommitError, Cursor, Dedupe, Delivery, Envelope,
     FullPolicy, Group, Health, LogId, Offset, OpenError, Partition, PublishError, ReadError,
-    ReadOptions, Start, Subscription, Transport, Watermark, check,
+    ReadOptions, Start, Subscription, Transport, Usage, Watermark, check,
 };
 use log_tracer_transport_channel::{ChannelTransport, Config, WhenFull};
 use tokio::time::Instant;
@@ -221,6 +221,10 @@ impl Transport for Modest {
 
     fn health(&self) -> Health {
         self.inner.health()
+    }
+
+    fn usage(&self) -> Usage {
+        self.inner.usage()
     }
 
     async fn close(&self, deadline: Instant) -> Result<(), CloseError> {

@@ -6,8 +6,8 @@ use log_tracer_proto::otlp::{
     collector_logs::ExportLogsServiceRequest, collector_trace::ExportTraceServiceRequest,
 };
 use log_tracer_record::{LogRow, SpanRow, log_rows, span_rows};
-use log_tracer_store::Origin;
-use log_tracer_transport::{Delivery, Envelope, Kind, Offset, Partition};
+use log_tracer_store::{Mark, Origin, Restored, SeenBatch};
+use log_tracer_transport::{BatchId, Delivery, Envelope, Kind, Offset, Part, Partition};
 use prost::Message;
 use slog::error;
 
@@ -19,6 +19,14 @@ pub(crate) struct Applier {
     shared: Arc<Shared>,
     contiguous_offsets: bool,
     lanes: BTreeMap<Partition, Lane>,
+    /// What has to become durable with the rows that were applied since the last seal; empty for a store in memory.
+    unsealed: Unsealed,
+}
+
+#[derive(Debug, Default)]
+struct Unsealed {
+    seen: Vec<SeenBatch>,
+    set_aside: Vec<Vec<u8>>,
 }
 
 /// What is known of one partition.
@@ -37,6 +45,8 @@ pub(crate) enum ApplyError {
     Jump { wanted: Offset, found: Offset },
     #[error("the transport delivered a partition that was not subscribed")]
     NotOwned,
+    #[error("the store takes no more: {0}")]
+    Store(String),
 }
 
 impl Applier {
@@ -52,7 +62,24 @@ impl Applier {
         Self {
             contiguous_offsets: shared.transport.capabilities().contiguous_offsets,
             lanes: owned.iter().map(lane).collect(),
+            unsealed: Unsealed::default(),
             shared,
+        }
+    }
+
+    /// Goes on where the store stood when it was closed, or when its process ended.
+    pub(crate) fn restore(&mut self, restored: &Restored) {
+        for (partition, next) in &restored.cursors {
+            self.skip_to(Partition(*partition), Offset(*next));
+        }
+        for seen in &restored.seen {
+            if let Some(lane) = self.lanes.get_mut(&Partition(seen.partition)) {
+                let part = Part {
+                    index: seen.part_index,
+                    count: seen.part_count,
+                };
+                lane.seen.insert(BatchId(seen.batch), part);
+            }
         }
     }
 
@@ -84,8 +111,11 @@ impl Applier {
                 }
                 _ => {}
             }
-            let rows = if lane.seen.insert(envelope.batch, envelope.part) {
-                self.shared.apply(partition, offset, envelope)
+            let (batch, part) = (envelope.batch, envelope.part);
+            let rows = if lane.seen.insert(batch, part) {
+                let applied = self.shared.apply(partition, offset, envelope);
+                self.unsealed
+                    .add(&self.shared, partition, batch, part, applied)
             } else {
                 self.shared.count_duplicate();
                 None
@@ -103,8 +133,70 @@ impl Applier {
             lane.next = Some(delivery.next);
             self.shared.advance(partition, delivery.next);
         }
-        Ok(())
+        self.seal_if_due()
     }
+
+    /// Hands what was applied over to be written, when there is enough of it or it is old enough.
+    pub(crate) fn seal_if_due(&mut self) -> Result<(), ApplyError> {
+        match self.shared.store.wants_seal() {
+            true => self.seal(),
+            false => Ok(()),
+        }
+    }
+
+    /// Hands what was applied over to be written. Waits while too much is being written already, so that memory stays
+    /// bounded: the log then keeps what comes.
+    pub(crate) fn seal(&mut self) -> Result<(), ApplyError> {
+        if !self.shared.is_durable() {
+            return Ok(());
+        }
+        let cursor = |(partition, lane): (&Partition, &Lane)| Some((partition.0, lane.next?.0));
+        let unsealed = std::mem::take(&mut self.unsealed);
+        let mark = Mark {
+            log_id: self.shared.log_id.0,
+            cursors: self.lanes.iter().filter_map(cursor).collect(),
+            seen: unsealed.seen,
+            set_aside: unsealed.set_aside,
+        };
+        let sealed = self.shared.store.seal(mark);
+        sealed.map_err(|error| ApplyError::Store(error.to_string()))
+    }
+}
+
+impl Unsealed {
+    /// Remembers that a part of a batch was applied; gives its rows on.
+    fn add(
+        &mut self,
+        shared: &Shared,
+        partition: Partition,
+        batch: BatchId,
+        part: Part,
+        applied: Applied,
+    ) -> Option<Rows> {
+        if shared.is_durable() {
+            self.seen.push(SeenBatch {
+                partition: partition.0,
+                batch: batch.0,
+                part_index: part.index,
+                part_count: part.count,
+            });
+        }
+        match applied {
+            Applied::Rows(rows) => Some(rows),
+            Applied::SetAside(encoded) => {
+                self.set_aside.extend(encoded);
+                None
+            }
+        }
+    }
+}
+
+/// What became of an envelope.
+enum Applied {
+    /// It can be found.
+    Rows(Rows),
+    /// It could not be decoded; encoded, where the store keeps such for another process.
+    SetAside(Option<Vec<u8>>),
 }
 
 /// The records of one envelope.
@@ -116,7 +208,7 @@ pub(crate) enum Rows {
 
 impl Shared {
     /// Makes the records of an envelope findable, or sets the envelope aside.
-    fn apply(&self, partition: Partition, offset: Offset, envelope: Envelope) -> Option<Rows> {
+    fn apply(&self, partition: Partition, offset: Offset, envelope: Envelope) -> Applied {
         match decode(&envelope) {
             Ok(rows) => {
                 let origin = origin(partition, offset);
@@ -124,13 +216,14 @@ impl Shared {
                     Rows::Spans(rows) => self.store.apply_spans(origin, rows),
                     Rows::Logs(rows) => self.store.apply_logs(origin, rows),
                 }
-                Some(rows)
+                Applied::Rows(rows)
             }
             Err(reason) => {
                 error!(self.log, "an envelope cannot be decoded and is set aside";
                     "partition" => partition.0, "offset" => offset.0, "bytes" => envelope.payload.len(), "reason" => &reason);
-                self.quarantine().add(offset, envelope, reason);
-                None
+                let mut quarantine = self.quarantine();
+                let one = quarantine.add(offset, envelope, reason);
+                Applied::SetAside(self.is_durable().then(|| one.encode(self.log_id)))
             }
         }
     }

@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 
 use log_tracer_transport::{CommitError, Cursor};
 use slog::{error, info, warn};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::shared::Shared;
+use crate::{progress::Progress, shared::Shared};
 
-/// Commits whatever was applied, until it is told to stop; then once more.
+/// Commits whatever the log may forget, until it is told to stop; then once more.
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let mut progress = shared.progress.subscribe();
+    let mut done = Done::of(&shared);
     let mut committer = Committer {
         shared,
         committed: Vec::new(),
@@ -21,9 +22,9 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         let is_last = tokio::select! {
             biased;
             () = stop.cancelled() => true,
-            changed = progress.changed() => changed.is_err(),
+            () = done.changed() => false,
         };
-        let cursors = progress.borrow_and_update().cursors();
+        let cursors = done.cursors();
         let next = committer.commit(cursors).await;
         match next {
             Next::End => return,
@@ -31,8 +32,48 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             Next::Wait => {}
             Next::Retry { delay } => {
                 let _stopped = tokio::time::timeout(delay, stop.cancelled()).await;
-                progress.mark_changed();
+                done.mark_changed();
             }
+        }
+    }
+}
+
+/// What the log may forget: what was applied, or where the store outlives the process, what is durable in it.
+enum Done {
+    Applied(watch::Receiver<Progress>),
+    Durable(watch::Receiver<Vec<Cursor>>),
+}
+
+impl Done {
+    fn of(shared: &Shared) -> Self {
+        if !shared.is_durable() {
+            return Self::Applied(shared.progress.subscribe());
+        }
+        let mut durable = shared.durable.subscribe();
+        // What an earlier process left is committed as well.
+        durable.mark_changed();
+        Self::Durable(durable)
+    }
+
+    /// Waits for news. The senders live as long as the committer, which holds them.
+    async fn changed(&mut self) {
+        let _never_closed = match self {
+            Self::Applied(progress) => progress.changed().await,
+            Self::Durable(cursors) => cursors.changed().await,
+        };
+    }
+
+    fn cursors(&mut self) -> Vec<Cursor> {
+        match self {
+            Self::Applied(progress) => progress.borrow_and_update().cursors(),
+            Self::Durable(cursors) => cursors.borrow_and_update().clone(),
+        }
+    }
+
+    fn mark_changed(&mut self) {
+        match self {
+            Self::Applied(progress) => progress.mark_changed(),
+            Self::Durable(cursors) => cursors.mark_changed(),
         }
     }
 }

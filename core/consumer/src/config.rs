@@ -1,6 +1,6 @@
 //! What can be set, with its defaults.
 
-use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroU16, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroU16, path::PathBuf, time::Duration};
 
 use log_tracer_transport::{Group, Partition, ReadOptions};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,9 @@ pub struct Config {
     pub query: QueryConfig,
     /// Records as they arrive.
     pub tail: TailConfig,
+    /// Where the store keeps its blocks; it is made when it is not there. Without it everything is kept in memory, and
+    /// gone when the process ends. Default: none.
+    pub store_directory: Option<PathBuf>,
     /// What is kept.
     pub store: log_tracer_store::Config,
 }
@@ -119,6 +122,7 @@ impl Default for Config {
             apply: ApplyConfig::default(),
             query: QueryConfig::default(),
             tail: TailConfig::default(),
+            store_directory: None,
             store: log_tracer_store::Config::default(),
         }
     }

@@ -1,6 +1,8 @@
 //! Errors as decisions for whoever runs a consumer.
 
-use log_tracer_transport::ReadError;
+use std::{path::PathBuf, sync::Arc};
+
+use log_tracer_transport::{LogId, Offset, Partition, ReadError};
 
 /// Why a consumer did not start.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -17,6 +19,43 @@ pub enum StartError {
         /// The last one that exists.
         last: u16,
     },
+    /// The store cannot be opened.
+    #[error("the store in {} cannot be opened: {source}", directory.display())]
+    Store {
+        /// Where it is.
+        directory: PathBuf,
+        /// What is wrong.
+        source: Arc<log_tracer_store::OpenError>,
+    },
+    /// The store holds records of another log, whose positions mean nothing here.
+    #[error(
+        "the store in {} is of the log {store}, but the transport is the log {transport}: point both at directories that belong together, or move the store away to begin a new one, which takes in all that this log still holds", directory.display()
+    )]
+    OtherLog {
+        /// Where the store is.
+        directory: PathBuf,
+        /// The log that it is of.
+        store: LogId,
+        /// The log that the transport is.
+        transport: LogId,
+    },
+    /// The store has taken in more than the log holds: the log has lost data, or an older copy of it was put back.
+    #[error(
+        "the store in {} has taken in partition {} up to offset {}, but the log ends at {}: the log has lost envelopes. What the store holds is whole; to go on with this log, move the store away, or put back the log that belongs to it", directory.display(), partition.0, wanted.0, end.0
+    )]
+    LogIsBehind {
+        /// Where the store is.
+        directory: PathBuf,
+        /// The partition.
+        partition: Partition,
+        /// The offset at which the store would go on.
+        wanted: Offset,
+        /// Where the log ends.
+        end: Offset,
+    },
+    /// A thread cannot be started.
+    #[error("a thread cannot be started: {0}")]
+    Thread(String),
     /// The transport refuses to be read, and waiting would not help.
     #[error("the log cannot be read: {0}")]
     Read(#[from] ReadError),

@@ -14,6 +14,12 @@
 //! can be found before the cursor moves, and the cursor moves before it is committed to the transport, which is only
 //! told how far it may forget.
 //!
+//! With a store on disk ([`Config::store_directory`]) the same holds across crashes. Between two deliveries, when enough
+//! was applied, the reader *seals*: it hands the rows over together with the cursors, the id of the log, the batches that
+//! it has seen and the envelopes that were set aside. A thread writes the rows as blocks and then all of it becomes
+//! durable in one transaction, or nothing does. Only then is the transport told that it may forget. After a crash the
+//! consumer goes on at the cursors of the last transaction, and the log holds everything after them.
+//!
 //! # What never blocks a partition
 //!
 //! An envelope that cannot be decoded, or that does not hold as many records as its producer counted, is set aside
@@ -25,8 +31,9 @@
 //! # Another log
 //!
 //! Offsets mean nothing in another log, so the id of the log is noted with the cursors and compared whenever the reader
-//! subscribes anew; a log that was replaced is refused. Both are in memory, as the records are, and a new consumer reads
-//! from the earliest envelope that is kept. A store that survives the process keeps the id and the cursors with its data.
+//! subscribes anew; a log that was replaced is refused. A store on disk keeps both with its data: a consumer whose store
+//! is of another log, or is further than the log, does not start ([`StartError::OtherLog`],
+//! [`StartError::LogIsBehind`]).
 //!
 //! # Threads
 //!
@@ -50,6 +57,8 @@ mod commit;
 mod config;
 mod error;
 mod hits;
+mod maintenance;
+mod open;
 mod pipe;
 mod progress;
 mod quarantine;
@@ -95,11 +104,13 @@ struct Inner {
 }
 
 impl Consumer {
-    /// Subscribes to the owned partitions, from the earliest envelope that is kept, and begins to apply them.
+    /// Subscribes to the owned partitions, where its store stands or else from the earliest envelope that is kept, and
+    /// begins to apply them.
     ///
     /// # Errors
-    /// The configuration is wrong, or the transport refuses for a reason that does not pass by itself. A transport that
-    /// cannot be read for the moment is no error: it is tried again until it can, and [`health`](Self::health) says so.
+    /// The configuration is wrong, the store cannot be opened or does not belong to the log, or the transport refuses for
+    /// a reason that does not pass by itself. A transport that cannot be read for the moment is no error: it is tried
+    /// again until it can, and [`health`](Self::health) says so.
     pub async fn start(
         config: Config,
         transport: Arc<dyn Transport>,
@@ -113,8 +124,8 @@ impl Consumer {
                 partition,
                 last: partitions.get() - 1,
             })?;
-        let shared = Arc::new(Shared::new(config, transport, &owned, log)?);
-        let tasks = Tasks::start(&shared, owned).await?;
+        let (shared, restored) = open::open(config, transport, &owned, log).await?;
+        let tasks = Tasks::start(&shared, owned, &restored).await?;
         Ok(Self {
             inner: Arc::new(Inner { shared, tasks }),
         })

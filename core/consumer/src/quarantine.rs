@@ -4,7 +4,11 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use log_tracer_transport::{BatchId, Envelope, Kind, Offset, Part, Partition};
+use log_tracer_proto::v1::{QuarantinedEnvelope, Signal};
+use log_tracer_transport::{BatchId, Envelope, Kind, LogId, Offset, Part, Partition};
+use prost::Message;
+
+use crate::service::export;
 
 /// Entries that are remembered after their payloads left.
 const ENTRIES_MAX: usize = 1_000;
@@ -44,16 +48,19 @@ impl Quarantine {
         }
     }
 
-    /// Sets an envelope aside; the oldest payloads leave for it.
-    pub(crate) fn add(&mut self, offset: Offset, envelope: Envelope, reason: String) {
-        self.total += 1;
+    /// Sets an envelope aside; the oldest payloads leave for it. Answers what was set aside.
+    pub(crate) fn add(
+        &mut self,
+        offset: Offset,
+        envelope: Envelope,
+        reason: String,
+    ) -> Quarantined {
         let payload_bytes = envelope.payload.len();
         let payload = (payload_bytes <= self.bytes_max).then(|| {
             // A slice of a delivery would keep all of it in memory.
             Bytes::copy_from_slice(&envelope.payload)
         });
-        self.bytes += payload.as_ref().map_or(0, Bytes::len);
-        self.entries.push_back(Quarantined {
+        let one = Quarantined {
             partition: envelope.partition,
             offset,
             kind: envelope.kind,
@@ -64,11 +71,20 @@ impl Quarantine {
             payload_bytes,
             payload,
             reason,
-        });
+        };
+        self.take_back(one.clone());
+        one
+    }
+
+    /// Takes in what was set aside before, here or by the process before this one.
+    pub(crate) fn take_back(&mut self, one: Quarantined) {
+        self.total += 1;
+        self.bytes += one.payload.as_ref().map_or(0, Bytes::len);
+        self.entries.push_back(one);
         self.make_room();
     }
 
-    /// How many were set aside since the start, also those that are no longer here.
+    /// How many were set aside, also those that are no longer here, as far as is known.
     pub(crate) fn total(&self) -> u64 {
         self.total
     }
@@ -101,9 +117,56 @@ impl Quarantine {
     }
 }
 
+impl Quarantined {
+    /// As bytes for a store: a `QuarantinedEnvelope` with its length before it, and then the payload.
+    pub(crate) fn encode(&self, log_id: LogId) -> Vec<u8> {
+        let mut bytes = export::message(self, log_id).encode_length_delimited_to_vec();
+        bytes.extend_from_slice(self.payload.as_deref().unwrap_or_default());
+        bytes
+    }
+
+    /// From what [`encode`](Self::encode) gives; `None` for anything else.
+    pub(crate) fn decode(bytes: Vec<u8>) -> Option<Self> {
+        let mut rest = Bytes::from(bytes);
+        let one = QuarantinedEnvelope::decode_length_delimited(&mut rest).ok()?;
+        let position = one.position?;
+        Some(Self {
+            partition: Partition(u16::try_from(position.partition).ok()?),
+            offset: Offset(position.offset),
+            kind: match Signal::try_from(one.signal).ok()? {
+                Signal::Spans => Kind::Traces,
+                Signal::Logs => Kind::Logs,
+                Signal::Unspecified => return None,
+            },
+            batch: BatchId(u128::from_str_radix(&one.batch_id, 16).ok()?),
+            part: Part {
+                index: u16::try_from(one.part_index).ok()?,
+                count: u16::try_from(one.part_count).ok()?,
+            },
+            records: one.records,
+            received_unix_nano: one.received_unix_nano,
+            payload_bytes: usize::try_from(one.bytes).ok()?,
+            payload: one.kept.then_some(rest),
+            reason: one.reason,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_set_aside_comes_back_from_its_bytes() {
+        let mut quarantine = Quarantine::new(100);
+        for payload in [&b"not an export request"[..], &[7; 101], b""] {
+            let one = quarantine.add(Offset(9), envelope(payload), "why".to_owned());
+            let back = Quarantined::decode(one.encode(LogId(5))).unwrap();
+            assert_eq!(format!("{back:?}"), format!("{one:?}"));
+        }
+        assert!(Quarantined::decode(vec![255; 9]).is_none());
+        assert!(Quarantined::decode(Vec::new()).is_none());
+    }
 
     fn envelope(payload: &[u8]) -> Envelope {
         Envelope {

@@ -2,9 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use log_tracer_transport::{Delivery, Offset, Partition, ReadError, Start, Subscription};
+use log_tracer_store::Restored;
+use log_tracer_transport::{Offset, Partition, ReadError, Start, Subscription};
 use rand::RngExt;
 use slog::{error, info, warn};
+use tokio::time::{Interval, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,10 +22,15 @@ pub(crate) struct Reader {
     shared: Arc<Shared>,
     owned: Vec<Partition>,
     applier: Applier,
+    /// When to look whether what was applied has to be written although nothing more comes.
+    seal_due: Interval,
     stop: CancellationToken,
     /// Errors since the last delivery.
     failures: u32,
 }
+
+/// Between two looks at the age of what was applied.
+const SEAL_LOOK: Duration = Duration::from_secs(1);
 
 /// Why a subscription is not read any further.
 #[derive(Debug)]
@@ -32,6 +39,8 @@ enum Pause {
     Closed,
     Error(ReadError),
     NotApplied(Partition, ApplyError),
+    /// The store takes no more.
+    NotSealed(ApplyError),
     /// The thread that applied a delivery panicked: a fault of ours.
     Panicked,
 }
@@ -44,9 +53,17 @@ enum Next {
 }
 
 impl Reader {
-    pub(crate) fn new(shared: Arc<Shared>, owned: Vec<Partition>, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        owned: Vec<Partition>,
+        restored: &Restored,
+        stop: CancellationToken,
+    ) -> Self {
+        let mut applier = Applier::new(Arc::clone(&shared), &owned);
+        applier.restore(restored);
         Self {
-            applier: Applier::new(Arc::clone(&shared), &owned),
+            applier,
+            seal_due: interval(SEAL_LOOK),
             shared,
             owned,
             stop,
@@ -71,7 +88,14 @@ impl Reader {
         }
     }
 
-    pub(crate) async fn run(mut self, mut first: Option<Box<dyn Subscription>>) {
+    pub(crate) async fn run(mut self, first: Option<Box<dyn Subscription>>) {
+        self.read_all(first).await;
+        if let Some(Err(error)) = self.with_applier(Applier::seal).await {
+            error!(self.shared.log, "what was applied last is not written; it is read again after the next start"; "error" => %error);
+        }
+    }
+
+    async fn read_all(&mut self, mut first: Option<Box<dyn Subscription>>) {
         loop {
             let subscription = match first.take() {
                 Some(subscription) => Ok(subscription),
@@ -119,6 +143,13 @@ impl Reader {
             let next = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Pause::Stopped,
+                _ = self.seal_due.tick(), if self.shared.is_durable() => {
+                    match self.with_applier(Applier::seal_if_due).await {
+                        Some(Ok(())) => continue,
+                        Some(Err(error)) => return Pause::NotSealed(error),
+                        None => return Pause::Panicked,
+                    }
+                }
                 next = subscription.next() => next,
             };
             let delivery = match next {
@@ -131,26 +162,30 @@ impl Reader {
                 self.failures = 0;
             }
             let partition = delivery.partition;
-            match self.apply(delivery).await {
+            match self.with_applier(|applier| applier.apply(delivery)).await {
                 Some(Ok(())) => {}
+                Some(Err(error @ ApplyError::Store(_))) => return Pause::NotSealed(error),
                 Some(Err(error)) => return Pause::NotApplied(partition, error),
                 None => return Pause::Panicked,
             }
         }
     }
 
-    /// Applies a delivery on a blocking thread; `None` when that panicked.
+    /// Does something with the applier on a blocking thread; `None` when that panicked.
     ///
-    /// Always there, however small the delivery is: a delivery of the largest size takes tens of milliseconds of a
-    /// thread, even a small one may wait for the store, and a hand-over costs a few microseconds (see the bench).
-    async fn apply(&mut self, delivery: Delivery) -> Option<Result<(), ApplyError>> {
+    /// Always there, however small a delivery is: one of the largest size takes tens of milliseconds of a thread, even a
+    /// small one may wait for the store, and a hand-over costs a few microseconds (see the bench).
+    async fn with_applier(
+        &mut self,
+        act: impl FnOnce(&mut Applier) -> Result<(), ApplyError> + Send + 'static,
+    ) -> Option<Result<(), ApplyError>> {
         let nothing = Applier::new(Arc::clone(&self.shared), &[]);
         let mut applier = std::mem::replace(&mut self.applier, nothing);
-        let applied = tokio::task::spawn_blocking(move || {
-            let result = applier.apply(delivery);
+        let acted = tokio::task::spawn_blocking(move || {
+            let result = act(&mut applier);
             (applier, result)
         });
-        let (applier, result) = applied.await.ok()?;
+        let (applier, result) = acted.await.ok()?;
         self.applier = applier;
         Some(result)
     }
@@ -194,6 +229,7 @@ impl Reader {
             Pause::Error(error @ (ReadError::Invalid(_) | ReadError::Failed(_))) => {
                 return self.fail_all(&error.to_string());
             }
+            Pause::NotSealed(error) => return self.fail_all(&error.to_string()),
             Pause::NotApplied(partition, error) => self.fail(partition, &error.to_string()),
         }
         if self.readable().is_empty() {

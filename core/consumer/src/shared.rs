@@ -1,6 +1,7 @@
 //! What the tasks of one consumer have in common.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -8,13 +9,17 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use log_tracer_store::Store;
-use log_tracer_transport::{LogId, Partition, Transport};
+use log_tracer_store::{Restored, Store};
+use log_tracer_transport::{Cursor, LogId, Offset, Partition, Transport, Watermark};
 use slog::Logger;
 use tokio::sync::watch;
 
 use crate::{
-    Config, StartError, progress::Progress, quarantine::Quarantine, service::Gate, tail::Tails,
+    Config,
+    progress::Progress,
+    quarantine::{Quarantine, Quarantined},
+    service::Gate,
+    tail::Tails,
 };
 
 #[derive(Debug)]
@@ -27,6 +32,10 @@ pub(crate) struct Shared {
     pub(crate) started_unix_nano: u64,
     pub(crate) store: Store,
     pub(crate) progress: watch::Sender<Progress>,
+    /// How far the store is durable; never told of a store in memory.
+    pub(crate) durable: watch::Sender<Vec<Cursor>>,
+    /// What the log held when this consumer started: until it is applied, answers lack some of it.
+    replay: Mutex<Vec<Watermark>>,
     pub(crate) duplicate_envelopes: AtomicU64,
     pub(crate) tails: Arc<Tails>,
     pub(crate) gate: Gate,
@@ -34,28 +43,52 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// `replay` is what the log holds now.
     pub(crate) fn new(
         config: Config,
         transport: Arc<dyn Transport>,
+        store: Store,
         owned: &[Partition],
+        replay: Vec<Watermark>,
         log: Logger,
-    ) -> Result<Self, StartError> {
-        let log_id = transport.log_id();
-        let store = Store::new(config.store.clone())
-            .map_err(|error| StartError::Config(format!("store.{error}")))?;
-        Ok(Self {
-            log_id,
+    ) -> Self {
+        Self {
+            log_id: transport.log_id(),
             transport,
             started_unix_nano: now_unix_nano(),
             store,
             progress: Progress::new(owned),
+            durable: watch::Sender::new(Vec::new()),
+            replay: Mutex::new(replay),
             duplicate_envelopes: AtomicU64::new(0),
             tails: Arc::new(Tails::new(&config.tail)),
             gate: Gate::new(&config.query, log.clone()),
             quarantine: Mutex::new(Quarantine::new(config.apply.quarantine_bytes_max)),
             log,
             config,
-        })
+        }
+    }
+
+    /// Goes on where the store stood.
+    pub(crate) fn restore(&self, restored: &Restored) {
+        self.progress.send_modify(|progress| {
+            for (partition, next) in &restored.cursors {
+                if let Some(one) = progress.get_mut(Partition(*partition)) {
+                    one.next = Some(Offset(*next));
+                }
+            }
+        });
+        self.durable.send_replace(cursors(&restored.cursors));
+        let set_aside = restored.set_aside.iter().cloned();
+        let mut quarantine = self.quarantine();
+        for one in set_aside.filter_map(Quarantined::decode) {
+            quarantine.take_back(one);
+        }
+    }
+
+    /// Whether what was applied outlives the process.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.config.store_directory.is_some()
     }
 
     pub(crate) fn quarantine(&self) -> MutexGuard<'_, Quarantine> {
@@ -72,6 +105,7 @@ impl Shared {
     /// Why any answer may lack records, in words.
     pub(crate) fn missing(&self) -> Vec<String> {
         let mut reasons = self.progress.borrow().reasons();
+        reasons.extend(self.replaying());
         let quarantined = self.quarantine().total();
         if quarantined > 0 {
             reasons.push(format!(
@@ -80,6 +114,33 @@ impl Shared {
         }
         reasons
     }
+}
+
+impl Shared {
+    /// Says that what the log held at the start is not all applied yet.
+    pub(crate) fn replaying(&self) -> Option<String> {
+        let mut replay = self.replay.lock().unwrap_or_else(PoisonError::into_inner);
+        let progress = self.progress.borrow();
+        replay.retain(|end| !progress.has_reached(end));
+        let left = |end: &Watermark| {
+            let next = progress.get(end.partition).and_then(|one| one.next);
+            let next = next.or(end.start).unwrap_or_default();
+            end.end.0.saturating_sub(next.0)
+        };
+        let envelopes: u64 = replay.iter().map(left).sum();
+        (!replay.is_empty()).then(|| {
+            format!("the log is being replayed after a start: {envelopes} envelopes are still to be applied")
+        })
+    }
+}
+
+/// The cursors of a store in the terms of a transport.
+pub(crate) fn cursors(of_store: &BTreeMap<u16, u64>) -> Vec<Cursor> {
+    let cursor = |(partition, next): (&u16, &u64)| Cursor {
+        partition: Partition(*partition),
+        next: Offset(*next),
+    };
+    of_store.iter().map(cursor).collect()
 }
 
 fn now_unix_nano() -> u64 {

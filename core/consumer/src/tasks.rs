@@ -3,6 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
+use log_tracer_store::Restored;
 use log_tracer_transport::Partition;
 use slog::error;
 use tokio::{
@@ -15,7 +16,8 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    StartError, StopError, commit, progress::Reading, reader::Reader, server, shared::Shared,
+    StartError, StopError, commit, maintenance::Maintenance, progress::Reading, reader::Reader,
+    server, shared::Shared,
 };
 
 /// Connections in the process that wait to be accepted.
@@ -26,14 +28,17 @@ const PIPES_MAX: usize = 16;
 pub(crate) struct Tasks {
     pipes: mpsc::Sender<DuplexStream>,
     stop_reading: CancellationToken,
+    stop_committing: CancellationToken,
     stop_serving: CancellationToken,
     running: Mutex<Running>,
 }
 
 #[derive(Debug, Default)]
 struct Running {
-    /// The reader and what commits for it.
     reading: JoinSet<()>,
+    /// What writes the store to disk, where it is on one.
+    maintenance: Option<Maintenance>,
+    committing: JoinSet<()>,
     serving: JoinSet<()>,
 }
 
@@ -41,12 +46,17 @@ impl Tasks {
     pub(crate) async fn start(
         shared: &Arc<Shared>,
         owned: Vec<Partition>,
+        restored: &Restored,
     ) -> Result<Self, StartError> {
-        let (stop_reading, stop_serving) = (CancellationToken::new(), CancellationToken::new());
-        let mut reader = Reader::new(Arc::clone(shared), owned, stop_reading.clone());
+        let stop = || CancellationToken::new();
+        let (stop_reading, stop_committing, stop_serving) = (stop(), stop(), stop());
+        let mut reader = Reader::new(Arc::clone(shared), owned, restored, stop_reading.clone());
         let first = reader.begin().await?;
 
         let mut running = Running::default();
+        if shared.is_durable() {
+            running.maintenance = Some(Maintenance::start(shared)?);
+        }
         let watched = Arc::clone(shared);
         running.reading.spawn(async move {
             // A panic of a transport must not leave a consumer that looks well and reads nothing.
@@ -62,8 +72,8 @@ impl Tasks {
             }
         });
         running
-            .reading
-            .spawn(commit::run(Arc::clone(shared), stop_reading.clone()));
+            .committing
+            .spawn(commit::run(Arc::clone(shared), stop_committing.clone()));
 
         let (pipes, accepted) = mpsc::channel(PIPES_MAX);
         let log = shared.log.clone();
@@ -77,6 +87,7 @@ impl Tasks {
         Ok(Self {
             pipes,
             stop_reading,
+            stop_committing,
             stop_serving,
             running: Mutex::new(running),
         })
@@ -87,7 +98,7 @@ impl Tasks {
         self.pipes.clone()
     }
 
-    /// Applies what the log holds now, then ends what reads, then what serves.
+    /// Applies what the log holds now, then ends what reads, what writes, what commits, and then what serves.
     pub(crate) async fn stop(&self, shared: &Shared, deadline: Instant) -> Result<(), StopError> {
         // A second caller waits for the first, and finds nothing left.
         let mut running = self.running.lock().await;
@@ -101,12 +112,22 @@ impl Tasks {
         }
         self.stop_reading.cancel();
         if !join(&mut running.reading, deadline).await {
-            cut_off.push("reading or committing");
+            cut_off.push("reading");
+        }
+        if let Some(maintenance) = running.maintenance.take()
+            && !maintenance.stop(deadline).await
+        {
+            cut_off.push("writing what was applied, which is read again after the next start");
+        }
+        self.stop_committing.cancel();
+        if !join(&mut running.committing, deadline).await {
+            cut_off.push("committing");
         }
         self.stop_serving.cancel();
         if !join(&mut running.serving, deadline).await {
             cut_off.push("calls to QueryService");
         }
+        shared.store.close();
         match cut_off.is_empty() {
             true => Ok(()),
             false => Err(StopError::Deadline(cut_off.join(", "))),

@@ -24,7 +24,7 @@ use log_tracer_proto::{
     },
     v1::{
         Coverage, HistogramGroup, HistogramRequest, ListOperationsRequest, SearchLogsResponse,
-        Signal, StatusResponse, TimeRange, TraceSummary,
+        Signal, StatusResponse, StorageStatus, TimeRange, TraceSummary,
     },
 };
 use log_tracer_query::parse;
@@ -232,7 +232,15 @@ fn status(status: &StatusResponse) -> Value {
             "survivesOsCrash": transport.survives_os_crash,
             "survivesNodeLoss": transport.survives_node_loss,
             "health": transport.health,
+            "partitions": transport.partitions,
+            "envelopeBytesMax": transport.envelope_bytes_max.to_string(),
+            "segments": transport.segments.map(|number| number.to_string()),
+            "bytes": transport.bytes.map(|number| number.to_string()),
+            "bytesMax": transport.bytes_max.map(|number| number.to_string()),
+            "diskFreeBytes": transport.disk_free_bytes.map(|number| number.to_string()),
         },
+        "replaying": status.replaying,
+        "storage": status.storage.as_ref().map(storage),
         "partitions": status.partitions.iter().map(|partition| json!({
             "partition": partition.partition,
             "health": partition.health,
@@ -241,6 +249,7 @@ fn status(status: &StatusResponse) -> Value {
             "logEnd": partition.log_end.to_string(),
             "logBytes": partition.log_bytes.to_string(),
             "lostOffsets": partition.lost_offsets.to_string(),
+            "durableNext": partition.durable_next.map(|next| next.to_string()),
         })).collect::<Vec<_>>(),
         "stores": status.stores.iter().map(|store| json!({
             "signal": match store.signal() {
@@ -255,9 +264,30 @@ fn status(status: &StatusResponse) -> Value {
             "newestUnixNano": store.newest_unix_nano.to_string(),
             "appliedRows": store.applied_rows.to_string(),
             "evictedRows": store.evicted_rows.to_string(),
+            "diskRows": store.disk_rows.to_string(),
+            "diskBytes": store.disk_bytes.to_string(),
+            "blocks": store.blocks.to_string(),
         })).collect::<Vec<_>>(),
         "duplicateEnvelopes": status.duplicate_envelopes.to_string(),
         "quarantinedEnvelopes": status.quarantined_envelopes.to_string(),
+    })
+}
+
+fn storage(storage: &StorageStatus) -> Value {
+    json!({
+        "directory": storage.directory,
+        "diskBytes": storage.disk_bytes.to_string(),
+        "diskBytesMax": storage.disk_bytes_max.to_string(),
+        "ageMaxMillis": storage.age_max_ms.to_string(),
+        "diskFreeBytes": storage.disk_free_bytes.map(|number| number.to_string()),
+        "flushesWaiting": storage.flushes_waiting,
+        "flushes": storage.flushes.to_string(),
+        "merges": storage.merges.to_string(),
+        "expiredRowsByAge": storage.expired_rows_by_age.to_string(),
+        "expiredRowsByBytes": storage.expired_rows_by_bytes.to_string(),
+        "lastFlushUnixNano": storage.last_flush_unix_nano.to_string(),
+        "failedReads": storage.failed_reads.to_string(),
+        "health": storage.health,
     })
 }
 

@@ -31,7 +31,8 @@ use log_tracer_proto::{
         HistogramSeries, ListOperationsResponse, ListServicesResponse, LogHit, OffsetRange,
         OperationInfo, PartitionStatus, Position, QuarantinedEnvelope, RecordKey, ResourceEntry,
         ScopeEntry, SearchLogsResponse, SearchTracesResponse, ServiceCount, ServiceInfo, Signal,
-        StatusResponse, StoreStatus, TailResponse, TraceCursor, TraceSummary, TransportStatus,
+        StatusResponse, StorageStatus, StoreStatus, TailResponse, TraceCursor, TraceSummary,
+        TransportStatus,
     },
 };
 
@@ -244,6 +245,9 @@ fn status() -> StatusResponse {
             log_id: script(),
             durability: script(),
             health: script(),
+            when_full: script(),
+            bytes: Some(u64::MAX),
+            bytes_max: Some(1),
             ..TransportStatus::default()
         }),
         partitions: vec![PartitionStatus {
@@ -267,6 +271,15 @@ fn status() -> StatusResponse {
             batch_id: script(),
             ..QuarantinedEnvelope::default()
         }],
+        storage: Some(StorageStatus {
+            directory: script(),
+            health: script(),
+            disk_bytes: u64::MAX,
+            failed_reads: 1,
+            disk_free_bytes: Some(0),
+            ..StorageStatus::default()
+        }),
+        replaying: script(),
         ..StatusResponse::default()
     }
 }

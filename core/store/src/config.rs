@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Bytes of memory that spans may take, everything that belongs to them included (256 MiB). The oldest chunks
-    /// leave before it is exceeded.
+    /// leave before it is exceeded. A store with a directory goes by `flush_bytes_max` instead.
     pub spans_bytes_max: u64,
     /// Bytes of memory that log records may take, likewise (256 MiB).
     pub logs_bytes_max: u64,
@@ -21,8 +21,38 @@ pub struct Config {
     /// of a search (64 MiB). An answer that would need more is partial, and says so.
     pub answer_bytes_max: u64,
     /// Bytes that may be kept of what was read of blocks on disk: their footers, filters, resources (64 MiB). At least
-    /// 1 MiB.
+    /// 1 MiB. A store in memory only has none.
     pub cache_bytes_max: u64,
+    /// Rows of one table in memory that are enough to write them to disk (131,072). This and what follows is about a
+    /// store with a directory; one in memory only does not look at it.
+    pub flush_rows_max: u64,
+    /// Bytes of memory of the rows of both tables that are enough to write them to disk (48 MiB). Memory is bounded by
+    /// this times one more than `generations_max`, and one delivery.
+    pub flush_bytes_max: u64,
+    /// The longest that a row stays in memory only, in milliseconds (60,000): what was applied and not yet written is
+    /// read from the log again after a crash, and the log cannot let go of it.
+    pub flush_age_max_ms: u64,
+    /// Generations, which are the rows that are written to disk together, that may wait to be written (2); a seal waits
+    /// beyond that.
+    pub generations_max: u32,
+    /// Rows of a block that is made by merging smaller ones (524,288). One with at least half of it is left as it is.
+    pub block_rows_max: u64,
+    /// Bytes on disk of a block that is made by merging, likewise (64 MiB). A merge holds so many bytes in memory.
+    pub block_bytes_max: u64,
+    /// How long records are kept, in milliseconds (604,800,000: 7 days). A block leaves as a whole, once its newest
+    /// record is older; of records that claim to be of the future counts when they arrived.
+    pub retention_age_max_ms: u64,
+    /// Bytes on disk of the blocks of both tables (20 GiB). What arrived first leaves first.
+    pub retention_bytes_max: u64,
+    /// Bytes of the file system that are to stay free (1 GiB). Below that it is said so, and the oldest blocks leave
+    /// early, down to 256 MiB of them.
+    pub disk_reserve_bytes: u64,
+    /// Batches of each partition that are remembered as applied (100,000). The owner of the store sets it, not a file.
+    #[serde(skip)]
+    pub seen_batches_max: u64,
+    /// Bytes of what was set aside that are kept (16 MiB); the oldest leave. The owner of the store sets it, not a file.
+    #[serde(skip)]
+    pub set_aside_bytes_max: u64,
 }
 
 impl Default for Config {
@@ -34,6 +64,17 @@ impl Default for Config {
             chunk_bytes_max: 8 << 20,
             answer_bytes_max: 64 << 20,
             cache_bytes_max: 64 << 20,
+            flush_rows_max: 131_072,
+            flush_bytes_max: 48 << 20,
+            flush_age_max_ms: 60_000,
+            generations_max: 2,
+            block_rows_max: 524_288,
+            block_bytes_max: 64 << 20,
+            retention_age_max_ms: 7 * 24 * 60 * 60 * 1000,
+            retention_bytes_max: 20 << 30,
+            disk_reserve_bytes: 1 << 30,
+            seen_batches_max: 100_000,
+            set_aside_bytes_max: 16 << 20,
         }
     }
 }
@@ -56,6 +97,10 @@ const CHUNK_BYTES_CEILING: u64 = 256 << 20;
 
 /// Below this, a chunk is more overhead than rows.
 const CHUNK_BYTES_FLOOR: u64 = 64 << 10;
+
+/// Rows of a block are numbered in 32 bits.
+const FLUSH_ROWS_CEILING: u64 = 1 << 24;
+const BLOCK_ROWS_CEILING: u64 = 1 << 24;
 
 /// How many chunks a limit must have room for, so that what is evicted at once is a small part of what is kept.
 const CHUNKS_MIN: u64 = 16;
@@ -89,7 +134,21 @@ impl Config {
         check("spans_bytes_max", self.spans_bytes_max, low, u64::MAX)?;
         check("logs_bytes_max", self.logs_bytes_max, low, u64::MAX)?;
         check("answer_bytes_max", self.answer_bytes_max, 1 << 20, u64::MAX)?;
-        check("cache_bytes_max", self.cache_bytes_max, 1 << 20, u64::MAX)
+        check("cache_bytes_max", self.cache_bytes_max, 1 << 20, u64::MAX)?;
+        check("flush_rows_max", self.flush_rows_max, 1, FLUSH_ROWS_CEILING)?;
+        check("flush_bytes_max", self.flush_bytes_max, 1 << 10, 4 << 30)?;
+        check("flush_age_max_ms", self.flush_age_max_ms, 1, u64::MAX)?;
+        let generations = u64::from(self.generations_max);
+        check("generations_max", generations, 1, 64)?;
+        check("block_rows_max", self.block_rows_max, 2, BLOCK_ROWS_CEILING)?;
+        check("block_bytes_max", self.block_bytes_max, 1 << 10, 1 << 30)?;
+        check(
+            "retention_age_max_ms",
+            self.retention_age_max_ms,
+            1,
+            u64::MAX,
+        )?;
+        check("retention_bytes_max", self.retention_bytes_max, 1, u64::MAX)
     }
 }
 

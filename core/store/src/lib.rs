@@ -26,6 +26,7 @@
 mod block;
 mod chunk;
 mod config;
+mod engine;
 mod evicted;
 mod faults;
 mod fields;
@@ -38,6 +39,7 @@ mod store;
 mod table;
 
 pub use config::{Config, ConfigError};
+pub use engine::{CatalogError, DurableStats, OpenError, Problem, SealError, StoreCheck, check};
 pub use fields::{LogFields, SpanFields};
 pub use key::{Origin, RecordKey, TimeRange};
 pub use mark::{Mark, Restored, SeenBatch};
@@ -49,4 +51,4 @@ pub use search::{
     TraceSearch, TraceSummary,
 };
 pub use stop::{Coverage, Stop};
-pub use store::{OpenError, Stats, Store, TableStats};
+pub use store::{Stats, Store, TableStats};

@@ -15,6 +15,19 @@ pub struct Mark {
     pub set_aside: Vec<Vec<u8>>,
 }
 
+impl Mark {
+    /// Makes the mark one of what was applied up to a later one.
+    pub(crate) fn absorb(&mut self, later: Self) {
+        if self.log_id != later.log_id {
+            self.cursors.clear();
+        }
+        self.log_id = later.log_id;
+        self.cursors.extend(later.cursors);
+        self.seen.extend(later.seen);
+        self.set_aside.extend(later.set_aside);
+    }
+}
+
 /// A part of a batch that was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SeenBatch {

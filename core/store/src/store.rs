@@ -1,69 +1,56 @@
 //! The store: two tables, and the questions that can be asked of them.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use log_tracer_record::{LogRow, SpanRow, TraceId};
 use prost::Message;
 
 use crate::{
-    Config, ConfigError, FacetSpec, Facets, Histogram, HistogramError, HistogramSpec, LogResults,
-    LogSearch, Mark, Operations, Origin, Restored, Services, Signal, SpanResults, SpanSearch, Stop,
-    Trace, TraceLimits, TraceResults, TraceSearch,
-    block::{BlockCache, BlockId, Options},
+    Config, ConfigError, DurableStats, FacetSpec, Facets, Histogram, HistogramError, HistogramSpec,
+    LogResults, LogSearch, Mark, OpenError, Operations, Origin, Restored, SealError, Services,
+    Signal, SpanResults, SpanSearch, Stop, Trace, TraceLimits, TraceResults, TraceSearch,
     chunk::{LogChunk, SpanChunk},
+    engine::{self, Engine, Options, Tables},
     search,
     table::Table,
 };
 
-/// Recent spans and log records in memory, for any number of threads. An apply and a search wait for one another only
+/// Spans and log records, for any number of threads. An apply and a search wait for one another only
 /// while rows are appended or a snapshot is taken; a search then reads without a lock, and sees the rows of one moment.
 /// While it runs, it keeps its rows in memory even if they are evicted meanwhile.
 #[derive(Debug)]
 pub struct Store {
-    spans: Table<SpanChunk>,
-    logs: Table<LogChunk>,
+    pub(crate) spans: Table<SpanChunk>,
+    pub(crate) logs: Table<LogChunk>,
     answer_bytes_max: u64,
-    /// Where its blocks are; none for one that is in memory only.
-    directory: Option<PathBuf>,
-    next_block: AtomicU64,
-    piece_rows_max: usize,
-    cache: Arc<BlockCache>,
-}
-
-/// Why a store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The configuration is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
+    flush_rows_max: u64,
+    flush_bytes_max: u64,
+    flush_age_max: Duration,
+    /// None when it is in memory only.
+    pub(crate) engine: Option<Engine>,
 }
 
 /// What a store holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Of spans.
     pub spans: TableStats,
     /// Of log records.
     pub logs: TableStats,
+    /// Of what is on disk; none for a store that is in memory only.
+    pub durable: Option<DurableStats>,
 }
 
 /// What a table holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableStats {
-    /// Rows that are kept.
+    /// Rows that are in memory; [`Self::block_rows`] are on disk, and no row is both.
     pub rows: u64,
     /// Bytes of memory that they take.
     pub bytes: u64,
-    /// Bytes of memory that they may take.
+    /// Bytes of memory that they may take, of a store in memory only; else zero, as they leave by becoming blocks.
     pub bytes_max: u64,
-    /// The earliest time of a row, nanoseconds since 1970-01-01T00:00:00Z; none without rows.
+    /// The earliest time of a row, on disk or not, nanoseconds since 1970-01-01T00:00:00Z; none without rows.
     pub oldest_unix_nano: Option<u64>,
     /// The latest time of a row.
     pub newest_unix_nano: Option<u64>,
@@ -74,46 +61,153 @@ pub struct TableStats {
     pub evicted_rows: u64,
     /// Reads of blocks that failed since the store was opened: [`Store::last_read_error`].
     pub failed_reads: u64,
+    /// Blocks on disk.
+    pub block_count: u64,
+    /// Their rows.
+    pub block_rows: u64,
+    /// Their bytes on disk.
+    pub block_bytes: u64,
+    /// Rows that left the disk because of their age, since the directory was made.
+    pub expired_rows_by_age: u64,
+    /// Blocks that did.
+    pub expired_blocks_by_age: u64,
+    /// Rows that left the disk to make room, since the directory was made.
+    pub expired_rows_by_bytes: u64,
+    /// Blocks that did.
+    pub expired_blocks_by_bytes: u64,
+}
+
+impl TableStats {
+    /// Rows that are kept, in memory and on disk.
+    #[must_use]
+    pub fn rows_kept(&self) -> u64 {
+        self.rows + self.block_rows
+    }
 }
 
 impl Store {
-    /// Makes an empty store.
+    /// Makes an empty store that is in memory only: its oldest rows leave when a bound of bytes is reached.
     ///
     /// # Errors
     /// A limit is out of range.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.validate()?;
-        Ok(Self {
-            spans: Table::new("spans", config.spans_bytes_max, &config),
-            logs: Table::new("log records", config.logs_bytes_max, &config),
-            answer_bytes_max: config.answer_bytes_max,
-            directory: None,
-            next_block: AtomicU64::new(0),
-            piece_rows_max: config.chunk_rows_max as usize,
-            cache: BlockCache::new(config.cache_bytes_max),
-        })
+        let spans = Table::new("spans", config.spans_bytes_max, &config);
+        let logs = Table::new("log records", config.logs_bytes_max, &config);
+        Ok(Self::with(&config, spans, logs, None))
     }
 
-    /// Opens the store in a directory, which is made when it is not there. Answers where its consumer goes on.
+    /// Opens the durable store of a directory, which is made when it is not there. Answers where its consumer goes on.
+    /// The rows that were applied and not sealed, or sealed and not yet written, when the store was last open are not in
+    /// it: they come after the cursors.
+    ///
+    /// A block that is missing or cannot be read does not keep the store from being opened: it is reported
+    /// ([`DurableStats::unreadable`]), and answers that would need it are partial.
     ///
     /// # Errors
-    /// What stands in the directory cannot be used.
+    /// The directory cannot be written, is open already, or holds something that this version cannot use.
     pub fn open(config: Config, directory: &Path) -> Result<(Self, Restored), OpenError> {
-        let mut store = Self::new(config)?;
-        store.directory = Some(directory.to_owned());
-        Ok((store, Restored::default()))
+        Self::open_with(config, directory, Options::default())
     }
 
-    /// Hands the rows that were applied over to be written, with what has to become durable with them.
-    pub fn seal(&self, _mark: Mark) {
-        let Some(directory) = &self.directory else {
-            return;
-        };
-        let id = || BlockId(self.next_block.fetch_add(1, Ordering::Relaxed));
-        let mut options = Options::new(&self.cache);
-        options.settings.piece_rows = options.settings.piece_rows.min(self.piece_rows_max);
-        let _ = self.spans.flush(directory, id(), 0, &options);
-        let _ = self.logs.flush(directory, id(), 0, &options);
+    pub(crate) fn open_with(
+        config: Config,
+        directory: &Path,
+        options: Options,
+    ) -> Result<(Self, Restored), OpenError> {
+        let opened = engine::open(config.clone(), directory, options)?;
+        let store = Self::with(&config, opened.spans, opened.logs, Some(opened.engine));
+        Ok((store, opened.restored))
+    }
+
+    fn with(
+        config: &Config,
+        spans: Table<SpanChunk>,
+        logs: Table<LogChunk>,
+        engine: Option<Engine>,
+    ) -> Self {
+        Self {
+            spans,
+            logs,
+            answer_bytes_max: config.answer_bytes_max,
+            flush_rows_max: config.flush_rows_max,
+            flush_bytes_max: config.flush_bytes_max,
+            flush_age_max: Duration::from_millis(config.flush_age_max_ms),
+            engine,
+        }
+    }
+
+    pub(crate) fn tables(&self) -> Tables<'_> {
+        Tables {
+            spans: &self.spans,
+            logs: &self.logs,
+        }
+    }
+
+    /// Whether the rows that are not sealed are as many, as large or as old as they may be. To be asked after every
+    /// delivery, and now and then while none comes; costs next to nothing. False for a store in memory only.
+    pub fn wants_seal(&self) -> bool {
+        if self.engine.is_none() {
+            return false;
+        }
+        let (spans, logs) = (self.spans.open_size(), self.logs.open_size());
+        let is_old = |since: std::time::Instant| since.elapsed() >= self.flush_age_max;
+        spans.rows >= self.flush_rows_max
+            || logs.rows >= self.flush_rows_max
+            || spans.bytes + logs.bytes >= self.flush_bytes_max
+            || spans.since.is_some_and(is_old)
+            || logs.since.is_some_and(is_old)
+    }
+
+    /// Hands the rows that were applied since the seal before over to be written, with what has to become durable with
+    /// them, all of it or nothing. Returns once they wait to be written; blocks while too many generations do, so it is
+    /// not for a thread of an async runtime. [`Self::maintain`] writes them.
+    ///
+    /// A mark without rows waits for the rows of the next one, for `flush_age_max_ms` at most.
+    ///
+    /// To be called between two deliveries: what is applied by another thread meanwhile belongs to this mark or to the
+    /// next. Does nothing in a store that is in memory only.
+    ///
+    /// # Errors
+    /// The store is closed, or nothing is written any more. The rows stay where they are, can be found, and are read
+    /// from the log again after a restart.
+    pub fn seal(&self, mark: Mark) -> Result<(), SealError> {
+        match &self.engine {
+            Some(engine) => engine.seal(self.tables(), mark),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what was sealed, merges blocks and lets old ones go, until `stop` is cancelled and all that was sealed is
+    /// written; or cannot be, which [`Self::stats`] tells. Calls `on_durable` with the cursors of each mark that became
+    /// durable: the log may forget what is before them. Returns at once in a store that is in memory only.
+    ///
+    /// For one thread of its own, which it blocks.
+    pub fn maintain(&self, stop: &Stop, on_durable: &mut dyn FnMut(&BTreeMap<u16, u64>)) {
+        if let Some(engine) = &self.engine {
+            engine.maintain(self.tables(), stop, on_durable);
+        }
+    }
+
+    /// Takes no more rows from now on, for a reason that lies outside of the store: [`Self::maintain`] panicked.
+    pub fn fail(&self, reason: &str) {
+        if let Some(engine) = &self.engine {
+            engine.fail(reason);
+        }
+    }
+
+    /// By partition: the next offset after all that is durable. Empty in a store that is in memory only.
+    pub fn durable_cursors(&self) -> BTreeMap<u16, u64> {
+        let engine = self.engine.as_ref();
+        engine.map_or_else(BTreeMap::new, Engine::durable_cursors)
+    }
+
+    /// Closes the directory, once [`Self::maintain`] has returned; another store can then open it. Searches can go on.
+    /// Dropping the store does the same.
+    pub fn close(&self) {
+        if let Some(engine) = &self.engine {
+            engine.close();
+        }
     }
 
     #[cfg(test)]
@@ -225,6 +319,10 @@ impl Store {
         Stats {
             spans: self.spans.stats(),
             logs: self.logs.stats(),
+            durable: self
+                .engine
+                .as_ref()
+                .map(|engine| engine.stats(self.tables())),
         }
     }
 }

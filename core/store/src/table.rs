@@ -1,16 +1,21 @@
-//! A table: chunks in the order of arrival, the last of them open, and a bound on the bytes of all.
+//! A table: blocks on disk, and chunks in memory in the order of arrival, the last of them open.
+//!
+//! Of a table in memory only, the oldest chunks leave when a bound of bytes is reached. Of a durable one nothing leaves
+//! the memory but what has become a block: its chunks are **frozen** as a generation, and a block takes their place in
+//! one step.
 
 use std::{
     collections::VecDeque,
     mem,
-    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use crate::{
     Config, Coverage, Origin, TableStats, TimeRange,
-    block::{self, Block, BlockError, BlockId, Options, Storable},
+    block::{Block, BlockId, BlockInfo, Storable},
     chunk::{ChunkBuilder, TimeBounds},
+    engine::Expired,
     evicted::Evicted,
     faults::Faults,
 };
@@ -29,11 +34,13 @@ const OPEN_FACTOR: u64 = 3;
 /// line.
 const CHUNK_BYTES_MIN: u64 = 16 << 10;
 
-/// Rows of one kind, within a bound of bytes.
+/// Rows of one kind.
 #[derive(Debug)]
 pub(crate) struct Table<C: Storable> {
     name: &'static str,
-    bytes_max: u64,
+    /// None when rows leave by becoming durable, not by bytes.
+    bytes_max: Option<u64>,
+    retention: Retention,
     chunk_rows_max: u32,
     chunk_bytes_max: u64,
     faults: Arc<Faults>,
@@ -44,15 +51,53 @@ pub(crate) struct Table<C: Storable> {
 struct Inner<C: Storable> {
     /// On disk.
     blocks: Vec<Arc<Block<C>>>,
+    /// On disk as well, as far as the catalog knows.
+    unreadable: Arc<[Unreadable]>,
+    /// Generations that wait to become blocks, the oldest first.
+    frozen: VecDeque<Frozen<C>>,
     /// In memory, the oldest first.
     sealed: VecDeque<Arc<C>>,
     sealed_bytes: u64,
     sealed_rows: u64,
     open: C::Builder,
+    /// When the oldest row that is not frozen was applied.
+    since: Option<Instant>,
     /// The open chunk as a search sees it, until the next row.
     snapshot: Option<Arc<C>>,
     applied_rows: u64,
     evicted: Evicted,
+    expired: Expired,
+}
+
+/// The chunks of a generation.
+#[derive(Debug)]
+struct Frozen<C> {
+    generation: u64,
+    chunks: Vec<Arc<C>>,
+    bytes: u64,
+    rows: u64,
+}
+
+/// A block that the catalog names and that cannot be opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) info: BlockInfo,
+    pub(crate) reason: String,
+}
+
+/// What is not frozen yet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OpenSize {
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    pub(crate) since: Option<Instant>,
+}
+
+/// How long and how much is kept on disk.
+#[derive(Clone, Copy, Debug)]
+struct Retention {
+    age_max_ms: u64,
+    bytes_max: u64,
 }
 
 /// The chunks of a table at one moment. Holding it keeps them in memory.
@@ -62,28 +107,40 @@ pub(crate) struct Snapshot<C> {
     pub(crate) chunks: Vec<Arc<C>>,
     /// On disk.
     pub(crate) blocks: Vec<Arc<Block<C>>>,
+    unreadable: Arc<[Unreadable]>,
     name: &'static str,
+    bytes_max: Option<u64>,
+    retention: Retention,
     /// Where a search says what it could not read.
     pub(crate) faults: Arc<Faults>,
-    bytes_max: u64,
     evicted: Evicted,
+    expired: Expired,
 }
 
 impl<C: Storable> Table<C> {
+    /// An empty table that is in memory only.
     pub(crate) fn new(name: &'static str, bytes_max: u64, config: &Config) -> Self {
         let inner = Inner {
             blocks: Vec::new(),
+            unreadable: Arc::default(),
+            frozen: VecDeque::new(),
             sealed: VecDeque::new(),
             sealed_bytes: 0,
             sealed_rows: 0,
             open: C::Builder::default(),
+            since: None,
             snapshot: None,
             applied_rows: 0,
             evicted: Evicted::default(),
+            expired: Expired::default(),
         };
         Self {
             name,
-            bytes_max,
+            bytes_max: Some(bytes_max),
+            retention: Retention {
+                age_max_ms: config.retention_age_max_ms,
+                bytes_max: config.retention_bytes_max,
+            },
             chunk_rows_max: config.chunk_rows_max,
             chunk_bytes_max: config.chunk_bytes_max,
             faults: Arc::default(),
@@ -91,14 +148,39 @@ impl<C: Storable> Table<C> {
         }
     }
 
+    /// A table with what is on disk.
+    pub(crate) fn durable(
+        name: &'static str,
+        config: &Config,
+        blocks: Vec<Arc<Block<C>>>,
+        unreadable: Vec<Unreadable>,
+        expired: Expired,
+    ) -> Self {
+        let mut table = Self::new(name, 0, config);
+        table.bytes_max = None;
+        {
+            let mut inner = table.lock();
+            inner.blocks = blocks;
+            inner.unreadable = unreadable.into();
+            inner.expired = expired;
+        }
+        table
+    }
+
     /// Adds rows. Searches that start when it has returned find them.
     pub(crate) fn apply(&self, origin: Origin, rows: &[C::Row], time_of: impl Fn(&C::Row) -> u64) {
+        let row_bytes_max = self.bytes_max.map_or(ROW_BYTES_CEILING, |bytes_max| {
+            ROW_BYTES_CEILING.min(bytes_max / ROWS_MIN)
+        });
         let mut inner = self.lock();
         inner.snapshot = None;
+        if inner.since.is_none() && !rows.is_empty() {
+            inner.since = Some(Instant::now());
+        }
         for (index, row) in (0..).zip(rows) {
             inner.applied_rows += 1;
             let bytes = C::Builder::bytes_max_of(row) as u64;
-            if bytes > ROW_BYTES_CEILING.min(self.bytes_max / ROWS_MIN) {
+            if bytes > row_bytes_max {
                 inner.evicted.include_time(time_of(row));
                 continue;
             }
@@ -118,50 +200,133 @@ impl<C: Storable> Table<C> {
     pub(crate) fn snapshot(&self) -> Snapshot<C> {
         let mut inner = self.lock();
         let open = inner.open_chunk();
+        let frozen = inner.frozen.iter().flat_map(|frozen| &frozen.chunks);
+        let chunks = frozen.chain(&inner.sealed).cloned().chain(open);
         Snapshot {
-            chunks: inner.sealed.iter().cloned().chain(open).collect(),
+            chunks: chunks.collect(),
             blocks: inner.blocks.clone(),
+            unreadable: Arc::clone(&inner.unreadable),
             name: self.name,
             faults: Arc::clone(&self.faults),
             bytes_max: self.bytes_max,
+            retention: self.retention,
             evicted: inner.evicted.clone(),
+            expired: inner.expired.clone(),
         }
     }
 
-    /// Moves all rows from memory into a new block.
-    pub(crate) fn flush(
-        &self,
-        directory: &Path,
-        id: BlockId,
-        now: u64,
-        options: &Options,
-    ) -> Result<(), BlockError> {
+    /// What is not frozen yet.
+    pub(crate) fn open_size(&self) -> OpenSize {
+        let inner = self.lock();
+        OpenSize {
+            rows: inner.sealed_rows + u64::from(inner.open.rows()),
+            bytes: inner.bytes(),
+            since: inner.since,
+        }
+    }
+
+    /// Freezes all rows that are not yet, as a generation. False when there are none.
+    pub(crate) fn freeze(&self, generation: u64) -> bool {
         let mut inner = self.lock();
         inner.seal();
-        let chunks: Vec<Arc<C>> = inner.sealed.drain(..).collect();
-        if chunks.is_empty() {
-            return Ok(());
+        inner.since = None;
+        if inner.sealed.is_empty() {
+            return false;
         }
-        inner.blocks.push(Arc::new(block::write(
-            directory, id, &chunks, now, options,
-        )?));
-        (inner.sealed_bytes, inner.sealed_rows) = (0, 0);
-        Ok(())
+        let frozen = Frozen {
+            generation,
+            chunks: mem::take(&mut inner.sealed).into(),
+            bytes: mem::take(&mut inner.sealed_bytes),
+            rows: mem::take(&mut inner.sealed_rows),
+        };
+        inner.frozen.push_back(frozen);
+        true
+    }
+
+    /// The chunks of a generation; none when it has no rows here.
+    pub(crate) fn frozen(&self, generation: u64) -> Vec<Arc<C>> {
+        let inner = self.lock();
+        let found = inner.frozen.iter().find(|it| it.generation == generation);
+        found.map_or_else(Vec::new, |frozen| frozen.chunks.clone())
+    }
+
+    /// Lets a block take the place of a generation.
+    pub(crate) fn replace_frozen(&self, generation: u64, block: Option<Arc<Block<C>>>) {
+        let mut inner = self.lock();
+        inner.frozen.retain(|it| it.generation != generation);
+        inner.blocks.extend(block);
+    }
+
+    /// The blocks, in the order in which they were made.
+    pub(crate) fn blocks(&self) -> Vec<Arc<Block<C>>> {
+        self.lock().blocks.clone()
+    }
+
+    /// What is known of all blocks, of those that cannot be read, too.
+    pub(crate) fn block_infos(&self) -> Vec<BlockInfo> {
+        self.lock().block_infos().cloned().collect()
+    }
+
+    /// Lets a block take the place of others.
+    pub(crate) fn exchange(&self, remove: &[BlockId], add: Option<Arc<Block<C>>>) {
+        let mut inner = self.lock();
+        inner.blocks.retain(|it| !remove.contains(&it.info().id));
+        inner.blocks.extend(add);
+    }
+
+    /// Lets blocks go that have expired.
+    pub(crate) fn expire(&self, remove: &[BlockId], expired: Expired) {
+        self.exchange(remove, None);
+        let mut inner = self.lock();
+        let is_kept = |it: &&Unreadable| !remove.contains(&it.info.id);
+        inner.unreadable = inner.unreadable.iter().filter(is_kept).cloned().collect();
+        inner.expired = expired;
+    }
+
+    /// What has expired so far.
+    pub(crate) fn expired(&self) -> Expired {
+        self.lock().expired.clone()
+    }
+
+    /// The blocks that cannot be read, in words.
+    pub(crate) fn unreadable(&self) -> Vec<String> {
+        let inner = self.lock();
+        inner
+            .unreadable
+            .iter()
+            .map(|it| it.reason.clone())
+            .collect()
     }
 
     pub(crate) fn stats(&self) -> TableStats {
         let inner = self.lock();
-        let of_sealed = inner.sealed.iter().map(|chunk| chunk.bounds());
-        let bounds = of_sealed.fold(inner.open.bounds(), TimeBounds::merge);
+        let frozen = inner.frozen.iter().flat_map(|frozen| &frozen.chunks);
+        let of_chunks = frozen.chain(&inner.sealed).map(|chunk| chunk.bounds());
+        let of_blocks = inner.blocks.iter().map(|block| block.bounds());
+        let bounds = of_chunks
+            .chain(of_blocks)
+            .fold(inner.open.bounds(), TimeBounds::merge);
         let known = |time| (!bounds.is_empty()).then_some(time);
+        let frozen_rows: u64 = inner.frozen.iter().map(|frozen| frozen.rows).sum();
+        let frozen_bytes: u64 = inner.frozen.iter().map(|frozen| frozen.bytes).sum();
+        let Expired {
+            by_age, by_bytes, ..
+        } = &inner.expired;
         TableStats {
-            rows: inner.sealed_rows + u64::from(inner.open.rows()),
-            bytes: inner.bytes(),
-            bytes_max: self.bytes_max,
+            rows: frozen_rows + inner.sealed_rows + u64::from(inner.open.rows()),
+            bytes: frozen_bytes + inner.bytes(),
+            bytes_max: self.bytes_max.unwrap_or(0),
             oldest_unix_nano: known(bounds.first),
             newest_unix_nano: known(bounds.last),
             applied_rows: inner.applied_rows,
             evicted_rows: inner.evicted.rows(),
+            block_count: inner.block_infos().count() as u64,
+            block_rows: inner.block_infos().map(|info| info.rows).sum(),
+            block_bytes: inner.block_infos().map(|info| info.bytes).sum(),
+            expired_rows_by_age: by_age.rows,
+            expired_blocks_by_age: by_age.blocks,
+            expired_rows_by_bytes: by_bytes.rows,
+            expired_blocks_by_bytes: by_bytes.blocks,
             failed_reads: self.faults.count(),
         }
     }
@@ -190,7 +355,10 @@ impl<C: Storable> Inner<C> {
     }
 
     /// Lets the oldest chunks go until so many bytes more fit into the open chunk.
-    fn make_room(&mut self, more: u64, bytes_max: u64) {
+    fn make_room(&mut self, more: u64, bytes_max: Option<u64>) {
+        let Some(bytes_max) = bytes_max else {
+            return;
+        };
         let open =
             |inner: &Self| OPEN_FACTOR * (inner.open.bytes() as u64 + more) + 2 * CHUNK_BYTES_MIN;
         while self.sealed_bytes + open(self) > bytes_max {
@@ -221,6 +389,12 @@ impl<C: Storable> Inner<C> {
         Some(Arc::clone(chunk))
     }
 
+    fn block_infos(&self) -> impl Iterator<Item = &BlockInfo> {
+        let readable = self.blocks.iter().map(|block| block.info());
+        readable.chain(self.unreadable.iter().map(|it| &it.info))
+    }
+
+    /// Of what is not frozen.
     fn bytes(&self) -> u64 {
         let snapshot = self
             .snapshot
@@ -235,15 +409,32 @@ impl<C: Storable> Inner<C> {
 }
 
 impl<C: Storable> Snapshot<C> {
-    /// Says that rows are missing when some whose times lay in the range have left.
+    /// Says that rows are missing when some whose times lay in the range have left, or cannot be read.
     pub(crate) fn cover(&self, range: TimeRange, coverage: &mut Coverage) {
+        let name = self.name;
         if self.evicted.overlaps(range) {
-            let Self {
-                name, bytes_max, ..
-            } = self;
+            coverage.miss(match self.bytes_max {
+                Some(bytes_max) => format!(
+                    "{name} of this time left the store, which keeps {bytes_max} bytes of them"
+                ),
+                None => format!("{name} of this time were too large to be kept"),
+            });
+        }
+        if self.expired.overlaps(range) {
+            let Retention {
+                age_max_ms,
+                bytes_max,
+            } = self.retention;
+            let hours = age_max_ms / 3_600_000;
             coverage.miss(format!(
-                "{name} of this time left the store, which keeps {bytes_max} bytes of them"
+                "older {name} have left the store, which keeps {hours} hours and {bytes_max} bytes on disk"
             ));
+        }
+        for Unreadable { info, reason } in self.unreadable.iter() {
+            if range.overlaps(info.first_unix_nano, info.last_unix_nano) {
+                let rows = info.rows;
+                coverage.miss(format!("{rows} {name} cannot be read: {reason}"));
+            }
         }
     }
 

@@ -120,6 +120,10 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// Whether it works now. [`Health::Failed`] once it was closed.
     fn health(&self) -> Health;
 
+    /// What it takes and what it may take, for people to look at. MUST answer at once, also when it was closed or has
+    /// failed, and what is not known MUST be `None`.
+    fn usage(&self) -> Usage;
+
     /// Ends the transport before `deadline`.
     ///
     /// - New publishes MUST be refused as [`PublishError::Draining`], those that were accepted finished, and those that
@@ -167,6 +171,25 @@ pub struct Delivery {
     pub items: Vec<(Offset, Envelope)>,
     /// Where to read on after them.
     pub next: Offset,
+}
+
+/// What a log takes of the memory or the disk that it may take. `None` is what a backend does not know or does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Pieces that it is kept in, where it is kept in pieces that leave as a whole.
+    pub segments: Option<u64>,
+    /// Bytes that it takes, with everything that envelopes cost beside their own.
+    pub bytes: Option<u64>,
+    /// Bytes that it may take.
+    pub bytes_max: Option<u64>,
+    /// Encoded bytes of the publishes that wait.
+    pub queued_bytes: Option<u64>,
+    /// Envelopes that left although a group had not committed them, since it was opened.
+    pub dropped_envelopes: Option<u64>,
+    /// Bytes that are free on the disk.
+    pub disk_free_bytes: Option<u64>,
+    /// Bytes that must stay free there.
+    pub disk_reserve_bytes: Option<u64>,
 }
 
 /// How much a subscription hands out at a time.

@@ -187,6 +187,11 @@ impl Log {
             .collect()
     }
 
+    /// What everything that is kept takes of `retained_bytes_max`.
+    pub(crate) fn retained_bytes(&self) -> usize {
+        self.retained_bytes
+    }
+
     /// Whether the last publish found no room, and no commit has made any since.
     pub(crate) fn is_full(&self) -> bool {
         self.full

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use log_tracer_transport::{
     Acked, Atomicity, Capabilities, CloseError, CommitError, Cursor, Dedupe, Envelope, FullPolicy,
     Group, Health, LogId, OpenError, Partition, PublishError, ReadError, ReadOptions, Start,
-    Subscription, Transport, Watermark, check,
+    Subscription, Transport, Usage, Watermark, check,
 };
 use tokio::{
     sync::{Mutex as Turnstile, MutexGuard as Turn, Notify, watch},
@@ -189,6 +189,16 @@ impl Transport for ChannelTransport {
             Health::Full
         } else {
             Health::Ready
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        let state = self.shared.lock();
+        Usage {
+            bytes: Some(state.log.retained_bytes() as u64),
+            bytes_max: Some(self.retained_bytes_max as u64),
+            queued_bytes: Some(state.queued_bytes as u64),
+            ..Usage::default()
         }
     }
 

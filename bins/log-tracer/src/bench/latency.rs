@@ -1,6 +1,6 @@
 //! How long after its ack a trace can be found by its id.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log_tracer_proto::{
     otlp::collector_trace::trace_service_client::TraceServiceClient, v1::GetTraceRequest,
@@ -15,6 +15,12 @@ const GIVE_UP: Duration = Duration::from_secs(10);
 /// Traces unlike those of the load.
 const SEED: u64 = 0x5eed;
 
+/// Nanoseconds since 1970-01-01T00:00:00Z.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos() as u64)
+}
+
 pub(super) async fn measure(server: &Server) -> Result<Latencies, BenchError> {
     let channel = Channel::from_shared(server.otlp_grpc().to_owned())
         .map_err(|error| BenchError::Addresses(error.to_string()))?
@@ -25,7 +31,7 @@ pub(super) async fn measure(server: &Server) -> Result<Latencies, BenchError> {
     let mut shop = Shop::new(SEED);
     let mut found_after = Vec::with_capacity(TRACES);
     for _ in 0..TRACES {
-        let traffic = shop.next_trace(1_000_000_000);
+        let traffic = shop.next_trace(now());
         let trace_id = traffic
             .spans
             .first()

@@ -43,6 +43,34 @@ pub(super) async fn send(
     signal: Signal,
 ) -> Result<Ingest, BenchError> {
     let before = server.usage();
+    let sent = send_only(options, server, signal).await?;
+    server.settle().await;
+    let written = server.written().await?;
+    server.settle().await;
+    let cpu = before
+        .zip(server.usage())
+        .map(|(before, after)| after.cpu.saturating_sub(before.cpu));
+    let stored = written.map(|[spans, logs]| match signal {
+        Signal::Spans => spans,
+        Signal::Logs => logs,
+    });
+    Ok(Ingest::new(sent, cpu, stored))
+}
+
+/// What was sent and acked, and can be found.
+pub(super) struct Sent {
+    pub(super) records: u64,
+    pub(super) acks: Latencies,
+    pub(super) acked: Duration,
+    pub(super) queryable: Duration,
+}
+
+/// Sends, and waits until all of it can be found.
+pub(super) async fn send_only(
+    options: &Options,
+    server: &Server,
+    signal: Signal,
+) -> Result<Sent, BenchError> {
     let started = Instant::now();
     let (requests, records) = requests(options, signal);
     let mut senders = JoinSet::new();
@@ -67,11 +95,12 @@ pub(super) async fn send(
         .wait_for_position(WaitForPositionRequest { positions })
         .await?;
     let queryable = started.elapsed();
-    server.settle().await;
-    let cpu = before
-        .zip(server.usage())
-        .map(|(before, after)| after.cpu.saturating_sub(before.cpu));
-    Ok(Ingest::new(records.await?, acks, acked, queryable, cpu))
+    Ok(Sent {
+        records: records.await?,
+        acks,
+        acked,
+        queryable,
+    })
 }
 
 type Latencies = Vec<Duration>;

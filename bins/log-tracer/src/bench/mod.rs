@@ -6,15 +6,17 @@
 //! - `load`: requests made from the shop's traffic, sent in a closed loop over several connections;
 //! - `latency`: how long until a record can be found after its ack;
 //! - `queries`: a few questions of each kind over what was sent;
+//! - `restart`: how soon everything can be found again after `kill -9`;
 //! - `report`: the figures, as a table or as JSON.
 
 mod latency;
 mod load;
 mod queries;
 mod report;
+mod restart;
 mod server;
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use crate::otlp_client::ConnectError;
 
@@ -35,6 +37,13 @@ pub struct Options {
     /// How often each question is asked
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub repeats: u32,
+    /// Keep nothing on disk
+    #[arg(long, conflicts_with = "data_dir")]
+    pub in_memory: bool,
+    /// Where the server that is measured keeps its data, on the disk to be measured; it must be empty, and is emptied
+    /// afterwards [default: a new one among the temporary files]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub data_dir: Option<PathBuf>,
     /// Makes the same traffic as another run with this number
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -49,6 +58,9 @@ pub enum BenchError {
     /// The process to be measured did not start.
     #[error("cannot start the server to be measured: {0}")]
     Start(#[source] io::Error),
+    /// There is no place for its data.
+    #[error("cannot use a directory for the data: {0}")]
+    Directory(#[source] io::Error),
     /// It started, and said something else than its addresses.
     #[error("the server to be measured did not print its addresses: {0}")]
     Addresses(String),
@@ -80,15 +92,15 @@ impl From<tonic::Status> for BenchError {
 /// # Errors
 /// When the server does not start, refuses, or answers something else than what was sent.
 pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report, BenchError> {
-    let mut server = server::Server::start().await?;
-    let result = measure(options, &server, progress).await;
+    let mut server = server::Server::start(options).await?;
+    let result = measure(options, &mut server, progress).await;
     server.stop().await;
     result
 }
 
 async fn measure(
     options: &Options,
-    server: &server::Server,
+    server: &mut server::Server,
     progress: impl Fn(&str),
 ) -> Result<Report, BenchError> {
     let mut report = Report::new(options);
@@ -103,5 +115,9 @@ async fn measure(
     progress("asking questions");
     report.queries = queries::ask(options, server).await?;
     report.peak_bytes = server.usage().map(|usage| usage.peak_resident_bytes);
+    if !options.in_memory {
+        progress("starting again after kill -9");
+        report.restart = Some(restart::measure(options, server).await?);
+    }
     Ok(report)
 }

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::Options;
+use super::{Options, load::Sent, server::Stored};
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +25,31 @@ pub struct Report {
     pub idle_bytes: Option<u64>,
     /// The most that it had, in bytes.
     pub peak_bytes: Option<u64>,
+    /// Starting again after `kill -9`; none when nothing is kept on disk.
+    pub restart: Option<Restart>,
+    /// Whether nothing was kept on disk.
+    pub in_memory: bool,
+}
+
+/// Starting again after `kill -9`.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Restart {
+    /// Spans that were acked and not in a block yet, about.
+    pub records: u64,
+    /// Until requests were taken again, in milliseconds.
+    pub ready_ms: f64,
+    /// Until everything could be found again, in milliseconds.
+    pub whole_ms: f64,
+}
+
+impl Restart {
+    pub(super) fn new(records: u64, ready: Duration, whole: Duration) -> Self {
+        Self {
+            records,
+            ready_ms: milliseconds(ready),
+            whole_ms: milliseconds(whole),
+        }
+    }
 }
 
 /// What taking in one kind of record cost.
@@ -40,6 +65,8 @@ pub struct Ingest {
     pub behind_ms: f64,
     /// From sending a request until its ack.
     pub ack: Latencies,
+    /// Bytes on disk for a record, once all are in blocks; none when nothing is kept on disk.
+    pub bytes_per_record: Option<f64>,
 }
 
 /// A distribution of times in milliseconds.
@@ -77,24 +104,24 @@ impl Report {
             queries: Vec::new(),
             idle_bytes: None,
             peak_bytes: None,
+            restart: None,
+            in_memory: options.in_memory,
         }
     }
 }
 
 impl Ingest {
-    pub(super) fn new(
-        records: u64,
-        acks: Vec<Duration>,
-        acked: Duration,
-        queryable: Duration,
-        cpu: Option<Duration>,
-    ) -> Self {
+    pub(super) fn new(sent: Sent, cpu: Option<Duration>, stored: Option<Stored>) -> Self {
+        let records = sent.records as f64;
         Self {
-            records,
-            cpu_s_per_million: cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / records as f64),
-            records_per_s: records as f64 / acked.as_secs_f64(),
-            behind_ms: milliseconds(queryable.saturating_sub(acked)),
-            ack: Latencies::new(acks),
+            records: sent.records,
+            cpu_s_per_million: cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / records),
+            records_per_s: records / sent.acked.as_secs_f64(),
+            behind_ms: milliseconds(sent.queryable.saturating_sub(sent.acked)),
+            ack: Latencies::new(sent.acks),
+            bytes_per_record: stored
+                .filter(|stored| stored.rows > 0)
+                .map(|stored| stored.bytes as f64 / stored.rows as f64),
         }
     }
 }
@@ -125,13 +152,18 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} connections, about {} records a request, in memory\n",
-            self.connections, self.batch
+            "{} connections, about {} records a request, {}\n",
+            self.connections,
+            self.batch,
+            match self.in_memory {
+                true => "in memory",
+                false => "on disk: fsync before the ack",
+            }
         )?;
         writeln!(
             f,
-            "{:<38} {:>10} {:>9} {:>9} {:>9} {:>12}",
-            "ingest", "CPU s/1M", "p50 ms", "p99 ms", "max ms", "records/s"
+            "{:<38} {:>10} {:>9} {:>9} {:>9} {:>12} {:>13}",
+            "ingest", "CPU s/1M", "p50 ms", "p99 ms", "max ms", "records/s", "bytes/record"
         )?;
         for (name, ingest) in [
             ("spans, request to ack", &self.spans),
@@ -141,9 +173,12 @@ impl fmt::Display for Report {
                 let cpu = ingest
                     .cpu_s_per_million
                     .map_or("-".to_owned(), |cpu| format!("{cpu:.2}"));
+                let bytes = ingest
+                    .bytes_per_record
+                    .map_or("-".to_owned(), |bytes| format!("{bytes:.1}"));
                 writeln!(
                     f,
-                    "{name:<38} {cpu:>10} {} {:>12.0}",
+                    "{name:<38} {cpu:>10} {} {:>12.0} {bytes:>13}",
                     ingest.ack, ingest.records_per_s
                 )?;
             }
@@ -172,6 +207,13 @@ impl fmt::Display for Report {
                 "\nresident memory: {} MiB idle, {} MiB at most",
                 idle >> 20,
                 peak >> 20
+            )?;
+        }
+        if let Some(restart) = &self.restart {
+            writeln!(
+                f,
+                "started again after kill -9 with about {} acked spans in no block: ready after {:.0} ms, whole after {:.0} ms",
+                restart.records, restart.ready_ms, restart.whole_ms
             )?;
         }
         Ok(())

@@ -38,6 +38,12 @@ pub(super) struct Options {
     /// For tests: free ports, nothing on disk, one line of JSON with the addresses once it is ready
     #[arg(long)]
     in_memory: bool,
+    /// Where everything is kept that outlives the process [default: data]
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "in_memory")]
+    data_dir: Option<PathBuf>,
+    /// One line of JSON with the addresses once it is ready, for programs that start it
+    #[arg(long)]
+    json: bool,
     /// Stop when the standard input ends, as it does when the program that started this one ends
     #[arg(long)]
     exit_with_parent: bool,
@@ -84,6 +90,13 @@ impl Options {
                 "--query-listen",
                 "consumer.query_listen",
                 address(self.query_listen),
+            ),
+            (
+                "--data-dir",
+                "data_directory",
+                self.data_dir
+                    .as_ref()
+                    .map(|path| path.to_string_lossy().into_owned()),
             ),
             ("--log-level", "logging.level", self.log_level.clone()),
             ("--log-format", "logging.format", self.log_format.clone()),
@@ -147,7 +160,7 @@ async fn serve(options: &Options, loaded: &Loaded<Config>, log: &Logger) -> Resu
     info!(log, "ready";
         "otlp_grpc" => endpoints.otlp_grpc(), "otlp_http" => endpoints.otlp_http(),
         "dashboard" => endpoints.dashboard(), "query_grpc" => endpoints.query_grpc());
-    let ready = if options.in_memory {
+    let ready = if options.in_memory || options.json {
         banner::json(&standalone)
     } else {
         banner::text(&standalone)

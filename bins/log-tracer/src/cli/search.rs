@@ -3,6 +3,7 @@
 //! With `--json`, each line of the standard output is one JSON object: for logs, one record in OTLP/JSON within its
 //! resource and scope, as collectors read it from a file.
 
+mod export;
 mod logs;
 mod traces;
 
@@ -18,6 +19,7 @@ use tonic::{Status, transport::Endpoint};
 use super::Failure;
 use crate::client::Client;
 
+pub(super) use export::Options as ExportOptions;
 pub(super) use logs::Options as LogsOptions;
 pub(super) use traces::{OneOptions as TraceOptions, Options as TracesOptions};
 
@@ -39,6 +41,10 @@ struct Server {
 
 pub(super) fn logs(options: &LogsOptions) -> Result<(), Failure> {
     block_on(logs::run(options))
+}
+
+pub(super) fn export(options: &ExportOptions) -> Result<(), Failure> {
+    block_on(export::run(options))
 }
 
 pub(super) fn traces(options: &TracesOptions) -> Result<(), Failure> {

@@ -52,9 +52,11 @@ impl Exit for BenchError {
     fn exit_code(&self) -> Code {
         match self {
             Self::Wrong(_) | Self::Generator(_) | Self::Addresses(_) => Code::Internal,
-            Self::Start(_) | Self::Connect(_) | Self::Transport(_) | Self::Refused(_) => {
-                Code::Transient
-            }
+            Self::Start(_)
+            | Self::Directory(_)
+            | Self::Connect(_)
+            | Self::Transport(_)
+            | Self::Refused(_) => Code::Transient,
         }
     }
 }

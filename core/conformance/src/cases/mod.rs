@@ -61,6 +61,7 @@ macro_rules! table {
                 a_waiting_publish_goes_on_once_there_is_room,
                 a_slow_reader_loses_nothing,
                 health_says_when_there_is_no_room,
+                usage_counts_what_is_kept_and_stays_within_its_limit,
             }
             One commit {
                 groups_do_not_know_of_each_other,

@@ -150,6 +150,34 @@ pub async fn health_says_when_there_is_no_room(stage: &Stage<'_>) -> Result<(), 
     expect_ready("with room again")
 }
 
+/// Where it is known: no less than the envelopes, and no more than it may be.
+pub async fn usage_counts_what_is_kept_and_stays_within_its_limit(
+    stage: &Stage<'_>,
+) -> Result<(), Seen> {
+    let Some(transport) = stage.create_with_policy(Setup::SMALL).await? else {
+        return Ok(());
+    };
+    let stored = stage.fill(&*transport, Setup::SMALL).await?;
+    let kept: usize = stored.iter().map(|s| s.envelope.encoded_len()).sum();
+    let usage = transport.usage();
+    ensure!(
+        usage.bytes.is_none_or(|bytes| bytes >= kept as u64),
+        "{kept} bytes of envelopes are kept, and the usage is {usage:?}"
+    );
+    if let (Some(bytes), Some(max)) = (usage.bytes, usage.bytes_max) {
+        ensure!(
+            bytes <= max && max <= Setup::SMALL.retained_bytes_max as u64,
+            "{} bytes were allowed, and the usage is {usage:?}",
+            Setup::SMALL.retained_bytes_max
+        );
+    }
+    ensure!(
+        usage.dropped_envelopes.unwrap_or_default() == 0,
+        "nothing may have been dropped, and the usage is {usage:?}"
+    );
+    Ok(())
+}
+
 /// One by one, each with as much time as a case has.
 async fn publish_patiently(
     transport: &dyn Transport,

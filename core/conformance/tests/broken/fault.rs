@@ -45,6 +45,8 @@ pub(crate) enum Fault {
     DropsTheOldestInstead,
     /// Says that all is well.
     AlwaysReady,
+    /// Says that it takes nothing.
+    ClaimsToTakeNothing,
 
     // Reading.
     /// Loses the envelope after a delivery that is as full as it may be.

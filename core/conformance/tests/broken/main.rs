@@ -76,6 +76,8 @@ rows! {
         retention_waits_for_the_slowest_group,
         a_slow_reader_loses_nothing;
     health_that_is_made_up: AlwaysReady is caught by health_says_when_there_is_no_room;
+    usage_that_is_made_up: ClaimsToTakeNothing is caught by
+        usage_counts_what_is_kept_and_stays_within_its_limit;
     a_skip_after_a_full_delivery: SkipsAfterAFullDelivery is caught by
         deliveries_hold_no_more_than_was_asked_for_and_skip_nothing,
         producers_and_readers_in_any_order_agree_on_one_history;

@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use log_tracer_transport::{
     Acked, Capabilities, CloseError, CommitError, Cursor, Envelope, Group, Health, LogId, Offset,
-    Part, Partition, PublishError, ReadError, ReadOptions, Start, Subscription, Transport,
+    Part, Partition, PublishError, ReadError, ReadOptions, Start, Subscription, Transport, Usage,
     Watermark,
 };
 use tokio::{
@@ -307,6 +307,16 @@ impl Transport for Broken {
         match self.fault {
             Fault::AlwaysReady => Health::Ready,
             _ => self.inner.health(),
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        match self.fault {
+            Fault::ClaimsToTakeNothing => Usage {
+                bytes: Some(0),
+                ..self.inner.usage()
+            },
+            _ => self.inner.usage(),
         }
     }
 

@@ -1,9 +1,10 @@
 //! `QueryService`: each method reads the request, asks the store on a blocking thread, and writes the answer.
 
 mod answer;
-mod export;
+pub(crate) mod export;
 mod gate;
 mod pieces;
+mod records;
 mod request;
 mod status;
 mod trace;
@@ -11,7 +12,7 @@ mod wait;
 
 use std::{pin::Pin, sync::Arc};
 
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use log_tracer_proto::v1::{self, query_service_server::QueryService};
 use log_tracer_record::TraceId;
 use log_tracer_store::{Coverage, RecordSearch, Signal, Stop, Store, TimeRange, TraceOrder};
@@ -59,6 +60,13 @@ impl Queries {
         self.shared.gate.deadline(request.metadata())
     }
 
+    /// When an answer has to be ready to a question that nobody put a limit to.
+    fn own_deadline(&self) -> Instant {
+        self.shared
+            .gate
+            .deadline(&tonic::metadata::MetadataMap::new())
+    }
+
     fn covered(&self, coverage: Coverage) -> Covered {
         Covered {
             coverage,
@@ -75,6 +83,7 @@ impl Queries {
 impl QueryService for Queries {
     type GetTraceStream = Answers<v1::GetTraceResponse>;
     type TailStream = Answers<v1::TailResponse>;
+    type ExportStream = Answers<v1::ExportResponse>;
     type ExportQuarantineStream = Answers<v1::ExportQuarantineResponse>;
 
     async fn get_trace(
@@ -262,6 +271,16 @@ impl QueryService for Queries {
         _request: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
         Ok(Response::new(status::status(&self.shared).await))
+    }
+
+    async fn export(
+        &self,
+        request: Request<v1::ExportRequest>,
+    ) -> Result<Response<Self::ExportStream>, Status> {
+        let export = records::Export::of(request.get_ref(), &self.shared.config.query)?;
+        let closing = self.closing.clone();
+        let pages = records::stream(self.clone(), export).take_until(closing.cancelled_owned());
+        Ok(Response::new(Box::pin(pages)))
     }
 
     async fn export_quarantine(

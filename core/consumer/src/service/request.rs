@@ -124,7 +124,7 @@ pub(crate) fn log_search(
     })
 }
 
-fn record_key(key: &v1::RecordKey) -> Result<RecordKey, Status> {
+pub(crate) fn record_key(key: &v1::RecordKey) -> Result<RecordKey, Status> {
     let partition = u16::try_from(key.partition).map_err(|_| {
         invalid(
             "after.partition",
@@ -218,7 +218,7 @@ pub(crate) fn signal(signal: i32) -> Result<Signal, Status> {
     }
 }
 
-fn range(range: Option<v1::TimeRange>) -> Result<TimeRange, Status> {
+pub(crate) fn range(range: Option<v1::TimeRange>) -> Result<TimeRange, Status> {
     let Some(range) = range else {
         return Ok(TimeRange::ALL);
     };

@@ -3,8 +3,10 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use log_tracer_proto::v1;
-use log_tracer_store::TableStats;
-use log_tracer_transport::{Capabilities, Health as TransportHealth, Partition, Watermark};
+use log_tracer_store::{DurableStats, Stats, TableStats};
+use log_tracer_transport::{
+    Capabilities, FullPolicy, Health as TransportHealth, Partition, Watermark,
+};
 
 use super::export;
 use crate::{
@@ -21,11 +23,13 @@ const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) async fn status(shared: &Shared) -> v1::StatusResponse {
     let watermarks = watermarks(shared).await;
     let progress = shared.progress.borrow().clone();
+    let durable = shared.store.durable_cursors();
     let partitions = progress.iter().map(|(partition, one)| {
         let watermark = watermarks.as_ref().ok();
         let mut of_partition = watermark.into_iter().flatten();
         let watermark = of_partition.find(|mark| mark.partition == partition);
-        partition_status(partition, one, watermark)
+        let durable = durable.get(&partition.0).copied();
+        partition_status(partition, one, watermark, durable)
     });
     let store = shared.store.stats();
     let quarantine = shared.quarantine();
@@ -52,6 +56,11 @@ pub(crate) async fn status(shared: &Shared) -> v1::StatusResponse {
         running_queries: saturate(shared.gate.running()),
         running_queries_max: saturate(shared.config.query.queries_max),
         tail_readers: saturate(shared.tails.reader_count()),
+        storage: store
+            .durable
+            .as_ref()
+            .map(|durable| storage_status(shared, &store, durable)),
+        replaying: shared.replaying().unwrap_or_default(),
     }
 }
 
@@ -67,6 +76,7 @@ fn partition_status(
     partition: Partition,
     one: &PartitionProgress,
     watermark: Option<&Watermark>,
+    durable_next: Option<u64>,
 ) -> v1::PartitionStatus {
     let log_start = watermark.and_then(|mark| mark.start).map_or(0, |at| at.0);
     // Before the first envelope the reader stands where the log begins.
@@ -85,19 +95,67 @@ fn partition_status(
         health: one.reading.text(),
         lost_offsets: one.lost_offsets,
         gaps: gaps.collect(),
+        durable_next,
     }
 }
 
 fn store_status(signal: v1::Signal, table: &TableStats) -> v1::StoreStatus {
     v1::StoreStatus {
         signal: i32::from(signal),
-        rows: table.rows,
+        rows: table.rows_kept(),
         bytes: table.bytes,
         bytes_max: table.bytes_max,
         oldest_unix_nano: table.oldest_unix_nano.unwrap_or(0),
         newest_unix_nano: table.newest_unix_nano.unwrap_or(0),
         applied_rows: table.applied_rows,
         evicted_rows: table.evicted_rows,
+        disk_rows: table.block_rows,
+        disk_bytes: table.block_bytes,
+        blocks: table.block_count,
+    }
+}
+
+/// Unreadable blocks that are named; their number is always said.
+const UNREADABLE_SHOWN: usize = 3;
+
+fn storage_status(shared: &Shared, store: &Stats, durable: &DurableStats) -> v1::StorageStatus {
+    let directory = shared.config.store_directory.as_ref();
+    let sum = |count: fn(&TableStats) -> u64| count(&store.spans) + count(&store.logs);
+    v1::StorageStatus {
+        directory: directory.map_or_else(String::new, |path| path.display().to_string()),
+        disk_bytes: durable.disk_bytes,
+        disk_bytes_max: durable.disk_bytes_max,
+        age_max_ms: durable.retention_age_max_ms,
+        disk_free_bytes: durable.disk_free_bytes,
+        disk_reserve_bytes: durable.disk_reserve_bytes,
+        flushes_waiting: u32::try_from(durable.generations_waiting).unwrap_or(u32::MAX),
+        flushes: durable.flushes,
+        merges: durable.compactions,
+        expired_rows_by_age: sum(|table| table.expired_rows_by_age),
+        expired_rows_by_bytes: sum(|table| table.expired_rows_by_bytes),
+        last_flush_unix_nano: durable.last_flush_unix_nano.unwrap_or(0),
+        seen_batches: durable.seen_batches,
+        failed_reads: 0,
+        health: storage_health(durable),
+    }
+}
+
+fn storage_health(durable: &DurableStats) -> String {
+    if let Some(why) = &durable.failing {
+        return format!("nothing is written at the moment, and is tried again: {why}");
+    }
+    let unreadable = durable.unreadable.len();
+    if unreadable > 0 {
+        let named = durable.unreadable.iter().take(UNREADABLE_SHOWN);
+        let named: Vec<&str> = named.map(String::as_str).collect();
+        return format!("{unreadable} blocks cannot be read: {}", named.join("; "));
+    }
+    match durable.disk_free_bytes {
+        Some(free) if free < durable.disk_reserve_bytes => format!(
+            "the disk is nearly full: {free} bytes are free, {} have to stay so; the oldest blocks leave early",
+            durable.disk_reserve_bytes
+        ),
+        _ => "ready".to_owned(),
     }
 }
 
@@ -120,6 +178,19 @@ fn transport_status(shared: &Shared, error: Option<&str>) -> v1::TransportStatus
         survives_os_crash: capabilities.survives_os_crash,
         survives_node_loss: capabilities.survives_node_loss,
         health,
+        partitions: u32::from(shared.transport.partitions().get()),
+        envelope_bytes_max: capabilities.envelope_bytes_max as u64,
+        when_full: when_full(capabilities.when_full).to_owned(),
+        ..v1::TransportStatus::default()
+    }
+}
+
+fn when_full(policy: FullPolicy) -> &'static str {
+    match policy {
+        FullPolicy::Reject => {
+            "When it is full, requests are refused with a status that clients retry."
+        }
+        FullPolicy::DropOldest => "When it is full, the oldest envelopes leave, also unread ones.",
     }
 }
 

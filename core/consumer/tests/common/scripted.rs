@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use log_tracer_transport::{
     Acked, Atomicity, Capabilities, CloseError, CommitError, Cursor, Dedupe, Delivery, Envelope,
     FullPolicy, Group, Health, LogId, Offset, Partition, PublishError, ReadError, ReadOptions,
-    Start, Subscription, Transport, Watermark,
+    Start, Subscription, Transport, Usage, Watermark,
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -48,6 +48,8 @@ pub struct Scripted {
     /// Answered to commits, in this order; then they are taken.
     pub commit_errors: Mutex<VecDeque<CommitError>>,
     pub commits: Mutex<usize>,
+    /// Where partition 0 ends; a transport that was not told does not say.
+    end: Mutex<Option<Offset>>,
 }
 
 impl Scripted {
@@ -72,7 +74,12 @@ impl Scripted {
             committed: Mutex::default(),
             commit_errors: Mutex::default(),
             commits: Mutex::default(),
+            end: Mutex::default(),
         })
+    }
+
+    pub fn set_end(&self, end: u64) {
+        *self.end.lock().unwrap() = Some(Offset(end));
     }
 }
 
@@ -138,11 +145,24 @@ impl Transport for Scripted {
     }
 
     async fn watermarks(&self) -> Result<Vec<Watermark>, ReadError> {
-        Err(ReadError::Transient(Arc::from(Box::from("no watermarks"))))
+        match *self.end.lock().unwrap() {
+            Some(end) => Ok(vec![Watermark {
+                partition: Partition(0),
+                start: Some(Offset(0)),
+                end,
+                bytes: None,
+                exact: true,
+            }]),
+            None => Err(ReadError::Transient(Arc::from(Box::from("no watermarks")))),
+        }
     }
 
     fn health(&self) -> Health {
         Health::Ready
+    }
+
+    fn usage(&self) -> Usage {
+        Usage::default()
     }
 
     async fn close(&self, _: Instant) -> Result<(), CloseError> {

@@ -1,5 +1,7 @@
 //! The page about the pipeline: what the transport promises, how far the consumer is, and how full the store is.
 
+mod disk;
+
 use http::StatusCode;
 use log_tracer_proto::v1::{
     PartitionStatus, QuarantinedEnvelope, Signal, StatusResponse, StoreStatus,
@@ -57,7 +59,9 @@ impl Vitals {
             .iter()
             .map(|partition| partition.lost_offsets)
             .sum();
-        let troubles: Vec<&str> = [status.health.as_str(), transport.health.as_str()]
+        let storage = status.storage.as_ref();
+        let storage = storage.map_or(READY, |storage| storage.health.as_str());
+        let troubles: Vec<&str> = [status.health.as_str(), transport.health.as_str(), storage]
             .into_iter()
             .chain(
                 status
@@ -76,6 +80,7 @@ impl Vitals {
                     plural(lost, "envelope", "envelopes")
                 ),
             ),
+            None if !status.replaying.is_empty() => ("warn", clip(&status.replaying, 200)),
             None if lag > 0 => (
                 "warn",
                 format!("{} to apply", plural(lag, "envelope", "envelopes")),
@@ -105,6 +110,8 @@ struct View {
     log_id: String,
     health: String,
     promises: Vec<Promise>,
+    log: Option<disk::PartView>,
+    storage: Option<disk::PartView>,
     partitions: Vec<PartitionView>,
     stores: Vec<StoreView>,
     duplicates: String,
@@ -129,6 +136,7 @@ struct PartitionView {
     lag: String,
     lags: bool,
     applied: String,
+    durable: String,
     first: String,
     end: String,
     bytes: String,
@@ -149,6 +157,9 @@ struct StoreView {
     newest_age: String,
     applied: String,
     evicted: String,
+    disk_rows: String,
+    disk_bytes: String,
+    blocks: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -186,6 +197,11 @@ fn view(status: &StatusResponse, now: u64) -> View {
                 kept: transport.survives_node_loss,
             },
         ],
+        log: disk::log(&transport),
+        storage: status
+            .storage
+            .as_ref()
+            .map(|storage| disk::storage(storage, now)),
         partitions: status.partitions.iter().map(partition_view).collect(),
         stores: status
             .stores
@@ -225,6 +241,7 @@ fn partition_view(partition: &PartitionStatus) -> PartitionView {
         lag: plural(behind, "envelope", "envelopes"),
         lags: behind > 0,
         applied: count(partition.applied_next),
+        durable: partition.durable_next.map_or_else(|| "–".to_owned(), count),
         first: count(partition.log_start),
         end: count(partition.log_end),
         bytes: bytes(partition.log_bytes),
@@ -274,6 +291,9 @@ fn store_view(store: &StoreStatus, now: u64) -> StoreView {
         },
         applied: count(store.applied_rows),
         evicted: count(store.evicted_rows),
+        disk_rows: count(store.disk_rows),
+        disk_bytes: bytes(store.disk_bytes),
+        blocks: plural(store.blocks, "block", "blocks"),
     }
 }
 

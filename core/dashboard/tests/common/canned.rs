@@ -4,11 +4,12 @@ use std::{pin::Pin, time::Duration};
 
 use futures_util::{Stream, StreamExt, stream};
 use log_tracer_proto::v1::{
-    ExportQuarantineRequest, ExportQuarantineResponse, FacetsRequest, FacetsResponse,
-    GetTraceRequest, GetTraceResponse, HistogramRequest, HistogramResponse, ListOperationsRequest,
-    ListOperationsResponse, ListServicesRequest, ListServicesResponse, SearchLogsRequest,
-    SearchLogsResponse, SearchTracesRequest, SearchTracesResponse, StatusRequest, StatusResponse,
-    TailRequest, TailResponse, WaitForPositionRequest, WaitForPositionResponse,
+    ExportQuarantineRequest, ExportQuarantineResponse, ExportRequest, ExportResponse,
+    FacetsRequest, FacetsResponse, GetTraceRequest, GetTraceResponse, HistogramRequest,
+    HistogramResponse, ListOperationsRequest, ListOperationsResponse, ListServicesRequest,
+    ListServicesResponse, SearchLogsRequest, SearchLogsResponse, SearchTracesRequest,
+    SearchTracesResponse, StatusRequest, StatusResponse, TailRequest, TailResponse,
+    WaitForPositionRequest, WaitForPositionResponse,
     query_service_server::{QueryService, QueryServiceServer},
 };
 use tokio::net::TcpListener;
@@ -72,6 +73,7 @@ impl Canned {
 impl QueryService for Canned {
     type GetTraceStream = Pieces<GetTraceResponse>;
     type TailStream = Pieces<TailResponse>;
+    type ExportStream = Pieces<ExportResponse>;
     type ExportQuarantineStream = Pieces<ExportQuarantineResponse>;
 
     async fn get_trace(
@@ -144,6 +146,13 @@ impl QueryService for Canned {
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         self.answer(&self.status).await
+    }
+
+    async fn export(
+        &self,
+        _: Request<ExportRequest>,
+    ) -> Result<Response<Self::ExportStream>, Status> {
+        Ok(Response::new(stream::empty().boxed()))
     }
 
     async fn export_quarantine(

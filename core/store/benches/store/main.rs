@@ -98,14 +98,21 @@ static ON_DISK: LazyLock<(Store, tempfile::TempDir)> = LazyLock::new(|| {
         store.apply_spans(at(first), &data::spans(first));
         store.apply_logs(at(first), &data::logs(first));
         if (first / BATCH_ROWS).is_multiple_of(BLOCK_ROWS / BATCH_ROWS) {
-            store.seal(Mark::default());
+            write_out(&store);
         }
     }
-    store.seal(Mark::default());
+    write_out(&store);
     (store, directory)
 });
 
 const BLOCK_ROWS: u64 = 1 << 17;
+
+fn write_out(store: &Store) {
+    store.seal(Mark::default()).unwrap();
+    let stop = Stop::never();
+    stop.cancel();
+    store.maintain(&stop, &mut |_| {});
+}
 
 fn in_memory(c: &mut Criterion) {
     for Question { group, name, ask } in questions(ROWS) {

@@ -24,6 +24,15 @@ pub(crate) enum BlockError {
 }
 
 impl BlockError {
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. } | Self::Corrupt { path, .. } | Self::Unwritable { path, .. } => {
+                path
+            }
+        }
+    }
+
     pub(crate) fn io(path: &Path) -> impl Fn(io::Error) -> Self {
         move |source| Self::Io {
             path: path.to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! A block `b` of a table has two files, `<table>-<b as 16 hexadecimal digits>.parquet` and `.index`. Both are written
 //! under a name that ends in `.partial`, synced, and renamed; then the directory is synced. After a crash at any point
-//! there are files that no catalog names, and [`list`] tells them.
+//! there are files that no catalog names, and [`owner_of`] tells whose they would be.
 
 use std::{
     fs::{self, File},
@@ -10,7 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{BlockError, BlockId};
+use super::{BlockError, BlockId, Storable};
+use crate::chunk::{LogChunk, SpanChunk};
 
 /// Which of the two files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,61 +50,26 @@ pub(crate) fn parse(table: &str, name: &str) -> Option<(BlockId, Role)> {
     (self::name(table, id, role) == name).then_some((id, role))
 }
 
-/// The files of a block.
-pub(crate) fn files(table: &str, id: BlockId) -> [String; 2] {
-    [Role::Rows, Role::Index].map(|role| name(table, id, role))
+/// The table and the block that a file is of, also of one that was not finished; none for a file that is of no block.
+pub(crate) fn owner_of(name: &str) -> Option<(&'static str, BlockId)> {
+    let name = name.strip_suffix(PARTIAL).unwrap_or(name);
+    let mut tables = [SpanChunk::TABLE, LogChunk::TABLE].into_iter();
+    tables.find_map(|table| Some((table, parse(table, name)?.0)))
 }
 
-/// What a directory holds of a table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Listing {
-    /// The blocks that have both files, ascending.
-    pub(crate) blocks: Vec<BlockId>,
-    /// Files that belong to no whole block: left behind by a crash.
-    pub(crate) stray: Vec<PathBuf>,
-}
-
-/// Looks for the files of a table. Files of other names are none of its business.
-pub(crate) fn list(directory: &Path, table: &str) -> Result<Listing, BlockError> {
-    let failed = BlockError::io(directory);
-    let mut listing = Listing::default();
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).map_err(&failed)? {
-        let entry = entry.map_err(&failed)?;
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
-        };
-        if let Some((id, role)) = parse(table, &name) {
-            found.push((id, role, entry.path()));
-        } else if let Some(whole) = name.strip_suffix(PARTIAL)
-            && parse(table, whole).is_some()
-        {
-            listing.stray.push(entry.path());
-        }
-    }
-    for (id, role, path) in &found {
-        let other = found.iter().any(|(of, also, _)| of == id && also != role);
-        match (other, role) {
-            (true, Role::Rows) => listing.blocks.push(*id),
-            (true, Role::Index) => {}
-            (false, _) => listing.stray.push(path.clone()),
-        }
-    }
-    listing.blocks.sort_unstable();
-    listing.stray.sort_unstable();
-    Ok(listing)
-}
-
-/// Deletes the files of a block, as far as they are there: the index first, so that half a block is never taken for one.
-pub(crate) fn remove(directory: &Path, table: &str, id: BlockId) -> Result<(), BlockError> {
+/// Deletes the files of a block, those that are there, finished or not.
+pub(crate) fn delete<C: Storable>(directory: &Path, id: BlockId) -> Result<(), BlockError> {
     for role in [Role::Index, Role::Rows] {
-        let path = directory.join(name(table, id, role));
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            result => result.map_err(BlockError::io(&path))?,
+        let name = name(C::TABLE, id, role);
+        for name in [format!("{name}{PARTIAL}"), name] {
+            let path = directory.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                result => result.map_err(BlockError::io(&path))?,
+            }
         }
     }
-    sync_directory(directory)
+    Ok(())
 }
 
 pub(crate) fn sync_directory(directory: &Path) -> Result<(), BlockError> {
@@ -169,7 +135,7 @@ impl Write for Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if self.file.is_some() {
-            // What stays is stray and found by `list`.
+            // What stays is found when the store is opened.
             let _ = fs::remove_file(&self.partial);
         }
     }
@@ -198,31 +164,30 @@ mod tests {
     }
 
     #[test]
-    fn whole_blocks_and_what_a_crash_left_are_told_apart() {
+    fn files_that_were_not_finished_are_of_a_block_too() {
+        let owner = Some(("logs", BlockId(5)));
+        assert_eq!(owner_of("logs-0000000000000005.index"), owner);
+        assert_eq!(owner_of("logs-0000000000000005.parquet.partial"), owner);
+        assert_eq!(owner_of("logs-0000000000000005"), None);
+        assert_eq!(owner_of("catalog.redb"), None);
+    }
+
+    #[test]
+    fn a_draft_has_no_final_name_before_it_is_published_and_none_after_it_was_dropped() {
         let directory = tempfile::tempdir().unwrap();
-        let touch = |name: &str| fs::write(directory.path().join(name), "").unwrap();
-        for name in files("spans", BlockId(2))
-            .iter()
-            .chain(&files("spans", BlockId(1)))
-        {
-            touch(name);
-        }
-        touch("spans-0000000000000003.parquet");
-        touch("spans-0000000000000004.index.partial");
-        touch("logs-0000000000000005.index");
-        touch("catalog");
-        let listing = list(directory.path(), "spans").unwrap();
-        assert_eq!(listing.blocks, [BlockId(1), BlockId(2)]);
-        let stray = [
-            "spans-0000000000000003.parquet",
-            "spans-0000000000000004.index.partial",
-        ];
-        assert_eq!(listing.stray, stray.map(|name| directory.path().join(name)));
-        remove(directory.path(), "spans", BlockId(1)).unwrap();
-        remove(directory.path(), "spans", BlockId(1)).unwrap();
+        let files = || fs::read_dir(directory.path()).unwrap().count();
+        let mut draft = Draft::create(directory.path(), "a.parquet").unwrap();
+        draft.write_all(b"abc").unwrap();
+        assert!(!draft.path().exists() && files() == 1);
+        drop(draft);
+        assert_eq!(files(), 0);
+        let mut draft = Draft::create(directory.path(), "a.parquet").unwrap();
+        draft.write_all(b"abc").unwrap();
+        draft.publish().unwrap();
         assert_eq!(
-            list(directory.path(), "spans").unwrap().blocks,
-            [BlockId(2)]
+            fs::read(directory.path().join("a.parquet")).unwrap(),
+            b"abc"
         );
+        assert_eq!(files(), 1);
     }
 }

@@ -242,7 +242,7 @@ impl<C: Storable> Block<C> {
             .map_err(|reason| self.index_file.corrupt(reason))
     }
 
-    /// What is known of the rows of one trace here; none when it has none.
+    /// What is known of the rows of one trace here; none when there are none.
     pub(crate) fn trace(&self, id: u128) -> Result<Option<TraceEntry>, BlockError> {
         let Some(leaf) = traces::leaf_of(&self.index.leaves, id) else {
             return Ok(None);
@@ -279,10 +279,13 @@ impl<C: Storable> Block<C> {
     /// Deletes the files. Whoever holds the block can read it as before.
     pub(crate) fn delete(&self) -> Result<(), BlockError> {
         for (of, is_index) in [(&self.rows_file, false), (&self.index_file, true)] {
-            let file = self.file(of, is_index)?;
-            of.pinned.get_or_init(|| file);
+            // One that cannot be opened cannot be read later either.
+            if let Ok(file) = self.file(of, is_index) {
+                of.pinned.get_or_init(|| file);
+            }
         }
-        files::remove(&self.directory, C::TABLE, self.info.id)
+        files::delete::<C>(&self.directory, self.info.id)?;
+        files::sync_directory(&self.directory)
     }
 
     fn row_count(&self) -> u32 {
@@ -377,10 +380,6 @@ impl<C: Storable> Block<C> {
 
     pub(super) fn rows_path(&self) -> &Path {
         &self.rows_file.path
-    }
-
-    pub(super) fn cache(&self) -> &Arc<BlockCache> {
-        &self.cache
     }
 }
 

@@ -19,7 +19,7 @@ const SAMPLE_ROWS: usize = 8192;
 /// about when the newest of them arrived.
 ///
 /// # Errors
-/// There is no row, or the file system refuses. What was written until then is found by [`list`](super::list).
+/// There is no row, or the file system refuses. What was written until then has to be deleted.
 pub(crate) fn write<C: Storable>(
     directory: &Path,
     id: BlockId,

@@ -93,7 +93,7 @@ pub(crate) struct SpanChunk {
 
 /// What is known of the spans of one trace in one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct TraceTally {
+pub(crate) struct TraceTally {
     start_unix_nano: u64,
     end_unix_nano: u64,
     error_count: u32,

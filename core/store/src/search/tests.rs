@@ -32,7 +32,10 @@ fn store() -> (Store, tempfile::TempDir) {
         let rows: Vec<LogRow> = of_batch.map(log).collect();
         store.apply_logs(origin, &rows);
         if batch < 4 {
-            store.seal(Mark::default());
+            store.seal(Mark::default()).unwrap();
+            let stop = Stop::never();
+            stop.cancel();
+            store.maintain(&stop, &mut |_| {});
         }
     }
     (store, directory)

@@ -42,7 +42,10 @@ pub(crate) fn durable_store() -> (Store, tempfile::TempDir) {
 
 /// Moves all rows from memory to disk.
 pub(crate) fn write_out(store: &Store) {
-    store.seal(Mark::default());
+    store.seal(Mark::default()).unwrap();
+    let stop = Stop::never();
+    stop.cancel();
+    store.maintain(&stop, &mut |_| {});
 }
 
 pub(crate) fn at(offset: u64) -> Origin {

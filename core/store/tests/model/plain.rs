@@ -75,6 +75,7 @@ impl Plain {
         Stats {
             spans: stats(&self.spans, &self.evicted_spans, &store.spans),
             logs: stats(&self.logs, &self.evicted_logs, &store.logs),
+            durable: None,
         }
     }
 

@@ -17,7 +17,7 @@ use log_tracer_proto::otlp::{
 use log_tracer_transport::{
     Acked, Atomicity, Capabilities, CloseError, CommitError, Cursor, Dedupe, Envelope, FullPolicy,
     Group, Health, Kind, LogId, Offset, Partition, PublishError, ReadError, ReadOptions, Start,
-    Subscription, Transport, Watermark,
+    Subscription, Transport, Usage, Watermark,
 };
 use prost::Message;
 use tokio::{sync::watch, time::Instant};
@@ -211,6 +211,10 @@ impl Transport for Double {
 
     fn health(&self) -> Health {
         self.health.lock().unwrap().clone()
+    }
+
+    fn usage(&self) -> Usage {
+        Usage::default()
     }
 
     async fn close(&self, _deadline: Instant) -> Result<(), CloseError> {

@@ -6,13 +6,10 @@ use arrow_array::{ArrayRef, DictionaryArray, Int32Array, StringArray, types::Int
 use log_tracer_record::{ResourceContext, ScopeContext};
 
 use super::Picked;
-use crate::{
-    block::{
-        Storable,
-        error::Malformed,
-        json::{resource_to_json, scope_to_json},
-    },
-    chunk::Contexts,
+use crate::block::{
+    Storable,
+    error::Malformed,
+    json::{resource_to_json, scope_to_json},
 };
 
 /// The JSON of resources and scopes, made once for each of them.

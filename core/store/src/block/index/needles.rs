@@ -338,11 +338,13 @@ pub(crate) fn can_have(filter: &Fuse, needs: &Needs) -> bool {
 fn can_have_needle(filter: &Fuse, needle: &Needle) -> bool {
     match needle {
         Needle::Value(field, text) => can_have_value(filter, field, text),
-        Needle::Token(None, token)
-        | Needle::Token(
-            Some(Field::Intrinsic(Intrinsic::Body | Intrinsic::StatusMessage)),
+        Needle::Token(None, token) => filter.contains(token_hash(token)),
+        Needle::Token(
+            Some(field @ Field::Intrinsic(Intrinsic::Body | Intrinsic::StatusMessage)),
             token,
-        ) => filter.contains(token_hash(token)),
+        ) => {
+            filter.contains(mark(field_hash(field), PRESENT)) && filter.contains(token_hash(token))
+        }
         Needle::Token(Some(field), _)
         | Needle::TokenPrefix(Some(field), _)
         | Needle::ValuePrefix(field, _)

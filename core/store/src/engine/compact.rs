@@ -1,0 +1,289 @@
+//! Small blocks become larger ones.
+//!
+//! # Which
+//!
+//! A block with at least half of `block_rows_max` rows, or of `block_bytes_max` bytes, is **full** and never rewritten.
+//! The others are sorted into **tiers** by their rows: tier `t` has from 8^t to 8^(t+1) - 1. In each tier, in the order
+//! of arrival, the oldest blocks are merged
+//!
+//! - once there are eight of them, or
+//! - once the next would make the merged block larger than it may be,
+//!
+//! so that the result is of a higher tier, or full. Hence a record is rewritten once where flushes are large: four
+//! blocks of 131,072 rows make one of 524,288. Where they are small because little comes in, it is rewritten at most
+//! once for each tier, the logarithm to the base of eight of `block_rows_max`; these are rewrites of little. And at most
+//! seven blocks of each tier wait, some forty of a table, however long little comes in.
+//!
+//! Blocks of different **periods**, each an eighth of `retention_age_max_ms`, are not merged: else a little that comes in
+//! now and then would keep much that is old. What is left of a period when the next has begun is merged whatever the
+//! tiers are.
+//!
+//! Neighbours are so by arrival, not by their records' times: a block with records that are late, or that claim to be
+//! of the future, finds partners like any other.
+
+use std::sync::Arc;
+
+use super::{Engine, EngineError, Point, Tables, flush::named, sync_directory};
+use crate::{
+    Config, Stop,
+    block::{self, Block, BlockError, BlockId, BlockInfo, Storable},
+    table::Table,
+};
+
+/// How many blocks of a tier are merged, and the base of the tiers.
+const FAN_IN: u64 = 8;
+
+/// Into so many periods is the time divided for which records are kept.
+const PERIODS: u64 = 8;
+
+impl Engine {
+    /// Makes one merge, if one is due in either table. Answers whether it did.
+    pub(super) fn compact(&self, tables: Tables<'_>, stop: &Stop) -> Result<bool, EngineError> {
+        Ok(self.compact_table(tables.spans, stop)? || self.compact_table(tables.logs, stop)?)
+    }
+
+    /// How many blocks of a table are not full.
+    pub(super) fn small_blocks(&self, tables: Tables<'_>) -> usize {
+        let count = |infos: Vec<BlockInfo>| {
+            infos
+                .iter()
+                .filter(|info| !is_full(info, &self.config))
+                .count()
+        };
+        count(tables.spans.block_infos()).max(count(tables.logs.block_infos()))
+    }
+
+    fn compact_table<C: Storable>(
+        &self,
+        table: &Table<C>,
+        stop: &Stop,
+    ) -> Result<bool, EngineError> {
+        let blocks: Vec<Arc<Block<C>>> = table.blocks();
+        let mergeable = blocks.iter().map(|block| block.info());
+        let mergeable = mergeable.filter(|info| !self.counts().unmergeable.contains(&info.id));
+        let chosen = pick(mergeable, &self.config);
+        if chosen.is_empty() {
+            return Ok(false);
+        }
+        let inputs: Vec<Arc<Block<C>>> = blocks
+            .iter()
+            .filter(|block| chosen.contains(&block.info().id))
+            .cloned()
+            .collect();
+        drop(blocks);
+        self.merge(table, &inputs, stop)?;
+        Ok(true)
+    }
+
+    fn merge<C: Storable>(
+        &self,
+        table: &Table<C>,
+        inputs: &[Arc<Block<C>>],
+        stop: &Stop,
+    ) -> Result<(), EngineError> {
+        let id = self.new_block();
+        let merged = match block::merge(&self.blocks, id, inputs, &self.block_options) {
+            Ok(merged) => Arc::new(merged),
+            Err(error) => {
+                self.delete_files::<C>(id);
+                if matches!(error, BlockError::Corrupt { .. }) {
+                    // It will not get better; the others must not wait for it.
+                    let ids = inputs.iter().map(|input| input.info().id);
+                    self.counts().unmergeable.extend(ids);
+                }
+                return Err(error.into());
+            }
+        };
+        let ready = sync_directory(&self.blocks).and_then(|()| self.hook(Point::CompactWritten));
+        let mut change = self.change();
+        change.add.push(named(&merged));
+        let ids: Vec<BlockId> = inputs.iter().map(|input| input.info().id).collect();
+        change.remove.extend(ids.iter().map(|id| (C::TABLE, *id)));
+        if let Err(error) = ready.and_then(|()| self.commit(&change, stop)) {
+            if !matches!(error, EngineError::Unsettled(_)) {
+                self.delete_files::<C>(id);
+            }
+            return Err(error);
+        }
+        self.note(self.hook(Point::CompactCommitted));
+        table.exchange(&ids, Some(Arc::clone(&merged)));
+        self.counts().compactions += 1;
+        for input in inputs {
+            self.delete_block(input);
+            self.note(self.hook(Point::CompactDeleting));
+        }
+        Ok(())
+    }
+}
+
+/// The blocks to merge next, in the order of arrival; none when no merge is due.
+fn pick<'a>(blocks: impl Iterator<Item = &'a BlockInfo>, config: &Config) -> Vec<BlockId> {
+    let mut small: Vec<&BlockInfo> = blocks.collect();
+    let current = small.iter().map(|info| period(info, config)).max();
+    let current = current.unwrap_or(0);
+    small.retain(|info| !is_full(info, config));
+    let group = |info: &BlockInfo| {
+        let period = period(info, config);
+        let tier = (period == current).then(|| tier(info));
+        (period, tier)
+    };
+    small.sort_unstable_by_key(|info| (group(info), info.received_unix_nano, info.id));
+    small
+        .chunk_by(|a, b| group(a) == group(b))
+        .map(|grouped| match group_is_over(grouped, current, config) {
+            true => oldest(grouped, config, u64::MAX, true),
+            false => oldest(grouped, config, FAN_IN, false),
+        })
+        .find(|due| !due.is_empty())
+        .unwrap_or_default()
+}
+
+fn group_is_over(group: &[&BlockInfo], current: u64, config: &Config) -> bool {
+    group.iter().any(|info| period(info, config) < current)
+}
+
+/// As many of the oldest blocks as may be merged; none when there is room for more, unless nothing more comes.
+fn oldest(
+    group: &[&BlockInfo],
+    config: &Config,
+    count_max: u64,
+    is_complete: bool,
+) -> Vec<BlockId> {
+    let (mut rows, mut bytes) = (0, 0);
+    let mut ids = Vec::new();
+    for info in group {
+        rows += info.rows;
+        bytes += info.bytes;
+        if rows > config.block_rows_max || bytes > config.block_bytes_max {
+            // None of them is full, so that at least two fit.
+            return ids;
+        }
+        ids.push(info.id);
+        if ids.len() as u64 == count_max || rows == config.block_rows_max {
+            return ids;
+        }
+    }
+    match is_complete && ids.len() > 1 {
+        true => ids,
+        false => Vec::new(),
+    }
+}
+
+/// The number of the period in which the newest rows of a block arrived.
+fn period(info: &BlockInfo, config: &Config) -> u64 {
+    let nano = config.retention_age_max_ms.saturating_mul(1_000_000) / PERIODS;
+    info.received_unix_nano / nano.max(1)
+}
+
+fn is_full(info: &BlockInfo, config: &Config) -> bool {
+    info.rows >= config.block_rows_max.div_ceil(2)
+        || info.bytes >= config.block_bytes_max.div_ceil(2)
+}
+
+fn tier(info: &BlockInfo) -> u32 {
+    info.rows.max(1).ilog(FAN_IN)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn info(id: u64, rows: u64) -> BlockInfo {
+        BlockInfo {
+            id: BlockId(id),
+            rows,
+            bytes: 50 * rows,
+            first_unix_nano: 0,
+            last_unix_nano: 0,
+            received_unix_nano: id,
+            level: 0,
+        }
+    }
+
+    fn picked(blocks: &[BlockInfo]) -> Vec<u64> {
+        let ids = pick(blocks.iter(), &Config::default());
+        ids.into_iter().map(|id| id.0).collect()
+    }
+
+    #[test]
+    fn four_full_flushes_are_merged_and_three_are_not() {
+        let blocks: Vec<BlockInfo> = (0..4).map(|id| info(id, 131_072)).collect();
+        assert_eq!(picked(&blocks), [0, 1, 2, 3]);
+        assert_eq!(picked(&blocks[..3]), [0; 0]);
+        assert_eq!(picked(&[info(1, 524_288), info(2, 262_144)]), [0; 0]);
+    }
+
+    #[test]
+    fn blocks_of_different_periods_are_not_merged_and_a_period_that_is_over_is_tidied() {
+        let day = 24 * 60 * 60 * 1_000_000_000;
+        let mut blocks: Vec<BlockInfo> = (0..7).map(|id| info(id, 1)).collect();
+        assert_eq!(picked(&blocks), [0; 0]);
+        blocks.push(info(7, 100));
+        assert_eq!(picked(&blocks), [0; 0]);
+        blocks.push(info(8, 1));
+        blocks[8].received_unix_nano = day;
+        assert_eq!(picked(&blocks), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(picked(&blocks[7..]), [0; 0]);
+    }
+
+    #[test]
+    fn blocks_that_together_are_too_large_are_merged_as_far_as_they_fit() {
+        let blocks: Vec<BlockInfo> = (0..3).map(|id| info(id, 200_000)).collect();
+        assert_eq!(picked(&blocks), [0, 1]);
+    }
+
+    /// The blocks that are left after flushes of these sizes, and how often each row was rewritten at most.
+    fn simulate(flushes: impl Iterator<Item = u64>) -> (usize, u32) {
+        let config = Config::default();
+        let mut blocks: Vec<(BlockInfo, u32)> = Vec::new();
+        let mut next = 0;
+        let mut most = 0;
+        for rows in flushes {
+            blocks.push((info(next, rows), 0));
+            next += 1;
+            loop {
+                let ids = pick(blocks.iter().map(|(info, _)| info), &config);
+                if ids.is_empty() {
+                    break;
+                }
+                assert!(ids.len() >= 2, "{ids:?}");
+                let is_input = |(info, _): &(BlockInfo, u32)| ids.contains(&info.id);
+                let inputs: Vec<_> = blocks.extract_if(.., |it| is_input(it)).collect();
+                let rows = inputs.iter().map(|(info, _)| info.rows).sum();
+                assert!(rows <= config.block_rows_max);
+                let rewrites = inputs.iter().map(|(_, n)| n + 1).max().unwrap();
+                let received = inputs.iter().map(|(info, _)| info.received_unix_nano).max();
+                let mut merged = info(next, rows);
+                merged.received_unix_nano = received.unwrap();
+                blocks.push((merged, rewrites));
+                next += 1;
+                most = most.max(rewrites);
+            }
+        }
+        (blocks.len(), most)
+    }
+
+    #[test]
+    fn full_flushes_are_rewritten_once() {
+        assert_eq!(simulate((0..64).map(|_| 131_072)), (16, 1));
+    }
+
+    #[test]
+    fn a_record_a_minute_for_a_week_is_a_few_blocks() {
+        let (blocks, rewrites) = simulate((0..7 * 24 * 60).map(|_| 1));
+        assert!(blocks <= 42, "{blocks}");
+        assert!(rewrites <= 7, "{rewrites}");
+    }
+
+    proptest! {
+        #[test]
+        fn few_small_blocks_remain_whatever_is_flushed(flushes in prop::collection::vec(prop_oneof![1..20u64, 1..131_072u64], 1..400)) {
+            let rows: u64 = flushes.iter().sum();
+            let (blocks, rewrites) = simulate(flushes.into_iter());
+            prop_assert!(blocks as u64 <= 49 + rows / (524_288 / 2), "{} blocks", blocks);
+            prop_assert!(rewrites <= 7, "{} rewrites", rewrites);
+        }
+    }
+}
