@@ -9,7 +9,9 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::panic
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by them, and a loop of hours says how far it is"
 )]
 
 mod ledger;
