@@ -1,11 +1,13 @@
 //! Opens a transport by its configuration: the one place that names the backends.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use log_tracer_transport::{OpenError, Transport};
 use log_tracer_transport_channel::{self as channel, ChannelTransport};
 use log_tracer_transport_disk::{self as disk, DiskTransport};
 use serde::{Deserialize, Serialize};
+
+pub use log_tracer_transport_disk::{CheckError, CheckReport, PartitionReport};
 
 /// Which transport, and how it is configured. In TOML: `kind = "channel"` and the keys of that transport beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -19,11 +21,25 @@ pub enum TransportConfig {
 
 impl Default for TransportConfig {
     fn default() -> Self {
-        Self::Channel(channel::Config::default())
+        Self::Disk(disk::Config::default())
     }
 }
 
 impl TransportConfig {
+    /// A log that leaves nothing behind.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::Channel(channel::Config::default())
+    }
+
+    /// Takes a relative directory from below `base`.
+    pub fn move_below(&mut self, base: &Path) {
+        match self {
+            Self::Channel(_) => {}
+            Self::Disk(config) => config.directory = base.join(&config.directory),
+        }
+    }
+
     /// Checks the configuration without opening anything.
     ///
     /// # Errors
@@ -46,5 +62,21 @@ pub async fn open(config: &TransportConfig) -> Result<Arc<dyn Transport>, OpenEr
     match config {
         TransportConfig::Channel(config) => Ok(Arc::new(ChannelTransport::open(config)?)),
         TransportConfig::Disk(config) => Ok(Arc::new(DiskTransport::open(config).await?)),
+    }
+}
+
+/// Reads the whole log that `config` describes, which nobody may have open, and changes nothing. Tells `progress` how
+/// many of how many bytes are done. `None` for a transport that leaves nothing behind.
+///
+/// # Errors
+///
+/// There is no log, or it is in use, or it cannot be read. What is wrong in the log is no error: it stands in the report.
+pub fn check(
+    config: &TransportConfig,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Option<CheckReport>, CheckError> {
+    match config {
+        TransportConfig::Channel(_) => Ok(None),
+        TransportConfig::Disk(config) => disk::check(&config.directory, progress).map(Some),
     }
 }

@@ -4,8 +4,10 @@
 //! [`log_tracer_runtime::exit::Code`].
 
 mod banner;
+mod check;
 mod completions;
 mod failure;
+mod progress;
 mod run;
 mod search;
 mod show;
@@ -60,6 +62,8 @@ enum Command {
     Demo(demo::Options),
     /// Measure what taking records in and answering questions costs on this machine
     Bench(bench::Options),
+    /// Read everything that a stopped log-tracer keeps on disk, and say what is wrong with it
+    Check(check::Options),
     /// Show every setting of `run` and where its value comes from
     Config(show::Options),
     /// Print the completions of a shell
@@ -95,6 +99,7 @@ impl Cli {
             Some(Command::Export(options)) => search::export(&options),
             Some(Command::Demo(options)) => traffic::demo(&options),
             Some(Command::Bench(options)) => traffic::bench(&options),
+            Some(Command::Check(options)) => check::check(&options, environment),
             Some(Command::Config(options)) => show::show(&options, environment),
             Some(Command::Completions(options)) => completions::print(&options),
         }

@@ -21,7 +21,7 @@ mod part;
 
 use std::sync::Arc;
 
-use log_tracer_consumer::{Consumer, StartError as ConsumerStartError};
+use log_tracer_consumer::{Consumer, StartError as ConsumerStartError, StoreError};
 use log_tracer_dashboard::About;
 use log_tracer_proto::v1::query_service_client::QueryServiceClient;
 use log_tracer_runtime::exit::{Code, Exit};
@@ -202,6 +202,11 @@ impl Exit for StartError {
                 | ConsumerStartError::LogIsBehind { .. },
             ) => Code::Config,
             Self::Transport(OpenError::Transient(_)) => Code::Transient,
+            Self::Consumer(ConsumerStartError::Store(error)) => match error.as_ref() {
+                StoreError::Locked { .. } => Code::Transient,
+                StoreError::Config(_) => Code::Config,
+                _ => Code::Internal,
+            },
             _ => Code::Internal,
         }
     }

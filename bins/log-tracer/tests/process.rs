@@ -40,6 +40,12 @@ fn in_memory(extra: &[&str]) -> (Process, Value) {
     (process, ready)
 }
 
+/// Arguments that run it as it runs by default, but on free ports and in a directory of its own.
+fn on_disk<'a>(data: &'a tempfile::TempDir, extra: &[&'a str]) -> Vec<&'a str> {
+    let data_dir = ["run", "--data-dir", data.path().to_str().unwrap()];
+    [&data_dir[..], &FREE_PORTS[..], extra].concat()
+}
+
 fn address(ready: &Value, key: &str) -> String {
     let url = ready[key].as_str().unwrap();
     url.strip_prefix("http://").unwrap().to_owned()
@@ -65,7 +71,8 @@ fn in_memory_prints_one_line_of_json_serves_and_ends_with_0_on_sigterm() {
 
 #[test]
 fn run_prints_where_it_listens_what_to_paste_and_what_an_ack_is_worth() {
-    let process = Process::start(&[&["run"], &FREE_PORTS[..]].concat());
+    let data = tempfile::tempdir().unwrap();
+    let process = Process::start(&on_disk(&data, &[]));
     let text = process.lines_until("Ctrl-C").join("\n");
     for expected in [
         "dashboard   http://127.0.0.1:",
@@ -75,7 +82,7 @@ fn run_prints_where_it_listens_what_to_paste_and_what_an_ack_is_worth() {
         "export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:",
         "export OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
         "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
-        "acked data lives in memory and is gone when the process ends",
+        "acked data is on disk and survives a power failure",
     ] {
         assert!(text.contains(expected), "no `{expected}` in\n{text}");
     }
@@ -91,6 +98,49 @@ fn run_prints_where_it_listens_what_to_paste_and_what_an_ack_is_worth() {
         process.until_log(&format!("stopped, part: {part}"));
     }
     assert_eq!(process.ended().status.code(), Some(0));
+}
+
+#[test]
+fn a_directory_that_is_in_use_ends_it_with_75_and_says_which() {
+    let data = tempfile::tempdir().unwrap();
+    let first = Process::start(&on_disk(&data, &["--json"]));
+    first.line();
+    let ended = run(&on_disk(&data, &[]));
+    assert_eq!(ended.status.code(), Some(75), "{:?}", ended.stderr);
+    let last = ended.stderr.last().unwrap();
+    assert!(last.contains(data.path().to_str().unwrap()), "{last}");
+    first.signal(Signal::SIGTERM);
+    assert_eq!(first.ended().status.code(), Some(0));
+}
+
+#[test]
+fn a_journal_that_does_not_belong_to_the_store_is_refused_with_78_and_the_way_out() {
+    let data = tempfile::tempdir().unwrap();
+    let run_once = || {
+        let process = Process::start(&on_disk(&data, &["--json"]));
+        let ready: Value = serde_json::from_str(&process.line()).unwrap();
+        let mut stream = TcpStream::connect(address(&ready, "otlp_http")).unwrap();
+        let body = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"1","body":{"stringValue":"one"}}]}]}]}"#;
+        let head = format!(
+            "POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        process.signal(Signal::SIGTERM);
+        assert_eq!(process.ended().status.code(), Some(0));
+    };
+    run_once();
+    fs::rename(data.path().join("journal"), data.path().join("away")).unwrap();
+    let ended = run(&on_disk(&data, &[]));
+    assert_eq!(ended.status.code(), Some(78), "{:?}", ended.stderr);
+    let last = ended.stderr.last().unwrap();
+    assert!(last.contains("move the store away"), "{last}");
+
+    fs::rename(data.path().join("store"), data.path().join("old-store")).unwrap();
+    run_once();
 }
 
 #[test]
@@ -286,8 +336,8 @@ fn completions_are_printed_for_the_shells() {
 
 #[test]
 fn the_log_as_json_is_json_on_every_line() {
-    let args = [&["run", "--log-format", "json"], &FREE_PORTS[..]].concat();
-    let process = Process::start(&args);
+    let data = tempfile::tempdir().unwrap();
+    let process = Process::start(&on_disk(&data, &["--log-format", "json"]));
     process.lines_until("Ctrl-C");
     process.signal(Signal::SIGTERM);
     let ended = process.ended();

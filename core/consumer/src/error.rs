@@ -20,13 +20,8 @@ pub enum StartError {
         last: u16,
     },
     /// The store cannot be opened.
-    #[error("the store in {} cannot be opened: {source}", directory.display())]
-    Store {
-        /// Where it is.
-        directory: PathBuf,
-        /// What is wrong.
-        source: Arc<log_tracer_store::OpenError>,
-    },
+    #[error("the store cannot be opened: {0}")]
+    Store(Arc<log_tracer_store::OpenError>),
     /// The store holds records of another log, whose positions mean nothing here.
     #[error(
         "the store in {} is of the log {store}, but the transport is the log {transport}: point both at directories that belong together, or move the store away to begin a new one, which takes in all that this log still holds", directory.display()

@@ -85,6 +85,8 @@ use tonic::transport::{Channel, server::Connected};
 
 pub use config::{ApplyConfig, Config, QueryConfig, TailConfig};
 pub use error::{ServeError, StartError, StopError};
+pub use log_tracer_store::parquet;
+pub use log_tracer_store::{OpenError as StoreError, StoreCheck, check as check_store};
 pub use progress::Health;
 
 use shared::Shared;

@@ -45,14 +45,10 @@ async fn open_store(config: &Config) -> Result<(Store, Restored), StartError> {
             Store::new(limits).map_err(|error| StartError::Config(format!("store.{error}")))?;
         return Ok((store, Restored::default()));
     };
-    let its_directory = directory.clone();
-    let opened = tokio::task::spawn_blocking(move || Store::open(limits, &its_directory)).await;
+    let opened = tokio::task::spawn_blocking(move || Store::open(limits, &directory)).await;
     match opened {
         Ok(Ok(opened)) => Ok(opened),
-        Ok(Err(source)) => Err(StartError::Store {
-            directory,
-            source: Arc::new(source),
-        }),
+        Ok(Err(error)) => Err(StartError::Store(Arc::new(error))),
         Err(panicked) => Err(StartError::Thread(panicked.to_string())),
     }
 }

@@ -320,7 +320,7 @@ async fn a_store_that_is_open_elsewhere_is_refused() {
     let second =
         Consumer::start(config(directory.path()), Arc::clone(&transport) as _, log()).await;
     let error = second.map(drop).unwrap_err();
-    assert!(matches!(error, StartError::Store { .. }), "{error:?}");
+    assert!(matches!(error, StartError::Store(_)), "{error:?}");
     running.stop().await;
 }
 

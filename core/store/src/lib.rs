@@ -1,27 +1,39 @@
-//! Recent spans and log records in memory, as columns, and every question that is asked of them.
+//! Spans and log records as columns, in memory and on disk, and every question that is asked of them.
 //!
-//! A [`Store`] has two tables, spans and logs. A table is a row of **chunks** in the order of arrival: a few thousand rows
-//! each, as arrow columns, immutable, and shared by reference. New rows go into a builder, the **open chunk**, which is
-//! frozen when it is full. A search takes a **snapshot** (the chunks and a copy of the open one, made once until the next
-//! row) and then reads without a lock. When a table reaches its bound of bytes, its oldest chunk leaves.
+//! A [`Store`] has two tables, spans and logs. New rows go to the memory of their table: a row of **chunks** in the order
+//! of arrival, a few thousand rows each, as arrow columns, immutable, and shared by reference; the last of them, the
+//! **open chunk**, is a builder that is frozen when it is full.
+//!
+//! A store that was made with [`Store::new`] is in memory only: when a table reaches its bound of bytes, its oldest
+//! chunk leaves. One that was opened with [`Store::open`] is durable: its consumer seals the rows of the memory now and
+//! then with what has to become durable together with them ([`Store::seal`]), and a loop ([`Store::maintain`]) writes
+//! them as **blocks**, merges small blocks into larger ones, and lets old ones go.
+//!
+//! A search takes a **snapshot** of the chunks (with a copy of the open one, made once until the next row) and of the
+//! blocks, and then reads without a lock.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `table` | appends, seals, evicts, counts bytes, takes snapshots |
-//! | `evicted` | remembers which times have left |
+//! | `table` | appends, freezes, evicts, counts bytes, takes snapshots |
+//! | `evicted` | remembers which times have left the memory |
 //! | `chunk` | rows to columns and back without a loss; what each chunk knows of its traces, services and operations |
+//! | `block` | the format of blocks: write, merge, open, read |
+//! | `engine` | from memory to disk and what becomes of it there: catalog, flush, merge, retention, recovery |
+//! | `part` | chunks and pieces of blocks in one shape, for searches |
 //! | `fields` | what the query language sees of a span or a log record |
 //! | `search` | one module for each kind of question |
 //!
 //! # What an answer covers
 //!
 //! Every answer has a [`Coverage`]: whether records may be missing that were asked for, and why. They may when rows of
-//! that time were evicted, when the search was stopped ([`Stop`]), or when a limit of counting was reached.
+//! that time were evicted or have expired, when a block cannot be read, when the search was stopped ([`Stop`]), or when a
+//! limit of counting was reached.
 //!
 //! # What is not here
 //!
-//! No I/O, no async, no clock but for deadlines, no broker. The store does not know whether an envelope was applied
-//! before. Answers are its own structs; who sends them somewhere maps them to messages.
+//! No async, no thread of its own, no broker, no log output: what goes wrong is in [`Store::stats`]. The store remembers
+//! which batches were applied ([`Mark`]), and leaves it to its consumer to apply each once. Answers are its own structs;
+//! who sends them somewhere maps them to messages.
 
 mod block;
 mod chunk;
@@ -32,12 +44,15 @@ mod faults;
 mod fields;
 mod key;
 mod mark;
+pub mod parquet;
 mod part;
 mod search;
 mod stop;
 mod store;
 mod table;
 
+#[doc(hidden)]
+pub use block::bench as block_bench;
 pub use config::{Config, ConfigError};
 pub use engine::{CatalogError, DurableStats, OpenError, Problem, SealError, StoreCheck, check};
 pub use fields::{LogFields, SpanFields};

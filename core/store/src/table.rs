@@ -408,6 +408,29 @@ impl<C: Storable> Inner<C> {
     }
 }
 
+impl Retention {
+    /// What made records leave, in words.
+    fn said(self, expired: &Expired) -> String {
+        const UNITS: [(u64, &str); 4] = [
+            (24 * 3_600_000, "days"),
+            (3_600_000, "hours"),
+            (1000, "seconds"),
+            (1, "milliseconds"),
+        ];
+        let unit = UNITS
+            .into_iter()
+            .find(|(unit, _)| self.age_max_ms.is_multiple_of(*unit));
+        let (unit, name) = unit.unwrap_or((1, "milliseconds"));
+        let age = format!("{} {name} of them", self.age_max_ms / unit);
+        let bytes = format!("{} bytes on disk", self.bytes_max);
+        match (expired.by_age.blocks, expired.by_bytes.blocks) {
+            (_, 0) => age,
+            (0, _) => bytes,
+            _ => format!("{age} and {bytes}"),
+        }
+    }
+}
+
 impl<C: Storable> Snapshot<C> {
     /// Says that rows are missing when some whose times lay in the range have left, or cannot be read.
     pub(crate) fn cover(&self, range: TimeRange, coverage: &mut Coverage) {
@@ -420,14 +443,11 @@ impl<C: Storable> Snapshot<C> {
                 None => format!("{name} of this time were too large to be kept"),
             });
         }
-        if self.expired.overlaps(range) {
-            let Retention {
-                age_max_ms,
-                bytes_max,
-            } = self.retention;
-            let hours = age_max_ms / 3_600_000;
+        // Whoever asks for all time asks for all that is kept.
+        if range.start_unix_nano > 0 && self.expired.overlaps(range) {
             coverage.miss(format!(
-                "older {name} have left the store, which keeps {hours} hours and {bytes_max} bytes on disk"
+                "older {name} have left the store, which keeps {}",
+                self.retention.said(&self.expired)
             ));
         }
         for Unreadable { info, reason } in self.unreadable.iter() {

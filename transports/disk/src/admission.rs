@@ -37,7 +37,8 @@ pub(crate) enum Next {
     Write(Box<Plan>),
     /// Nothing waits.
     Idle,
-    /// The first one that waits has to go on waiting: for a segment of so many bytes that is being prepared.
+    /// The first one that waits has to go on waiting: for the keeper, who has a segment of so many bytes to prepare, or
+    /// others to remove.
     Prepare(u64),
     /// The first one that waits has to go on waiting: there is no room.
     Full(String),
@@ -81,7 +82,7 @@ impl Admission<'_> {
             self.log.full = true;
             return Next::Full(why.to_owned());
         }
-        let (number, next) = (self.log.last_group + 1, self.next_offsets());
+        let number = self.log.last_group + 1;
         let trailer = frame::HEADER_BYTES as u64;
         let Some(active) = self.log.active() else {
             return Next::Idle;
@@ -96,7 +97,7 @@ impl Admission<'_> {
                 }),
                 last_group: self.log.last_group,
                 recovered: false,
-                next,
+                next: self.next_offsets(),
             };
             match self.new_segment(need) {
                 Ok(segment) => (segment, segment::HEADER_BYTES, Some(base)),
@@ -131,6 +132,10 @@ impl Admission<'_> {
             false => need.next_multiple_of(4 << 10),
         };
         if !self.log.make_room(bytes) {
+            if !self.log.leaving.is_empty() {
+                // There will be room once the keeper has removed it.
+                return Err(Next::Prepare(bytes));
+            }
             self.log.full = true;
             let max = self.config.retained_bytes_max;
             return Err(Next::Full(format!(

@@ -20,8 +20,8 @@ const SEGMENT_BYTES_MIN: u64 = 4 << 10;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The directory of the journal, which nothing else may write to. It is made if it does not exist. "data/journal" by
-    /// default.
+    /// The directory of the journal, which nothing else may write to. It is made if it does not exist. "journal" by
+    /// default, which the program that runs everything takes from below its data directory.
     pub directory: PathBuf,
     /// Partitions, 1 by default: one machine gains nothing from more. Fixed once the journal was made.
     pub partitions: NonZeroU16,
@@ -77,7 +77,7 @@ pub enum WhenFull {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            directory: "data/journal".into(),
+            directory: "journal".into(),
             partitions: NonZeroU16::MIN,
             segment_bytes: 64 << 20,
             retained_bytes_max: 8 << 30,

@@ -161,3 +161,6 @@ pub(crate) fn total_bytes(body_bytes: u64) -> u64 {
         .checked_next_multiple_of(ALIGNMENT)
         .unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

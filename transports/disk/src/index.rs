@@ -83,6 +83,27 @@ impl Index {
     }
 }
 
+impl Index {
+    /// Whether two indexes say the same, however they came about.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let facts = |index: &Self| -> Vec<_> {
+            let spans = index.partitions.iter();
+            let marks = |span: &Span| -> Vec<_> {
+                span.marks
+                    .iter()
+                    .map(|mark| (mark.offset, mark.at))
+                    .collect()
+            };
+            spans
+                .map(|(partition, span)| {
+                    (*partition, span.first, span.next, span.bytes, marks(span))
+                })
+                .collect()
+        };
+        facts(self) == facts(other)
+    }
+}
+
 impl Span {
     /// Where to start reading to come to an offset.
     pub(crate) fn before(&self, offset: Offset) -> Option<u64> {

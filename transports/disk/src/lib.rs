@@ -54,6 +54,7 @@
 
 mod admission;
 mod base;
+mod check;
 mod config;
 mod cursors;
 mod error;
@@ -78,6 +79,7 @@ mod subscription;
 mod transport;
 mod writer;
 
+pub use check::{CheckError, CheckReport, PartitionReport, check, check_with};
 pub use config::{Config, WhenFull};
 pub use error::Damage;
 pub use transport::DiskTransport;

@@ -33,7 +33,7 @@ use crate::{
     index::Index,
     log::{Limits, Log, PartitionLog, SegmentLog},
     names::{self, Name},
-    recent::{self, Recent, Snapshot},
+    recent::{Recent, Snapshot},
     ring::Ring,
     scan::{Group, Placed},
     segment::{self, Place, Segment},
@@ -196,7 +196,7 @@ impl<'a> Recovering<'a> {
     }
 
     /// Takes in a segment that is valid as far as it goes.
-    fn add(&mut self, log: scan_segments::Scanned) -> Result<(), Error> {
+    fn add(&mut self, mut log: scan_segments::Scanned) -> Result<(), Error> {
         let now = self.place.files.unix_millis();
         let age = Duration::from_millis(now.saturating_sub(log.last_written_unix_millis));
         if self.segments.is_empty() {
@@ -211,7 +211,8 @@ impl<'a> Recovering<'a> {
             }
         }
         self.last_group = log.last_group;
-        self.remember(&log)?;
+        let indexed = log.from_sidecar;
+        self.remember(&mut log)?;
         let monotonic = self.place.files.monotonic();
         self.segments.push_back(SegmentLog {
             segment: Arc::new(log.segment),
@@ -221,7 +222,7 @@ impl<'a> Recovering<'a> {
             last_group: log.last_group,
             last_written_unix_millis: log.last_written_unix_millis,
             last_written: monotonic.saturating_sub(age),
-            indexed: log.from_sidecar,
+            indexed,
         });
         Ok(())
     }
@@ -237,22 +238,22 @@ impl<'a> Recovering<'a> {
     }
 
     /// Remembers the batches of a segment that came after the snapshot.
-    fn remember(&mut self, log: &scan_segments::Scanned) -> Result<(), Error> {
+    fn remember(&mut self, log: &mut scan_segments::Scanned) -> Result<(), Error> {
         let known = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.group);
         if log.last_group <= known || self.config.dedupe_batches_max == 0 {
             return Ok(());
         }
-        let partitions = &mut self.partitions;
-        scan_segments::groups(&log.segment, log.end, |group| {
-            for placed in group.envelopes.iter().filter(|_| group.number > known) {
-                let partition = usize::from(placed.envelope.partition.0);
-                if let Some(log) = partitions.get_mut(partition) {
-                    log.recent
-                        .remember(recent::key(&placed.envelope), placed.offset);
-                }
+        let batches = match log.batches.take() {
+            Some(batches) => batches,
+            None => scan_segments::batches(&log.segment, log.end, &log.base)?,
+        };
+        for batch in batches.iter().filter(|batch| batch.group > known) {
+            let partition = usize::from(batch.partition.0);
+            if let Some(log) = self.partitions.get_mut(partition) {
+                log.recent.remember(batch.key, batch.offset);
             }
-            Ok(())
-        })
+        }
+        Ok(())
     }
 
     /// Goes on in a segment that was closed, or starts a new one after one that was not.

@@ -26,13 +26,11 @@ pub(crate) struct Window<'a> {
     bytes: Bytes,
 }
 
-/// What stands at a place where a frame was looked for.
-#[derive(Debug)]
-pub(crate) enum Found {
-    Frame(Frame, Contents),
-    /// No frame, or one that is not whole.
-    Bad(String),
-}
+/// The header of a frame as it stands in the file.
+type Encoded = [u8; frame::HEADER_BYTES];
+
+/// A frame, its header as it stands in the file, and its verified body; or what is there instead.
+pub(crate) type Found = Result<(Frame, Encoded, Contents), String>;
 
 /// A verified body.
 #[derive(Clone, Debug)]
@@ -54,6 +52,10 @@ impl<'a> Window<'a> {
 
     /// The header of the frame at a place, verified; its body is not read.
     pub(crate) fn header(&mut self, at: u64) -> io::Result<Result<Frame, String>> {
+        Ok(self.encoded_header(at)?.map(|(frame, _)| frame))
+    }
+
+    fn encoded_header(&mut self, at: u64) -> io::Result<Result<(Frame, Encoded), String>> {
         let Some(header) = self.get(at, frame::HEADER_BYTES as u64)? else {
             return Ok(Err("there is no room for another frame".into()));
         };
@@ -61,7 +63,7 @@ impl<'a> Window<'a> {
             return Ok(Err("there is no frame".into()));
         };
         Ok(match Frame::decode(header) {
-            Ok(frame) if frame.salt == self.segment.salt => Ok(frame),
+            Ok(frame) if frame.salt == self.segment.salt => Ok((frame, *header)),
             Ok(_) => Err("there is a frame of an earlier use of the file".into()),
             Err(error) => Err(error.to_string()),
         })
@@ -69,18 +71,15 @@ impl<'a> Window<'a> {
 
     /// The frame at a place, header and body verified.
     pub(crate) fn frame(&mut self, at: u64) -> io::Result<Found> {
-        let frame = match self.header(at)? {
-            Ok(frame) => frame,
-            Err(what) => return Ok(Found::Bad(what)),
+        let (frame, header) = match self.encoded_header(at)? {
+            Ok(found) => found,
+            Err(what) => return Ok(Err(what)),
         };
         let body_at = at + frame::HEADER_BYTES as u64;
         let Some(body) = self.get(body_at, frame.body_bytes)? else {
-            return Ok(Found::Bad("the frame goes beyond the end".into()));
+            return Ok(Err("the frame goes beyond the end".into()));
         };
-        Ok(match verify(&frame, body) {
-            Ok(contents) => Found::Frame(frame, contents),
-            Err(what) => Found::Bad(what),
-        })
+        Ok(verify(&frame, body).map(|contents| (frame, header, contents)))
     }
 
     /// The next frame of a later group than this, anywhere from `at` on. Its header is enough: such a group was written
@@ -219,9 +218,9 @@ impl<'a> Groups<'a> {
         loop {
             let at = group.end;
             let stop = |what: String| Ok(Err(Stop { at, what }));
-            let (frame, contents) = match self.window.frame(at)? {
-                Found::Frame(frame, contents) => (frame, contents),
-                Found::Bad(what) => return stop(what),
+            let (frame, header, contents) = match self.window.frame(at)? {
+                Ok(found) => found,
+                Err(what) => return stop(what),
             };
             if frames == 0 && self.expected.is_none() {
                 group.number = frame.group;
@@ -250,7 +249,7 @@ impl<'a> Groups<'a> {
                     break;
                 }
             }
-            headers_checksum = crc32c_append(headers_checksum, &frame.encode());
+            headers_checksum = crc32c_append(headers_checksum, &header);
             frames += 1;
         }
         if group.start == segment::HEADER_BYTES {
@@ -269,6 +268,12 @@ impl<'a> Groups<'a> {
         self.at = group.end;
         self.expected = Some(group.number.saturating_add(1));
         Ok(Ok(group))
+    }
+
+    /// Goes on at another place, where a group of this number should start.
+    pub(crate) fn skip_to(&mut self, at: u64, group: u64) {
+        self.at = at;
+        self.expected = Some(group);
     }
 
     /// Whether a group later than this stands anywhere from a place on.

@@ -17,7 +17,7 @@ use crate::{
     log::Lookup,
     names,
     ring::Room,
-    scan::{Contents, Found, Window},
+    scan::{Contents, Window},
     segment::Segment,
     shared::{Phase, Shared},
 };
@@ -219,9 +219,9 @@ fn read(
                 return Ok(Read { items, at });
             }
             match window.frame(at).map_err(failed)? {
-                Found::Frame(_, Contents::Envelope(envelope)) => items.push((next, envelope)),
-                Found::Frame(..) => break Damage::new(&name, at, "the frame has changed"),
-                Found::Bad(what) => break Damage::new(&name, at, what),
+                Ok((_, _, Contents::Envelope(envelope))) => items.push((next, envelope)),
+                Ok(_) => break Damage::new(&name, at, "the frame has changed"),
+                Err(what) => break Damage::new(&name, at, what),
             }
             next.0 += 1;
         }

@@ -109,7 +109,7 @@ impl Writer<'_> {
                 Next::Full(why) => state.why_full = why,
                 Next::Prepare(bytes) => {
                     state.prepare_bytes = bytes;
-                    if closing && state.disk.full.is_some() {
+                    if closing && (state.disk.full.is_some() || state.trouble.is_some()) {
                         state.refuse_all(|_| Error::Closed);
                         continue;
                     }

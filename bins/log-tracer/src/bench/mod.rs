@@ -44,6 +44,10 @@ pub struct Options {
     /// afterwards [default: a new one among the temporary files]
     #[arg(long, value_name = "DIRECTORY")]
     pub data_dir: Option<PathBuf>,
+    /// A setting of the server that is measured, such as consumer.store.retention_bytes_max=1000000000; may be given
+    /// again
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     /// Makes the same traffic as another run with this number
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -36,6 +36,7 @@ pub(super) struct Server {
     addresses: Addresses,
     /// None when it keeps nothing on disk.
     data: Option<TempDir>,
+    settings: Vec<String>,
 }
 
 /// What it prints once it is ready.
@@ -68,19 +69,21 @@ impl Server {
             (Some(parent), false) => Some(TempDir::new_in(parent)),
         };
         let data = data.transpose().map_err(BenchError::Directory)?;
-        let (child, pid, addresses) = spawn(data.as_ref()).await?;
+        let settings = options.set.clone();
+        let (child, pid, addresses) = spawn(data.as_ref(), &settings).await?;
         Ok(Self {
             child,
             pid,
             addresses,
             data,
+            settings,
         })
     }
 
     /// Kills it, and starts another one on the same data.
     pub(super) async fn kill_and_start(&mut self) -> Result<(), BenchError> {
         self.child.kill().await.map_err(BenchError::Start)?;
-        (self.child, self.pid, self.addresses) = spawn(self.data.as_ref()).await?;
+        (self.child, self.pid, self.addresses) = spawn(self.data.as_ref(), &self.settings).await?;
         Ok(())
     }
 
@@ -158,7 +161,10 @@ impl Server {
     }
 }
 
-async fn spawn(data: Option<&TempDir>) -> Result<(Child, u32, Addresses), BenchError> {
+async fn spawn(
+    data: Option<&TempDir>,
+    settings: &[String],
+) -> Result<(Child, u32, Addresses), BenchError> {
     let program = std::env::current_exe().map_err(BenchError::Start)?;
     let mut command = Command::new(program);
     match data {
@@ -181,6 +187,9 @@ async fn spawn(data: Option<&TempDir>) -> Result<(Child, u32, Addresses), BenchE
             }
             command.args(["--set", "logging.level=warn", "--set", FLUSH_SOON]);
         }
+    }
+    for setting in settings {
+        command.args(["--set", setting]);
     }
     let mut child = command
         .stdin(Stdio::null())

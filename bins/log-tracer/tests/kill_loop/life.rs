@@ -27,9 +27,10 @@ pub(crate) struct Addresses {
 }
 
 /// Limits so small that a second of load flushes, merges, recycles segments and expires blocks several times.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 11] = [
     "transport.kind=disk",
     "transport.segment_bytes=1048576",
+    "transport.retained_bytes_max=268435456",
     "transport.reserve_bytes=0",
     "consumer.store.flush_rows_max=700",
     "consumer.store.flush_age_max_ms=200",

@@ -135,7 +135,7 @@ fn storage_status(shared: &Shared, store: &Stats, durable: &DurableStats) -> v1:
         expired_rows_by_bytes: sum(|table| table.expired_rows_by_bytes),
         last_flush_unix_nano: durable.last_flush_unix_nano.unwrap_or(0),
         seen_batches: durable.seen_batches,
-        failed_reads: 0,
+        failed_reads: sum(|table| table.failed_reads),
         health: storage_health(durable),
     }
 }
@@ -150,6 +150,9 @@ fn storage_health(durable: &DurableStats) -> String {
         let named: Vec<&str> = named.map(String::as_str).collect();
         return format!("{unreadable} blocks cannot be read: {}", named.join("; "));
     }
+    if let Some(why) = &durable.last_error {
+        return why.clone();
+    }
     match durable.disk_free_bytes {
         Some(free) if free < durable.disk_reserve_bytes => format!(
             "the disk is nearly full: {free} bytes are free, {} have to stay so; the oldest blocks leave early",
@@ -161,6 +164,7 @@ fn storage_health(durable: &DurableStats) -> String {
 
 fn transport_status(shared: &Shared, error: Option<&str>) -> v1::TransportStatus {
     let capabilities = shared.transport.capabilities();
+    let usage = shared.transport.usage();
     let health = match (shared.transport.health(), error) {
         (TransportHealth::Ready, None) => "ready".to_owned(),
         (TransportHealth::Ready, Some(error)) => error.to_owned(),
@@ -181,7 +185,11 @@ fn transport_status(shared: &Shared, error: Option<&str>) -> v1::TransportStatus
         partitions: u32::from(shared.transport.partitions().get()),
         envelope_bytes_max: capabilities.envelope_bytes_max as u64,
         when_full: when_full(capabilities.when_full).to_owned(),
-        ..v1::TransportStatus::default()
+        segments: usage.segments,
+        bytes: usage.bytes,
+        bytes_max: usage.bytes_max,
+        disk_free_bytes: usage.disk_free_bytes,
+        disk_reserve_bytes: usage.disk_reserve_bytes,
     }
 }
 

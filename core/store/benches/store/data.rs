@@ -17,7 +17,7 @@ use log_tracer_record::{
 /// Rows of a batch, as an SDK sends them by default.
 pub(crate) const BATCH_ROWS: u64 = 512;
 
-const SPANS_PER_TRACE: u64 = 40;
+pub(crate) const SPANS_PER_TRACE: u64 = 40;
 const START_UNIX_NANO: u64 = 1_700_000_000_000_000_000;
 /// A record each 20 microseconds: 50,000 a second.
 const STEP_NANO: u64 = 20_000;
@@ -48,6 +48,54 @@ pub(crate) fn logs(first: u64) -> Vec<LogRow> {
     (first..first + BATCH_ROWS)
         .map(|number| shared.log(number))
         .collect()
+}
+
+/// Services that send at once, and traces that are under way at once, in [`mixed_spans`] and [`mixed_logs`].
+const SERVICES_AT_ONCE: u64 = 12;
+const TRACES_AT_ONCE: u64 = 16;
+
+/// The numbers of the records of an envelope when many services send at once, each with the number that decides its
+/// time.
+fn mixed(batch: u64) -> impl Iterator<Item = (u64, u64)> {
+    const TURN: u64 = TRACES_AT_ONCE * SPANS_PER_TRACE;
+    let (round, service) = (batch / SERVICES_AT_ONCE, batch % SERVICES_AT_ONCE);
+    (0..BATCH_ROWS).map(move |row| {
+        let at = (round * BATCH_ROWS + row) * SERVICES_AT_ONCE + service;
+        let (turn, in_turn) = (at / TURN * TURN, at % TURN);
+        let trace = in_turn % TRACES_AT_ONCE;
+        (
+            turn + trace * SPANS_PER_TRACE + in_turn / TRACES_AT_ONCE,
+            at,
+        )
+    })
+}
+
+/// Spans as one envelope of many has them: those of a trace are of many services, and stand among those of others.
+pub(crate) fn mixed_spans(batch: u64) -> Vec<SpanRow> {
+    let shared = Shared::of(batch);
+    let span = |(number, at)| {
+        let mut row = shared.span(number);
+        let (was, is) = (time_of(number), time_of(at));
+        row.span.start_time_unix_nano = is;
+        row.span.end_time_unix_nano = row.span.end_time_unix_nano - was + is;
+        for event in &mut row.span.events {
+            event.time_unix_nano = event.time_unix_nano - was + is;
+        }
+        row
+    };
+    mixed(batch).map(span).collect()
+}
+
+/// Log records likewise.
+pub(crate) fn mixed_logs(batch: u64) -> Vec<LogRow> {
+    let shared = Shared::of(batch);
+    let log = |(number, at)| {
+        let mut row = shared.log(number);
+        row.record.time_unix_nano = time_of(at);
+        row.record.observed_time_unix_nano = time_of(at) + 1000 + mix(at) % 1_000_000;
+        row
+    };
+    mixed(batch).map(log).collect()
 }
 
 /// The trace that a record belongs to.

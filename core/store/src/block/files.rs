@@ -57,6 +57,11 @@ pub(crate) fn owner_of(name: &str) -> Option<(&'static str, BlockId)> {
     tables.find_map(|table| Some((table, parse(table, name)?.0)))
 }
 
+/// The Parquet file of a block.
+pub(crate) fn rows_path<C: Storable>(directory: &Path, id: BlockId) -> PathBuf {
+    directory.join(name(C::TABLE, id, Role::Rows))
+}
+
 /// Deletes the files of a block, those that are there, finished or not.
 pub(crate) fn delete<C: Storable>(directory: &Path, id: BlockId) -> Result<(), BlockError> {
     for role in [Role::Index, Role::Rows] {

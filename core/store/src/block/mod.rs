@@ -18,6 +18,7 @@
 //! | `verify` | checks a block in all its parts |
 
 mod assemble;
+pub mod bench;
 mod cache;
 mod columns;
 mod decode;
@@ -43,7 +44,7 @@ mod writer;
 pub(crate) use cache::BlockCache;
 pub(crate) use columns::Columns;
 pub(crate) use error::BlockError;
-pub(crate) use files::{delete, owner_of};
+pub(crate) use files::{delete, owner_of, rows_path};
 pub(crate) use info::{BlockId, BlockInfo, OperationCount, PieceInfo, ServiceCount, TraceEntry};
 pub(crate) use merge::merge;
 pub(crate) use open::Block;

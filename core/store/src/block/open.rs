@@ -242,7 +242,7 @@ impl<C: Storable> Block<C> {
             .map_err(|reason| self.index_file.corrupt(reason))
     }
 
-    /// What is known of the rows of one trace here; none when there are none.
+    /// What is known of the rows of one trace here; none when it has none.
     pub(crate) fn trace(&self, id: u128) -> Result<Option<TraceEntry>, BlockError> {
         let Some(leaf) = traces::leaf_of(&self.index.leaves, id) else {
             return Ok(None);
@@ -372,6 +372,16 @@ impl<C: Storable> Block<C> {
             Some(section) => read_section(&self.index_file, &file, section, kind),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// The kinds of the sections of the index, and their bytes.
+    pub(super) fn section_bytes(&self) -> Vec<(u32, u64)> {
+        let sections = self.index.sections.iter();
+        let mut bytes: Vec<_> = sections
+            .map(|(kind, section)| (*kind as u32, section.length))
+            .collect();
+        bytes.sort_unstable();
+        bytes
     }
 
     pub(super) fn index_path(&self) -> &Path {

@@ -3,6 +3,7 @@
 mod damage;
 mod extreme;
 mod fields;
+mod golden;
 mod lossless;
 
 use std::{path::Path, sync::Arc};

@@ -41,10 +41,42 @@ pub(crate) struct Catalog {
 
 #[derive(Debug)]
 enum Slot {
-    Open(Database),
+    Open(OpenFile),
     /// An error came up, after which redb wants the file opened anew.
     Broken,
     Closed,
+}
+
+/// An open file. redb writes to it when it closes it, and can panic then as ever.
+#[derive(Debug)]
+struct OpenFile {
+    path: PathBuf,
+    /// Some until it is dropped.
+    database: Option<Database>,
+}
+
+impl OpenFile {
+    fn new(path: &Path, database: Database) -> Self {
+        Self {
+            path: path.to_owned(),
+            database: Some(database),
+        }
+    }
+
+    fn database(&self) -> Result<&Database, CatalogError> {
+        self.database.as_ref().ok_or(CatalogError::Closed)
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        let database = self.database.take();
+        // All that was committed is durable: nothing is lost when the file is not closed cleanly.
+        let _ = guarded(&self.path, || {
+            drop(database);
+            Ok(())
+        });
+    }
 }
 
 /// What changes together.
@@ -146,15 +178,15 @@ impl Catalog {
         if !fs::exists(path).map_err(|source| io_error(path, source))? {
             create(path)?;
         }
-        let database = open_file(path)?;
-        let (kept, commits) = read(&database, path, |read| {
+        let file = open_file(path)?;
+        let (kept, commits) = read(&file, |read| {
             let kept = kept(read, limits)?;
             Ok((kept, schema::meta(read, "commit")?.unwrap_or(0)))
         })?;
         let catalog = Self {
             path: path.to_owned(),
             limits,
-            slot: Mutex::new(Slot::Open(database)),
+            slot: Mutex::new(Slot::Open(file)),
             commits: AtomicU64::new(number(commits)),
         };
         Ok((catalog, kept))
@@ -173,10 +205,13 @@ impl Catalog {
             redb::StorageBackend::write(&backend, 0, &bytes)?;
             Database::builder()
                 .set_cache_size(CACHE_BYTES)
+                .set_check_integrity_on_open(true)
                 .create_with_backend(backend)
         };
         let database = guarded(path, || fill().map_err(|error| database_error(path, error)))?;
-        read(&database, path, |read| kept(read, limits))
+        let file = OpenFile::new(path, database);
+        check_format(&file)?;
+        read(&file, |read| kept(read, limits))
     }
 
     /// Makes a change durable. `after` is asked once it is: its error is one of the commit.
@@ -188,12 +223,12 @@ impl Catalog {
     ) -> Result<(), Failure> {
         let mut slot = self.lock();
         self.reopen(&mut slot).map_err(Failure::NotCommitted)?;
-        let Slot::Open(database) = &*slot else {
+        let Slot::Open(file) = &*slot else {
             return Err(Failure::NotCommitted(CatalogError::Closed));
         };
         let commit = self.commits.load(Ordering::Relaxed) + 1;
         let written = guarded(&self.path, || {
-            let write = self.write(database, change, commit)?;
+            let write = self.write(file.database()?, change, commit)?;
             before().map_err(|source| io_error(&self.path, source))?;
             Ok(write)
         });
@@ -221,10 +256,10 @@ impl Catalog {
     pub(crate) fn settle(&self) -> Result<bool, CatalogError> {
         let mut slot = self.lock();
         self.reopen(&mut slot)?;
-        let Slot::Open(database) = &*slot else {
+        let Slot::Open(file) = &*slot else {
             return Err(CatalogError::Closed);
         };
-        let found = read(database, &self.path, |read| schema::meta(read, "commit"))?;
+        let found = read(file, |read| schema::meta(read, "commit"))?;
         let attempted = self.commits.load(Ordering::Relaxed) + 1;
         let has_taken_place = found.map(number) == Some(attempted);
         if has_taken_place {
@@ -236,10 +271,10 @@ impl Catalog {
     /// How much is kept of the marks.
     pub(crate) fn mark_counts(&self) -> Result<MarkCounts, CatalogError> {
         let slot = self.lock();
-        let Slot::Open(database) = &*slot else {
+        let Slot::Open(file) = &*slot else {
             return Err(CatalogError::Closed);
         };
-        let (seen, set_aside, set_aside_bytes) = read(database, &self.path, schema::kept)?;
+        let (seen, set_aside, set_aside_bytes) = read(file, schema::kept)?;
         Ok(MarkCounts {
             seen,
             set_aside,
@@ -315,17 +350,25 @@ fn create(path: &Path) -> Result<(), CatalogError> {
     fs::rename(&unfinished, path).map_err(|source| io_error(path, source))
 }
 
-fn open_file(path: &Path) -> Result<Database, CatalogError> {
+/// Opens the file and checks it whole: it has a few megabytes at most, and everything else is believed because of it.
+fn open_file(path: &Path) -> Result<OpenFile, CatalogError> {
     let open = || {
-        let opened = Database::builder().set_cache_size(CACHE_BYTES).open(path);
+        let opened = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .set_check_integrity_on_open(true)
+            .open(path);
         opened.map_err(|error| database_error(path, error))
     };
-    let database = guarded(path, open)?;
-    let found = read(&database, path, |read| schema::meta(read, "format"))?;
-    match found {
-        Some(FORMAT) => Ok(database),
+    let file = OpenFile::new(path, guarded(path, open)?);
+    check_format(&file)?;
+    Ok(file)
+}
+
+fn check_format(file: &OpenFile) -> Result<(), CatalogError> {
+    match read(file, |read| schema::meta(read, "format"))? {
+        Some(FORMAT) => Ok(()),
         found => Err(CatalogError::Version {
-            path: path.to_owned(),
+            path: file.path.clone(),
             found: found.map_or_else(|| "none".to_owned(), |found| found.to_string()),
         }),
     }
@@ -347,14 +390,13 @@ fn kept(read: &redb::ReadTransaction, limits: MarkLimits) -> Result<Kept, Schema
 }
 
 fn read<T>(
-    database: &Database,
-    path: &Path,
+    file: &OpenFile,
     body: impl FnOnce(&redb::ReadTransaction) -> Result<T, SchemaError>,
 ) -> Result<T, CatalogError> {
-    guarded(path, || {
-        let begun = database.begin_read();
-        let read = begun.map_err(|error| corrupt(path, &error))?;
-        body(&read).map_err(|error| schema_error(path, error))
+    guarded(&file.path, || {
+        let begun = file.database()?.begin_read();
+        let read = begun.map_err(|error| corrupt(&file.path, &error))?;
+        body(&read).map_err(|error| schema_error(&file.path, error))
     })
 }
 

@@ -1,7 +1,7 @@
 //! Whether a directory is whole: every block that the catalog names, byte by byte.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -19,6 +19,10 @@ use crate::{
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreCheck {
+    /// The log that its rows are of; none in a store that nothing was applied to.
+    pub log_id: Option<u128>,
+    /// By partition: the next offset to apply.
+    pub cursors: BTreeMap<u16, u64>,
     /// Blocks that were read.
     pub blocks: u64,
     /// Their rows, as the catalog has them.
@@ -53,7 +57,11 @@ pub fn check(
     let blocks = blocks_path(directory);
     let kept = Catalog::read_only(&catalog_path(directory))?;
     let files = block_files(&blocks)?;
-    let mut found = StoreCheck::default();
+    let mut found = StoreCheck {
+        log_id: kept.restored.log_id,
+        cursors: kept.restored.cursors.clone(),
+        ..StoreCheck::default()
+    };
     let total = (kept.spans.blocks.len() + kept.logs.blocks.len()) as u64;
     let mut step = |found: &StoreCheck| progress(found.blocks, total);
     check_table::<SpanChunk>(&blocks, &kept.spans, &mut found, &mut step);

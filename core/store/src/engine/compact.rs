@@ -23,7 +23,7 @@
 
 use std::sync::Arc;
 
-use super::{Engine, EngineError, Point, Tables, flush::named, sync_directory};
+use super::{Engine, EngineError, Point, Tables, flush::named};
 use crate::{
     Config, Stop,
     block::{self, Block, BlockError, BlockId, BlockInfo, Storable},
@@ -86,15 +86,16 @@ impl Engine {
             Ok(merged) => Arc::new(merged),
             Err(error) => {
                 self.delete_files::<C>(id);
-                if matches!(error, BlockError::Corrupt { .. }) {
-                    // It will not get better; the others must not wait for it.
-                    let ids = inputs.iter().map(|input| input.info().id);
-                    self.counts().unmergeable.extend(ids);
+                if !matches!(error, BlockError::Corrupt { .. }) {
+                    return Err(error.into());
                 }
-                return Err(error.into());
+                // It will not get better, and the others must not wait for it.
+                self.note(Err(error.into()));
+                self.set_corrupt_apart(inputs);
+                return Ok(());
             }
         };
-        let ready = sync_directory(&self.blocks).and_then(|()| self.hook(Point::CompactWritten));
+        let ready = self.hook(Point::CompactWritten);
         let mut change = self.change();
         change.add.push(named(&merged));
         let ids: Vec<BlockId> = inputs.iter().map(|input| input.info().id).collect();
@@ -113,6 +114,24 @@ impl Engine {
             self.note(self.hook(Point::CompactDeleting));
         }
         Ok(())
+    }
+}
+
+impl Engine {
+    /// Sees to it that corrupt blocks are not merged; nor are any of these, when it cannot be told which are.
+    fn set_corrupt_apart<C: Storable>(&self, blocks: &[Arc<Block<C>>]) {
+        let is_corrupt = |info: &&BlockInfo| {
+            let problems = block::verify::<C>(&self.blocks, info, &mut |_| ());
+            problems
+                .iter()
+                .any(|it| matches!(it, BlockError::Corrupt { .. }))
+        };
+        let infos = || blocks.iter().map(|block| block.info());
+        let mut apart: Vec<BlockId> = infos().filter(is_corrupt).map(|info| info.id).collect();
+        if apart.is_empty() {
+            apart.extend(infos().map(|info| info.id));
+        }
+        self.counts().unmergeable.extend(apart);
     }
 }
 

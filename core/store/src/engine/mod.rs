@@ -121,12 +121,16 @@ impl Tables<'_> {
 #[derive(Clone)]
 pub(crate) struct Options {
     /// The time, in nanoseconds since 1970-01-01T00:00:00Z.
-    pub(crate) now: Arc<dyn Fn() -> u64 + Send + Sync>,
+    pub(crate) now: Arc<Now>,
     /// Bytes that are free in the file system of a directory.
-    pub(crate) free_bytes: Arc<dyn Fn(&Path) -> io::Result<u64> + Send + Sync>,
+    pub(crate) free_bytes: Arc<FreeBytes>,
     /// Called at each [`Point`]; an error is as if the file system had given it.
-    pub(crate) hook: Arc<dyn Fn(Point) -> io::Result<()> + Send + Sync>,
+    pub(crate) hook: Arc<Hook>,
 }
+
+type Now = dyn Fn() -> u64 + Send + Sync;
+type FreeBytes = dyn Fn(&Path) -> io::Result<u64> + Send + Sync;
+type Hook = dyn Fn(Point) -> io::Result<()> + Send + Sync;
 
 /// Where a crash, or an error, makes a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

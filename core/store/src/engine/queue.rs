@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     mem,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -42,7 +42,7 @@ pub enum SealError {
 
 /// Rows that become durable together, and the mark that they become so with. The rows are in the tables, under the
 /// number of the generation.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Generation {
     pub(super) number: u64,
     pub(super) mark: Mark,
@@ -54,7 +54,7 @@ pub(super) struct Generation {
 #[derive(Debug)]
 pub(super) enum Job {
     /// Write the oldest generation.
-    Flush(Generation),
+    Flush(Arc<Generation>),
     /// Nothing waits: time for the blocks.
     Idle,
     /// It was told to stop, and has written all it could.
@@ -76,7 +76,7 @@ pub(crate) struct Queue {
 struct State {
     next_number: u64,
     /// The oldest first. The first is the one that is being written, if one is.
-    waiting: VecDeque<Generation>,
+    waiting: VecDeque<Arc<Generation>>,
     /// Marks that came without rows since the last generation.
     pending: Option<(Mark, Instant)>,
     failing: Option<Failing>,
@@ -171,7 +171,7 @@ impl Queue {
             if let Some(generation) = state.waiting.front()
                 && next_attempt <= now
             {
-                return Job::Flush(generation.clone());
+                return Job::Flush(Arc::clone(generation));
             }
             if stop.is_cancelled() && state.waiting.is_empty() {
                 return Job::End;
@@ -193,12 +193,13 @@ impl Queue {
     pub(super) fn written(&self) -> BTreeMap<u16, u64> {
         let mut state = self.lock();
         state.failing = None;
-        if let Some(Generation { mark, .. }) = state.waiting.pop_front() {
+        if let Some(generation) = state.waiting.pop_front() {
+            let mark = &generation.mark;
             let (log_id, cursors) = &mut state.durable;
             if log_id.replace(mark.log_id) != Some(mark.log_id) {
                 cursors.clear();
             }
-            cursors.extend(mark.cursors);
+            cursors.extend(&mark.cursors);
         }
         self.room.notify_all();
         state.durable.1.clone()
@@ -278,11 +279,11 @@ impl State {
     }
 
     fn push(&mut self, mark: Mark, sealed_unix_nano: u64) {
-        self.waiting.push_back(Generation {
+        self.waiting.push_back(Arc::new(Generation {
             number: self.next_number,
             mark,
             sealed_unix_nano,
-        });
+        }));
         self.next_number += 1;
     }
 

@@ -96,7 +96,7 @@ pub(crate) fn open(
 ) -> Result<Opened, OpenError> {
     config.validate()?;
     let blocks = blocks_path(directory);
-    make_directories(directory, &blocks)?;
+    make_directories(&blocks)?;
     let lock = lock(directory, Access::Exclusive)?;
     let files = block_files(&blocks)?;
     let path = catalog_path(directory);
@@ -113,7 +113,7 @@ pub(crate) fn open(
     };
     let (catalog, kept) = Catalog::open(&path, limits)?;
     sync_directory(directory)?;
-    delete_strays(&blocks, &files, &kept)?;
+    let strays = delete_strays(&files, &kept)?;
     let greatest = files.iter().map(|file| file.id.0 + 1).max().unwrap_or(0);
     let next_block = kept.next_block.max(greatest);
     let all = || kept.spans.blocks.iter().chain(&kept.logs.blocks);
@@ -126,6 +126,7 @@ pub(crate) fn open(
     let logs = open_table("log records", &config, &blocks, kept.logs, cache);
     let counts = Counts {
         marks: catalog.mark_counts()?,
+        strays,
         disk_free_bytes: (options.free_bytes)(&blocks).ok(),
         ..Counts::default()
     };
@@ -211,21 +212,32 @@ pub(super) fn block_files(blocks: &Path) -> Result<Vec<BlockFile>, OpenError> {
     Ok(files)
 }
 
-fn make_directories(directory: &Path, blocks: &Path) -> Result<(), OpenError> {
-    let is_new = !fs::exists(blocks).map_err(|source| io_error(blocks, source))?;
-    fs::create_dir_all(blocks).map_err(|source| io_error(blocks, source))?;
-    if is_new {
-        sync_directory(directory)?;
-        if let Some(parent) = directory.parent().filter(|it| !it.as_os_str().is_empty()) {
-            sync_directory(parent)?;
+/// Makes what is missing of the path of the blocks, durably.
+fn make_directories(blocks: &Path) -> Result<(), OpenError> {
+    let mut missing = Vec::new();
+    for path in blocks.ancestors().filter(|it| !it.as_os_str().is_empty()) {
+        if fs::exists(path).map_err(|source| io_error(path, source))? {
+            break;
         }
+        missing.push(path);
+    }
+    for path in missing.into_iter().rev() {
+        match fs::create_dir(path) {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(io_error(path, source));
+            }
+            _ => {}
+        }
+        // A relative path of one part lies in the directory of the process.
+        let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
+        sync_directory(parent.unwrap_or(Path::new(".")))?;
     }
     Ok(())
 }
 
 /// Deletes the files that the catalog does not name: of a flush or a merge that did not come to its transaction, or of
 /// blocks that left with one.
-fn delete_strays(blocks: &Path, files: &[BlockFile], kept: &Kept) -> Result<(), OpenError> {
+fn delete_strays(files: &[BlockFile], kept: &Kept) -> Result<u64, OpenError> {
     let ids = |table: &KeptTable| -> HashSet<BlockId> {
         table.blocks.iter().map(|info| info.id).collect()
     };
@@ -234,11 +246,12 @@ fn delete_strays(blocks: &Path, files: &[BlockFile], kept: &Kept) -> Result<(), 
         SpanChunk::TABLE => spans.contains(&file.id),
         _ => logs.contains(&file.id),
     };
+    let mut deleted = 0;
     for file in files.iter().filter(|file| !is_named(file)) {
         fs::remove_file(&file.path).map_err(|source| io_error(&file.path, source))?;
+        deleted += 1;
     }
-    sync_directory(blocks)?;
-    Ok(())
+    Ok(deleted)
 }
 
 fn open_table<C: Storable>(

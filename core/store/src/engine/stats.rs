@@ -38,6 +38,8 @@ pub struct DurableStats {
     pub set_aside: u64,
     /// Their bytes.
     pub set_aside_bytes: u64,
+    /// Files that were deleted when the store was opened: what a flush or a merge left that did not come to its end.
+    pub deleted_files: u64,
     /// Blocks that could not be opened, in words; what stands in them is missing from every answer.
     pub unreadable: Vec<String>,
 }
@@ -49,6 +51,7 @@ pub(super) struct Counts {
     pub(super) failed_flushes: u64,
     pub(super) last_flush_unix_nano: Option<u64>,
     pub(super) compactions: u64,
+    pub(super) strays: u64,
     pub(super) maintain_error: Option<String>,
     pub(super) disk_free_bytes: Option<u64>,
     pub(super) marks: MarkCounts,
@@ -90,6 +93,7 @@ impl Engine {
             seen_batches: counts.marks.seen,
             set_aside: counts.marks.set_aside,
             set_aside_bytes: counts.marks.set_aside_bytes,
+            deleted_files: counts.strays,
             unreadable,
         }
     }

@@ -33,6 +33,7 @@ fn store() -> (Store, tempfile::TempDir) {
         store.apply_logs(origin, &rows);
         if batch < 4 {
             store.seal(Mark::default()).unwrap();
+            // Writes what was sealed, and returns.
             let stop = Stop::never();
             stop.cancel();
             store.maintain(&stop, &mut |_| {});

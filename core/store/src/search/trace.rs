@@ -86,7 +86,8 @@ pub(crate) fn find_trace(
     let reach = if found.is_whole() {
         start.unwrap_or(0)
     } else {
-        0
+        // As early as can be: not 0, which would ask for no more than what is kept.
+        1
     };
     let from_start = TimeRange {
         start_unix_nano: reach,

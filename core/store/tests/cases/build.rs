@@ -43,6 +43,7 @@ pub(crate) fn durable_store() -> (Store, tempfile::TempDir) {
 /// Moves all rows from memory to disk.
 pub(crate) fn write_out(store: &Store) {
     store.seal(Mark::default()).unwrap();
+    // Writes what was sealed, and returns.
     let stop = Stop::never();
     stop.cancel();
     store.maintain(&stop, &mut |_| {});

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use log_tracer_transport::Offset;
+use log_tracer_transport::{Offset, Partition};
 
 use crate::{
     base::Base,
@@ -12,6 +12,7 @@ use crate::{
     index::{Index, Sidecar},
     log::SegmentLog,
     names,
+    recent::{Key, key},
     scan::{Group, Groups, Stop},
     segment::{self, Place, Segment},
 };
@@ -38,6 +39,17 @@ pub(crate) struct Scanned {
     pub(crate) last_written_unix_millis: u64,
     /// Whether the file beside it was believed instead of reading all of it.
     pub(crate) from_sidecar: bool,
+    /// The batches in it, if it is the last one: that one has to be read in any case.
+    pub(crate) batches: Option<Vec<Batch>>,
+}
+
+/// Where a batch was stored, and with which group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batch {
+    pub(crate) group: u64,
+    pub(crate) partition: Partition,
+    pub(crate) key: Key,
+    pub(crate) offset: Offset,
 }
 
 /// The end of the last segment.
@@ -120,7 +132,7 @@ pub(crate) fn find_chain(
 }
 
 /// Calls for each group of a segment up to a byte where one must end.
-pub(crate) fn groups(
+fn groups(
     segment: &Segment,
     end: u64,
     mut each: impl FnMut(&Group) -> Result<(), Stop>,
@@ -133,6 +145,13 @@ pub(crate) fn groups(
         at = group.end;
     }
     Ok(())
+}
+
+/// The batches of a segment up to a byte where a group ends.
+pub(crate) fn batches(segment: &Segment, end: u64, base: &Base) -> Result<Vec<Batch>, Error> {
+    let mut found = Contents::new(base);
+    groups(segment, end, |group| found.add(group))?;
+    Ok(found.batches)
 }
 
 /// Looks again at a segment of which less counts than before.
@@ -199,6 +218,7 @@ fn sealed_segment(
             last_group,
             last_written_unix_millis: sidecar.last_written_unix_millis,
             from_sidecar: true,
+            batches: None,
         });
     }
     let mut found = Contents::new(&base);
@@ -250,7 +270,11 @@ fn last_segment<'a>(
         torn,
     )?;
     let sealed = last_group.as_ref().is_some_and(|group| group.seal) && begun.is_none();
-    let scanned = found.scanned(segment, base, end);
+    let batches = std::mem::take(&mut found.batches);
+    let scanned = Scanned {
+        batches: Some(batches),
+        ..found.scanned(segment, base, end)
+    };
     let tail = Tail {
         sealed,
         what: stop.what,
@@ -317,6 +341,7 @@ fn reading(segment: &Segment, source: std::io::Error) -> Error {
 struct Contents {
     index: Index,
     next: Vec<Offset>,
+    batches: Vec<Batch>,
     last_group: u64,
     last_written_unix_millis: u64,
 }
@@ -326,6 +351,7 @@ impl Contents {
         Self {
             index: Index::default(),
             next: base.next.clone(),
+            batches: Vec::new(),
             last_group: 0,
             last_written_unix_millis: 0,
         }
@@ -345,6 +371,12 @@ impl Contents {
             next.0 = offset.0.saturating_add(1);
             let bytes = placed.envelope.encoded_len() as u64;
             self.index.add(partition, offset, at, bytes);
+            self.batches.push(Batch {
+                group: group.number,
+                partition,
+                key: key(&placed.envelope),
+                offset,
+            });
         }
         self.last_group = group.number;
         self.last_written_unix_millis = group.written_unix_millis;
@@ -360,6 +392,7 @@ impl Contents {
             last_group: self.last_group,
             last_written_unix_millis: self.last_written_unix_millis,
             from_sidecar: false,
+            batches: None,
         }
     }
 }

@@ -15,7 +15,7 @@ use proptest::{prelude::*, sample::Index};
 use super::*;
 
 /// The same spans in every run.
-fn spans(count: u64) -> Vec<SpanRow> {
+pub(super) fn spans(count: u64) -> Vec<SpanRow> {
     let pair = |key: &str, value| KeyValue {
         key: key.to_owned(),
         value: Some(AnyValue { value: Some(value) }),
@@ -93,7 +93,10 @@ fn sound() -> &'static Sound {
     })
 }
 
-fn read_all(block: &Block<SpanChunk>) -> Result<Vec<Vec<Vec<u8>>>, BlockError> {
+pub(super) fn read_all<C: Storable>(block: &Block<C>) -> Result<Vec<Vec<Vec<u8>>>, BlockError>
+where
+    C::Row: Bits,
+{
     let mut rows = Vec::new();
     for piece in 0..block.pieces().len() {
         let chunk = block.read(piece, &Columns::all())?;

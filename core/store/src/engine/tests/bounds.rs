@@ -33,9 +33,7 @@ fn a_thousand_tiny_seals_end_in_few_blocks() {
     let stats = store.stats();
     assert_eq!(stats.logs.block_rows, 1000);
     assert!(stats.logs.block_count <= 35, "{stats:?}");
-    // Each block has two files.
-    let files = block_files(directory.path()).len() as u64;
-    assert_eq!(files, 2 * stats.logs.block_count);
+    assert_eq!(block_owners(directory.path()), stats.logs.block_count);
     drop(store);
     let (store, restored) = machine.open(&config(), directory.path());
     assert_eq!(log_offsets(&store).len(), 1000);
@@ -75,10 +73,24 @@ fn rows_leave_by_age_and_answers_say_so() {
     assert_eq!(log_offsets(&store), [2, 3, 4, 5, 6, 7, 8]);
     assert!(is_partial(&store, start, start + 1));
     assert!(!is_partial(&store, start + DAY + 1, u64::MAX));
-    assert_eq!(block_files(directory.path()).len(), 2 * 7);
+    assert_eq!(block_owners(directory.path()), 7);
     drop(store);
     let (store, _) = machine.open(&week(), directory.path());
     assert!(is_partial(&store, start, start + 1), "it is remembered");
+    let reasons = |start_unix_nano| {
+        let range = TimeRange {
+            start_unix_nano,
+            end_unix_nano: None,
+        };
+        let mut coverage = crate::Coverage::default();
+        store.logs.snapshot().cover(range, &mut coverage);
+        coverage.reasons
+    };
+    assert_eq!(
+        reasons(1),
+        ["older log records have left the store, which keeps 7 days of them"]
+    );
+    assert_eq!(reasons(0), [""; 0], "all time is all that is kept");
     assert_eq!(store.stats().logs.expired_rows_by_age, 2);
 }
 
@@ -183,4 +195,22 @@ fn a_search_that_holds_blocks_goes_on_reading_them() {
         let read = block.read(0, &Columns::all()).unwrap();
         assert_eq!(crate::chunk::Chunk::rows(read.as_ref()), 1);
     }
+}
+
+#[test]
+fn the_number_of_a_block_is_never_used_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let (store, _) = machine.open(&week(), directory.path());
+    for offset in 0..3 {
+        fill(&store, offset, machine.now());
+    }
+    let last = store.logs.block_infos().last().unwrap().id;
+    machine.pass(9 * DAY);
+    settle(&store);
+    assert_eq!(block_files(directory.path()), [""; 0]);
+    drop(store);
+    let (store, _) = machine.open(&week(), directory.path());
+    fill(&store, 3, machine.now());
+    assert!(store.logs.block_infos()[0].id > last);
 }

@@ -41,8 +41,10 @@ const MILLI: u64 = 1_000_000;
 struct Machine {
     now: Arc<AtomicU64>,
     free_bytes: Arc<AtomicU64>,
-    hook: Arc<Mutex<Box<dyn FnMut(Point) -> io::Result<()> + Send>>>,
+    hook: Arc<Mutex<Box<MachineHook>>>,
 }
+
+type MachineHook = dyn FnMut(Point) -> io::Result<()> + Send;
 
 impl Machine {
     fn new() -> Self {
@@ -196,6 +198,17 @@ fn block_files(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = entries.map(name).collect();
     names.sort();
     names
+}
+
+/// How many blocks have files.
+fn block_owners(directory: &Path) -> u64 {
+    let names = block_files(directory);
+    let owner = |name: &String| crate::block::owner_of(name).unwrap();
+    names
+        .iter()
+        .map(owner)
+        .collect::<std::collections::BTreeSet<_>>()
+        .len() as u64
 }
 
 fn is_partial(store: &Store, start: u64, end: u64) -> bool {

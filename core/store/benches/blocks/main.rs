@@ -1,0 +1,308 @@
+//! Blocks: what they cost to write, to keep and to read.
+//!
+//! `cargo bench -p log-tracer-store --bench blocks -- sweep` prints the table of the settings instead.
+
+#[allow(dead_code)]
+#[path = "../store/data.rs"]
+mod data;
+
+use std::{fs, hint::black_box, path::Path, time::Duration};
+
+use criterion::Criterion;
+use log_tracer_query::{Query, parse};
+use log_tracer_store::{
+    Origin,
+    block_bench::{LogBlock, LogsInMemory, SpanBlock, SpansInMemory, Tuning},
+};
+
+const ROWS: u64 = 1 << 19;
+
+fn origin(batch: u64) -> Origin {
+    Origin {
+        partition: 0,
+        offset: batch,
+    }
+}
+
+fn spans(batches: std::ops::Range<u64>) -> SpansInMemory {
+    let mut rows = SpansInMemory::default();
+    for batch in batches {
+        rows.add(origin(batch), &data::mixed_spans(batch));
+    }
+    rows.seal();
+    rows
+}
+
+fn logs(batches: std::ops::Range<u64>) -> LogsInMemory {
+    let mut rows = LogsInMemory::default();
+    for batch in batches {
+        rows.add(origin(batch), &data::mixed_logs(batch));
+    }
+    rows.seal();
+    rows
+}
+
+/// Nanoseconds that this thread was on a processor.
+fn cpu() -> u64 {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let first = stat.split(' ').next().unwrap_or_default();
+    first.parse().unwrap_or(0)
+}
+
+/// Milliseconds of processor, the least of some runs.
+fn least<T>(runs: usize, mut work: impl FnMut() -> T) -> f64 {
+    let run = |_| {
+        let before = cpu();
+        black_box(work());
+        (cpu() - before) as f64 / 1e6
+    };
+    (0..runs).map(run).fold(f64::INFINITY, f64::min)
+}
+
+fn query(text: &str) -> Query {
+    parse(text).expect("a query")
+}
+
+fn main() {
+    if std::env::args().any(|argument| argument == "sweep") {
+        return sweep();
+    }
+    let mut criterion = Criterion::default()
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(4))
+        .configure_from_args();
+    spans_of_a_block(&mut criterion);
+    logs_of_a_block(&mut criterion);
+    criterion.final_summary();
+}
+
+fn spans_of_a_block(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (rows, tuning) = (spans(0..ROWS / data::BATCH_ROWS), Tuning::default());
+    let block = rows.write(directory.path(), 0, &tuning).expect("a block");
+    let mut group = criterion.benchmark_group("spans");
+    let mut id = 0;
+    group.bench_function("write 524,288", |b| {
+        b.iter(|| {
+            id += 1;
+            rows.write(directory.path(), id, &tuning)
+        });
+    });
+    let trace = u128::from_be_bytes(*data::trace_of(200_000).as_bytes());
+    group.bench_function("trace of 40", |b| b.iter(|| block.take_trace(trace)));
+    group.bench_function("piece, all columns", |b| b.iter(|| block.read(7, None)));
+    let few = query("service:cart duration>5ms http.route:/cart");
+    group.bench_function("piece, three fields", |b| {
+        b.iter(|| block.read(7, Some(&few)))
+    });
+    let one = query("app.order.id:order-300000");
+    group.bench_function("admits, one order", |b| b.iter(|| block.admitted(&one)));
+    group.bench_function("all traces", |b| b.iter(|| block.traces()));
+    let small: Vec<SpanBlock> = (0..4)
+        .map(|part| {
+            let batches = ROWS / data::BATCH_ROWS / 4;
+            let rows = spans(part * batches..(part + 1) * batches);
+            rows.write(directory.path(), 1000 + part, &tuning)
+                .expect("a block")
+        })
+        .collect();
+    group.bench_function("merge 4 of 131,072", |b| {
+        b.iter(|| {
+            id += 1;
+            SpanBlock::merge(directory.path(), 2000 + id, &small, &tuning)
+        });
+    });
+}
+
+fn logs_of_a_block(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (rows, tuning) = (logs(0..ROWS / data::BATCH_ROWS), Tuning::default());
+    let block = rows.write(directory.path(), 0, &tuning).expect("a block");
+    let mut group = criterion.benchmark_group("logs");
+    let mut id = 0;
+    group.bench_function("write 524,288", |b| {
+        b.iter(|| {
+            id += 1;
+            rows.write(directory.path(), id, &tuning)
+        });
+    });
+    let word = query(data::COMMON_WORD);
+    group.bench_function("piece, texts", |b| b.iter(|| block.read(7, Some(&word))));
+    let rare = query(data::RARE_WORD);
+    group.bench_function("admits, a rare word", |b| b.iter(|| block.admitted(&rare)));
+    let neighbours: Vec<u32> = (100_000..100_020).collect();
+    group.bench_function("take 20 neighbours", |b| b.iter(|| block.take(&neighbours)));
+}
+
+fn sweep() {
+    let base = Tuning::default();
+    let tries: Vec<(&str, Tuning)> = vec![
+        ("default", base.clone()),
+        (
+            "pieces of 2,048",
+            Tuning {
+                piece_rows: 2048,
+                ..base.clone()
+            },
+        ),
+        (
+            "pieces of 8,192",
+            Tuning {
+                piece_rows: 8192,
+                ..base.clone()
+            },
+        ),
+        (
+            "pages of 1,024",
+            Tuning {
+                page_rows: 1024,
+                ..base.clone()
+            },
+        ),
+        (
+            "pages of 4,096",
+            Tuning {
+                page_rows: 4096,
+                ..base.clone()
+            },
+        ),
+        (
+            "dictionary pages of 4,096",
+            Tuning {
+                dictionary_page_rows: 4096,
+                ..base.clone()
+            },
+        ),
+        (
+            "dictionary pages of 16,384",
+            Tuning {
+                dictionary_page_rows: 16384,
+                ..base.clone()
+            },
+        ),
+        (
+            "dictionaries of 16 KiB",
+            Tuning {
+                dictionary_bytes_max: 16 << 10,
+                ..base.clone()
+            },
+        ),
+        (
+            "dictionaries of 128 KiB",
+            Tuning {
+                dictionary_bytes_max: 128 << 10,
+                ..base.clone()
+            },
+        ),
+        (
+            "zstd 3",
+            Tuning {
+                zstd_level: 3,
+                ..base.clone()
+            },
+        ),
+        (
+            "filters of 4 bits",
+            Tuning {
+                filter_bits: 4,
+                ..base.clone()
+            },
+        ),
+        (
+            "filters of 8 bits",
+            Tuning {
+                filter_bits: 8,
+                ..base.clone()
+            },
+        ),
+        (
+            "extents of 4 KiB",
+            Tuning {
+                extent_bytes: 4 << 10,
+                ..base.clone()
+            },
+        ),
+        (
+            "extents of 64 KiB",
+            Tuning {
+                extent_bytes: 64 << 10,
+                ..base.clone()
+            },
+        ),
+    ];
+    let batches = ROWS / data::BATCH_ROWS;
+    let (span_rows, log_rows) = (spans(0..batches), logs(0..batches));
+    let only = std::env::args().nth(2);
+    println!(
+        "| settings | write CPU s/1M | B/row | index B/row | trace ms | piece ms | 3 fields ms | admits one order ms, pieces |"
+    );
+    for (name, tuning) in tries
+        .iter()
+        .filter(|(name, _)| only.as_deref().is_none_or(|only| *name == only))
+    {
+        let directory = tempfile::tempdir().expect("a directory");
+        span_line(directory.path(), name, &span_rows, tuning);
+        log_line(directory.path(), name, &log_rows, tuning);
+    }
+}
+
+fn span_line(directory: &Path, name: &str, rows: &SpansInMemory, tuning: &Tuning) {
+    let write = least(2, || rows.write(directory, 1, tuning));
+    let block = rows.write(directory, 1, tuning).expect("a block");
+    let trace = u128::from_be_bytes(*data::trace_of(200_000).as_bytes());
+    let few = query("service:cart duration>5ms http.route:/cart");
+    let one = query("app.order.id:order-300000");
+    let (parquet, all) = block.bytes();
+    let per_row = |bytes: u64| bytes as f64 / ROWS as f64;
+    println!(
+        "| spans, {name} | {:.2} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} | {:.3}, {} of {} |",
+        write / 1e3 / ROWS as f64 * 1e6,
+        per_row(all),
+        per_row(all - parquet),
+        least(20, || block.take_trace(trace)),
+        least(20, || block.read(7, None)),
+        least(20, || block.read(7, Some(&few))),
+        least(20, || block.admitted(&one)),
+        block.admitted(&one).expect("filters"),
+        block.pieces(),
+    );
+    if name == "default" {
+        print_parts(block.columns().expect("a footer"), block.sections());
+    }
+}
+
+fn log_line(directory: &Path, name: &str, rows: &LogsInMemory, tuning: &Tuning) {
+    let write = least(2, || rows.write(directory, 1, tuning));
+    let block: LogBlock = rows.write(directory, 1, tuning).expect("a block");
+    let few = query(data::COMMON_WORD);
+    let one = query(data::RARE_WORD);
+    let (parquet, all) = block.bytes();
+    let per_row = |bytes: u64| bytes as f64 / ROWS as f64;
+    let neighbours: Vec<u32> = (100_000..100_020).collect();
+    println!(
+        "| logs, {name} | {:.2} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} | {:.3}, {} of {} |",
+        write / 1e3 / ROWS as f64 * 1e6,
+        per_row(all),
+        per_row(all - parquet),
+        least(20, || block.take(&neighbours)),
+        least(20, || block.read(7, None)),
+        least(20, || block.read(7, Some(&few))),
+        least(20, || block.admitted(&one)),
+        block.admitted(&one).expect("filters"),
+        block.pieces(),
+    );
+    if name == "default" {
+        print_parts(block.columns().expect("a footer"), block.sections());
+    }
+}
+
+fn print_parts(mut columns: Vec<(String, u64)>, sections: Vec<(u32, u64)>) {
+    columns.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    let per_row = |bytes: u64| bytes as f64 / ROWS as f64;
+    for (name, bytes) in columns.iter().take(24) {
+        println!("    {name}: {:.2}", per_row(*bytes));
+    }
+    for (kind, bytes) in sections {
+        println!("    section {kind}: {:.2}", per_row(bytes));
+    }
+}

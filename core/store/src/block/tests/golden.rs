@@ -1,0 +1,132 @@
+//! Blocks that were written by version 1 can be read for ever, and what this version writes is version 1.
+//!
+//! The files in `golden/` are changed only together with the version in the index file.
+
+use std::{fs, path::Path};
+
+use log_tracer_record::otlp::{
+    common::{AnyValue, any_value::Value},
+    logs::LogRecord,
+};
+
+use super::{
+    damage::{read_all, spans},
+    *,
+};
+use crate::block::{
+    files::{Role, name},
+    index::{Kind, decode_summary, read_directory},
+};
+
+const ID: BlockId = BlockId(0x2a);
+
+fn logs() -> Vec<LogRow> {
+    let log = |row: SpanRow| LogRow {
+        record: LogRecord {
+            time_unix_nano: row.span.start_time_unix_nano,
+            observed_time_unix_nano: row.span.end_time_unix_nano,
+            severity_number: 9,
+            severity_text: "INFO".to_owned(),
+            body: Some(AnyValue {
+                value: Some(Value::StringValue(format!(
+                    "handled {} ärger",
+                    row.span.name
+                ))),
+            }),
+            trace_id: row.span.trace_id,
+            span_id: row.span.span_id,
+            attributes: row.span.attributes,
+            ..LogRecord::default()
+        },
+        resource: row.resource,
+        scope: row.scope,
+    };
+    spans(20).into_iter().map(log).collect()
+}
+
+fn golden(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/block/tests/golden")
+        .join(name)
+}
+
+/// The sections of an index, as far as they do not depend on the bytes of the Parquet file, which another version of its
+/// writer may choose otherwise.
+fn sections(path: &Path) -> Vec<(Kind, Vec<u8>)> {
+    let bytes = fs::read(path).unwrap();
+    let read = |offset: u64, length: usize| {
+        Ok::<_, super::super::error::Malformed>(bytes[offset as usize..][..length].to_vec())
+    };
+    let found = read_directory(bytes.len() as u64, read).unwrap();
+    assert_eq!(found.len(), Kind::ALL.len());
+    let own = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Extents);
+    own.map(|kind| {
+        (
+            kind,
+            bytes[found[&kind].offset as usize..][..found[&kind].length as usize].to_vec(),
+        )
+    })
+    .collect()
+}
+
+fn check<C: Storable>(rows: &[C::Row])
+where
+    C::Row: Bits,
+{
+    let directory = tempfile::tempdir().unwrap();
+    let options = small();
+    write(directory.path(), ID, &[chunk::<C>(0, rows)], 77, &options).unwrap();
+    let index = name(C::TABLE, ID, Role::Index);
+    assert_eq!(
+        sections(&directory.path().join(&index)),
+        sections(&golden(&index))
+    );
+    let of_summary = sections(&golden(&index))
+        .into_iter()
+        .find(|(kind, _)| *kind == Kind::Summary);
+    let mut info = decode_summary(C::TABLE, &of_summary.unwrap().1).unwrap();
+    for role in [Role::Rows, Role::Index] {
+        info.bytes += fs::metadata(golden(&name(C::TABLE, ID, role)))
+            .unwrap()
+            .len();
+    }
+    let block = Block::<C>::open(&golden(""), &info, &options.cache).unwrap();
+    let read = read_all(&block).unwrap();
+    assert!(
+        read.iter()
+            .eq(rows.iter().map(Bits::bits).collect::<Vec<_>>().iter())
+    );
+    assert_whole(&golden(""), &block);
+}
+
+#[test]
+fn spans_of_version_1_are_read_and_written() {
+    check::<SpanChunk>(&spans(20));
+}
+
+#[test]
+fn log_records_of_version_1_are_read_and_written() {
+    check::<LogChunk>(&logs());
+}
+
+#[test]
+#[ignore = "writes the golden files: only when the version changes"]
+fn write_golden_files() {
+    fs::create_dir_all(golden("")).unwrap();
+    write(
+        &golden(""),
+        ID,
+        &[chunk::<SpanChunk>(0, &spans(20))],
+        77,
+        &small(),
+    )
+    .unwrap();
+    write(
+        &golden(""),
+        ID,
+        &[chunk::<LogChunk>(0, &logs())],
+        77,
+        &small(),
+    )
+    .unwrap();
+}
