@@ -7,6 +7,7 @@ mod banner;
 mod check;
 mod completions;
 mod failure;
+mod progress;
 mod run;
 mod search;
 mod show;

@@ -19,7 +19,10 @@ mod endpoints;
 mod listeners;
 mod part;
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use log_tracer_consumer::{Consumer, StartError as ConsumerStartError, StoreError};
 use log_tracer_dashboard::About;
@@ -48,6 +51,8 @@ pub struct Standalone {
     /// In the order of their start.
     parts: Vec<Part>,
     endpoints: Endpoints,
+    /// None when nothing outlives the process.
+    data_directory: Option<PathBuf>,
     /// Cancelled when a part has ended by itself.
     ended: CancellationToken,
     log: Logger,
@@ -109,11 +114,13 @@ impl Standalone {
             )
         });
 
+        let is_kept = transport.capabilities().survives_process_crash;
         Ok(Self {
             transport,
             consumer,
             parts: starter.parts,
             endpoints,
+            data_directory: is_kept.then_some(config.data_directory),
             ended: starter.ended,
             log,
             _stop_all: stop_all.drop_guard(),
@@ -124,6 +131,12 @@ impl Standalone {
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
+    }
+
+    /// Below which everything lies that outlives the process; none when nothing does.
+    #[must_use]
+    pub fn data_directory(&self) -> Option<&Path> {
+        self.data_directory.as_deref()
     }
 
     /// What the transport promises.

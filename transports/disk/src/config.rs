@@ -41,9 +41,9 @@ pub struct Config {
     /// either of `retention_bytes` and this keeps stays, until its room is needed. Time is measured by a clock that does
     /// not jump; only across a restart is the time of day believed.
     pub retention_age_seconds: u64,
-    /// Bytes that must stay free on the file system. 1 GiB by default. Publishes are refused as full when less than the
-    /// largest of these is free: two segments, this, and 3 % of the file system. On a small disk the last two count as a
-    /// tenth of it at most, so that a disk of 4 GiB keeps 410 MiB. 0 leaves only the two segments.
+    /// Bytes that must stay free on the file system, so that everything else on it goes on working. 1 GiB by default, and
+    /// a tenth of the file system at most. Publishes are refused as full when less than this, or than two segments, is
+    /// free.
     pub reserve_bytes: u64,
     /// The largest encoded envelope in bytes. 16 MiB by default.
     pub envelope_bytes_max: usize,

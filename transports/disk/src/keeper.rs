@@ -27,9 +27,7 @@ const TICK: Duration = Duration::from_millis(500);
 const CURSORS_DELAY: Duration = Duration::from_millis(200);
 /// Room for the small files on a disk that is full.
 const BALLAST_BYTES: u64 = 1 << 20;
-/// What the reserve is at least of a file system, in percent.
-const RESERVE_PERCENT: u64 = 3;
-/// What it is at most, in percent.
+/// What the reserve is at most of a file system, in percent.
 const RESERVE_PERCENT_MAX: u64 = 10;
 
 pub(crate) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<Result<(), Error>>> {
@@ -47,13 +45,8 @@ pub(crate) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<Result<(), Err
 /// Bytes that must stay free on a file system of so many.
 pub(crate) fn reserve_bytes(config: &Config, total_bytes: u64) -> u64 {
     let segments = config.segment_bytes.saturating_mul(2);
-    if config.reserve_bytes == 0 {
-        return segments;
-    }
-    let wanted = config
-        .reserve_bytes
-        .max(total_bytes / 100 * RESERVE_PERCENT);
-    segments.max(wanted.min(total_bytes / 100 * RESERVE_PERCENT_MAX))
+    let most = total_bytes / 100 * RESERVE_PERCENT_MAX;
+    segments.max(config.reserve_bytes.min(most))
 }
 
 struct Keeper {

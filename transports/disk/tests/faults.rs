@@ -250,10 +250,7 @@ async fn the_reserve_of_the_disk_is_left_alone() {
         ..config()
     };
     let (transport, sent) = journal(&files, &config).await;
-    assert_eq!(
-        transport.usage().disk_reserve_bytes,
-        Some((1 << 40) / 100 * 3)
-    );
+    assert_eq!(transport.usage().disk_reserve_bytes, Some(1 << 30));
     files.set_free_bytes(1 << 20);
     eventually("the disk is seen to be full", || {
         transport.health() == Health::Full

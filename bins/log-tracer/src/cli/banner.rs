@@ -25,6 +25,7 @@ pub(super) fn json(standalone: &Standalone) -> String {
         "otlp_http": endpoints.otlp_http(),
         "dashboard": endpoints.dashboard(),
         "query_grpc": endpoints.query_grpc(),
+        "data_directory": standalone.data_directory(),
         "pid": std::process::id(),
         "version": env!("CARGO_PKG_VERSION"),
     });
@@ -43,6 +44,9 @@ pub(super) fn text(standalone: &Standalone) -> String {
     if let Some(query) = endpoints.query_grpc() {
         // A write to a string cannot fail.
         let _ = writeln!(text, "  queries     {query} (gRPC)");
+    }
+    if let Some(data) = standalone.data_directory() {
+        let _ = writeln!(text, "  data        {}", data.display());
     }
     let _ = write!(
         text,

@@ -1,9 +1,8 @@
 //! `log-tracer check`: reads the journal and the store of a data directory, and changes nothing.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::PathBuf,
-    time::{Duration, Instant},
 };
 
 use log_tracer_consumer::{StoreCheck, StoreError, check_store};
@@ -14,12 +13,10 @@ use serde_json::{Value, json};
 
 use super::{
     Failure,
+    progress::Progress,
     run::{Sources, load},
 };
 use crate::Config;
-
-/// Between two lines of progress.
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -53,19 +50,19 @@ pub(super) fn check(options: &Options, environment: &Environment) -> Result<(), 
 
     let mut progress = Progress::new();
     let journal = log_tracer_transports::check(&config.transport, &mut |done, of| {
-        progress.show("journal", done, of, "bytes");
+        progress.show(|| format!("journal: {done} of {of} bytes"));
     });
     let journal = journal.map_err(|error| unreadable_journal(&error))?;
     let store = match &config.consumer.store_directory {
         Some(directory) => {
             let store = check_store(directory, &mut |done, of| {
-                progress.show("store", done, of, "blocks");
+                progress.show(|| format!("store: {done} of {of} blocks"));
             });
             Some(store.map_err(|error| unreadable_store(&error))?)
         }
         None => None,
     };
-    progress.end();
+    drop(progress);
     let found = Found { journal, store };
     print(&match options.json {
         true => format!("{}\n", found.to_json()),
@@ -236,36 +233,6 @@ fn unreadable_store(error: &StoreError) -> Failure {
         _ => Code::Internal,
     };
     Failure::new(code, error.to_string())
-}
-
-/// How far it is, on a terminal.
-struct Progress {
-    shown: Option<Instant>,
-    is_terminal: bool,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self {
-            shown: None,
-            is_terminal: io::stderr().is_terminal(),
-        }
-    }
-
-    fn show(&mut self, part: &str, done: u64, of: u64, unit: &str) {
-        let is_due = self.shown.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY);
-        if self.is_terminal && is_due {
-            self.shown = Some(Instant::now());
-            // A courtesy: a closed terminal must not stop the check.
-            write!(io::stderr(), "\r\x1b[K{part}: {done} of {of} {unit}").ok();
-        }
-    }
-
-    fn end(&self) {
-        if self.shown.is_some() {
-            write!(io::stderr(), "\r\x1b[K").ok();
-        }
-    }
 }
 
 fn print(text: &str) -> Result<(), Failure> {

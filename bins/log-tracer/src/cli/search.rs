@@ -16,7 +16,7 @@ use log_tracer_proto::v1::{Coverage, TimeRange};
 use log_tracer_runtime::exit::Code;
 use tonic::{Status, transport::Endpoint};
 
-use super::Failure;
+use super::{Failure, progress::Progress};
 use crate::client::Client;
 
 pub(super) use export::Options as ExportOptions;

@@ -23,7 +23,7 @@
 
 use std::sync::Arc;
 
-use super::{Engine, EngineError, Point, Tables, flush::named, sync_directory};
+use super::{Engine, EngineError, Point, Tables, flush::named};
 use crate::{
     Config, Stop,
     block::{self, Block, BlockError, BlockId, BlockInfo, Storable},
@@ -95,7 +95,7 @@ impl Engine {
                 return Ok(());
             }
         };
-        let ready = sync_directory(&self.blocks).and_then(|()| self.hook(Point::CompactWritten));
+        let ready = self.hook(Point::CompactWritten);
         let mut change = self.change();
         change.add.push(named(&merged));
         let ids: Vec<BlockId> = inputs.iter().map(|input| input.info().id).collect();

@@ -5,11 +5,11 @@ use std::{sync::Arc, thread, time::Duration};
 use super::{
     Change, Engine, EngineError, Failure, Point, Tables,
     queue::{Generation, LAST_ATTEMPTS},
-    sync_directory,
 };
 use crate::{
     Stop,
     block::{self, Block, BlockId, Storable},
+    chunk::LogChunk,
     table::Table,
 };
 
@@ -28,7 +28,7 @@ impl Engine {
         let number = generation.number;
         let received = self.received(generation.sealed_unix_nano);
         let spans = self.write_frozen(tables.spans, number, received)?;
-        let written = self.write_rest(tables, number, received, spans.is_some());
+        let written = self.write_logs(tables, number, received);
         let logs = match written {
             Ok(logs) => logs,
             Err(error) => {
@@ -55,23 +55,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes the log records, and makes the names of all new files durable.
-    fn write_rest(
+    fn write_logs(
         &self,
         tables: Tables<'_>,
         number: u64,
         received: u64,
-        has_spans: bool,
-    ) -> Result<Option<Arc<Block<crate::chunk::LogChunk>>>, EngineError> {
+    ) -> Result<Option<Arc<Block<LogChunk>>>, EngineError> {
         self.hook(Point::FlushHalf)?;
         let logs = self.write_frozen(tables.logs, number, received)?;
-        let finish = || {
-            if has_spans || logs.is_some() {
-                sync_directory(&self.blocks)?;
-            }
-            self.hook(Point::FlushWritten)
-        };
-        if let Err(error) = finish() {
+        if let Err(error) = self.hook(Point::FlushWritten) {
             self.delete_unused(logs.as_deref());
             return Err(error);
         }

@@ -25,20 +25,8 @@ struct Leaving {
 impl Engine {
     /// Lets the blocks go that have to: from the catalog, then from the tables, then from the disk.
     pub(super) fn retain(&self, tables: Tables<'_>, stop: &Stop) -> Result<(), EngineError> {
-        let free = (self.options.free_bytes)(&self.blocks);
-        let free = free.map_err(|source| EngineError::Io {
-            path: self.blocks.clone(),
-            source,
-        });
         let infos = infos(tables);
-        let reserve = self.config.disk_reserve_bytes;
-        self.counts().disk_free_bytes = free.as_ref().ok().copied();
-        // Without an answer, nothing has to be freed.
-        let lacking = free
-            .as_ref()
-            .map_or(0, |free| reserve.saturating_sub(*free));
-        let leaving = pick(&infos, &self.config, self.now(), lacking);
-        free?;
+        let leaving = pick(&infos, &self.config, self.now(), self.lacking_bytes());
         if leaving.is_empty() {
             return Ok(());
         }
@@ -71,6 +59,20 @@ impl Engine {
         self.delete_all(span_blocks, &spans);
         self.delete_all(log_blocks, &logs);
         Ok(())
+    }
+
+    /// Bytes that are to be free and are not; none when the file system does not tell.
+    fn lacking_bytes(&self) -> u64 {
+        let found = (self.options.free_bytes)(&self.blocks);
+        self.counts().disk_free_bytes = found.as_ref().ok().copied();
+        match found {
+            Ok(free) => self.config.disk_reserve_bytes.saturating_sub(free),
+            Err(source) => {
+                let path = self.blocks.clone();
+                self.note(Err(EngineError::Io { path, source }));
+                0
+            }
+        }
     }
 
     fn delete_all<C: Storable>(&self, blocks: Vec<Arc<Block<C>>>, ids: &[BlockId]) {

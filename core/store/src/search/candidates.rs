@@ -12,8 +12,7 @@
 //! | all before the range | nothing: a trace in the range has no span there |
 //! | all after the range | of the traces that they share with one that reaches into the range, the spans are asked |
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use log_tracer_query::{Field, Intrinsic};
 
 use super::{
@@ -171,12 +170,16 @@ impl<'s, 'q> Candidates<'s, 'q> {
             return true;
         };
         let on_part = filter.on_part(&rows);
+        let mut before = 0;
         for row in on_part.rows().rev() {
             if !progress.scan(1) {
                 return false;
             }
-            if on_part.query_matches(row) {
-                self.add(rows.chunk.trace(row), rows.chunk.time(row));
+            let id = rows.chunk.trace(row);
+            // The spans of a trace often are neighbours, and one that matches is enough.
+            if id != before && on_part.query_matches(row) {
+                self.add(id, rows.chunk.time(row));
+                before = id;
             }
         }
         true

@@ -1,6 +1,6 @@
 //! How many records match, in equal steps of time.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use log_tracer_query::Query;
 
@@ -186,6 +186,10 @@ struct Cells {
     step_nano: u64,
     step_count: usize,
     groups_max: usize,
+    /// The step of the row before, and the times that lie in it: neighbours mostly share one, and a division for each
+    /// row costs more than all else.
+    step: usize,
+    times: Range<u64>,
     /// By the number of the group: one count a step.
     counts: Vec<Vec<u64>>,
     services: HashMap<String, usize>,
@@ -201,6 +205,8 @@ impl Cells {
             step_count,
             // The levels always fit: see `Config::validate`.
             groups_max: (cells_max / step_count.max(1)).max(8),
+            step: 0,
+            times: 0..0,
             counts: Vec::new(),
             services: HashMap::new(),
         }
@@ -286,12 +292,14 @@ impl Cells {
         while self.counts.len() <= group {
             self.counts.push(vec![0; self.step_count]);
         }
-        let step = (time - self.start_unix_nano) / self.step_nano;
-        if let Some(count) = self
-            .counts
-            .get_mut(group)
-            .and_then(|counts| counts.get_mut(step as usize))
-        {
+        if !self.times.contains(&time) {
+            let step = (time - self.start_unix_nano) / self.step_nano;
+            let start = self.start_unix_nano + step * self.step_nano;
+            self.step = step as usize;
+            self.times = start..start.saturating_add(self.step_nano);
+        }
+        let counts = self.counts.get_mut(group);
+        if let Some(count) = counts.and_then(|counts| counts.get_mut(self.step)) {
             *count += records;
         }
     }

@@ -1,4 +1,14 @@
-//! What can be asked, and what is answered. Each kind of question has a module of its own.
+//! What can be asked, and what is answered. Each kind of question has a module of its own. What they share:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `filter` | a query and a range, and what they rule out |
+//! | `walk` | goes through chunks and pieces of blocks in the order of time, and reads those that can matter |
+//! | `source` | what is known of a chunk or a block without reading its rows; says what cannot be read |
+//! | `rows_of_trace`, `spans_of_trace` | the rows of one trace from all places, in order |
+//! | `candidates` | the traces with a span that matches, the newest first |
+//!
+//! One part is in memory at a time, and what is kept for the answer has a bound.
 
 mod candidates;
 mod facets;

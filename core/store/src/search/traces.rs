@@ -7,8 +7,9 @@
 
 mod newest;
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 
+use hashbrown::HashMap;
 use log_tracer_query::Query;
 use log_tracer_record::TraceId;
 

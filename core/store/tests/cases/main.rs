@@ -11,5 +11,6 @@ mod bounds;
 mod build;
 mod counts;
 mod damage;
+mod durable;
 mod records;
 mod traces;

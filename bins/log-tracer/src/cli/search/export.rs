@@ -2,11 +2,7 @@
 
 mod output;
 
-use std::{
-    io::{self, IsTerminal, Write},
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use log_tracer_proto::v1::{ExportRequest, ExportResponse, RecordKey, Signal, TimeRange};
@@ -15,12 +11,10 @@ use tonic::Streaming;
 
 use output::Output;
 
-use super::{Failure, Server, ago, complain, refused, since, within};
+use super::{Failure, Progress, Server, ago, complain, refused, since, within};
 
 /// A server that says nothing for so long is gone: a page has its own deadline there.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
-/// Between two lines of progress.
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -153,7 +147,6 @@ async fn copy(
             Err(Cut::Output(failure)) => return Err(failure),
         }
     }
-    progress.end();
     Ok(total)
 }
 
@@ -199,7 +192,7 @@ async fn copy_stream(
         output.write(page).map_err(Cut::Output)?;
         total.records += u64::from(records);
         *after = last.or(after.take());
-        progress.show(total.records);
+        progress.show(|| format!("{} records ...", total.records));
     }
 }
 
@@ -211,34 +204,5 @@ impl Total {
         }
         let message = format!("the export may not be whole: {}", self.missing.join("; "));
         Err(Failure::new(Code::Transient, message))
-    }
-}
-
-/// How far it is, on a terminal.
-struct Progress {
-    shown: Option<Instant>,
-    is_terminal: bool,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self {
-            shown: None,
-            is_terminal: io::stderr().is_terminal(),
-        }
-    }
-
-    fn show(&mut self, records: u64) {
-        let is_due = self.shown.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY);
-        if self.is_terminal && is_due {
-            self.shown = Some(Instant::now());
-            write!(io::stderr(), "\r{records} records ...").ok();
-        }
-    }
-
-    fn end(&self) {
-        if self.shown.is_some() {
-            write!(io::stderr(), "\r\x1b[K").ok();
-        }
     }
 }

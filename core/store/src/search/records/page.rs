@@ -29,6 +29,9 @@ pub(super) struct Page<'s, C> {
 /// Where a record of a page can be read; none when its block cannot.
 type Located<C> = Option<(Arc<C>, usize)>;
 
+/// Rows of a block, each with the number of its place.
+type OfBlock<'p, C> = (&'p Block<C>, Vec<(u32, usize)>);
+
 impl<C: Storable> Page<'_, C> {
     /// Reads the rows of a page, as many as its limits allow. The places are in the order of the answer, one more of them
     /// than the page may have when there is a next page.
@@ -89,7 +92,7 @@ impl<C: Storable> Page<'_, C> {
         progress: &mut Progress<'_>,
     ) -> Vec<Located<C>> {
         let mut located: Vec<Located<C>> = vec![None; places.len()];
-        let mut of_blocks: BTreeMap<BlockId, (&Block<C>, Vec<(u32, usize)>)> = BTreeMap::new();
+        let mut of_blocks: BTreeMap<BlockId, OfBlock<'_, C>> = BTreeMap::new();
         for ((number, place), found) in places.iter().enumerate().zip(&mut located) {
             match parts.get(place.part as usize) {
                 Some(Part::Chunk(chunk)) => *found = Some((Arc::clone(chunk), place.row as usize)),

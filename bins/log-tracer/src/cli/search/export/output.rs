@@ -22,7 +22,7 @@ const PARQUET_ROWS_MAX: usize = 1 << 20;
 /// An export under way. What it writes has a temporary name until it is whole.
 pub(super) enum Output {
     Lines(Lines),
-    Parquet(Box<Parquet>),
+    Parquet(Parquet),
 }
 
 /// One export request a line.
@@ -42,8 +42,8 @@ pub(super) struct Parquet {
 }
 
 enum Rows {
-    Spans(ParquetSpans),
-    Logs(ParquetLogs),
+    Spans(Box<ParquetSpans>),
+    Logs(Box<ParquetLogs>),
 }
 
 impl Output {
@@ -70,11 +70,11 @@ impl Output {
                     names: Some((partial, path)),
                 }))
             }
-            (Format::Parquet, Some(path)) => Ok(Self::Parquet(Box::new(Parquet {
+            (Format::Parquet, Some(path)) => Ok(Self::Parquet(Parquet {
                 path,
                 rows: Rows::new(options.signal),
                 files: 0,
-            }))),
+            })),
             (Format::Parquet, None) => {
                 let message = "--output: parquet is written to a file, name one";
                 Err(Failure::new(Code::Usage, message))
@@ -179,8 +179,8 @@ impl Parquet {
 impl Rows {
     fn new(which: Which) -> Self {
         match which {
-            Which::Spans => Self::Spans(ParquetSpans::default()),
-            Which::Logs => Self::Logs(ParquetLogs::default()),
+            Which::Spans => Self::Spans(Box::default()),
+            Which::Logs => Self::Logs(Box::default()),
         }
     }
 
