@@ -2,7 +2,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-#[allow(dead_code)]
 #[path = "../benches/store/data.rs"]
 mod data;
 

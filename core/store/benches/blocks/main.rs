@@ -9,7 +9,6 @@
     clippy::print_stdout
 )]
 
-#[allow(dead_code)]
 #[path = "../store/data.rs"]
 mod data;
 
@@ -255,7 +254,9 @@ fn sweep() {
     ];
     let batches = ROWS / data::BATCH_ROWS;
     let (span_rows, log_rows) = (spans(0..batches), logs(0..batches));
-    let only = std::env::args().nth(2);
+    let only = std::env::args()
+        .nth(2)
+        .filter(|argument| !argument.starts_with('-'));
     println!(
         "| settings | write CPU s/1M | B/row | index B/row | trace ms | piece ms | 3 fields ms | admits one order ms, pieces |"
     );

@@ -9,7 +9,6 @@
     clippy::print_stdout
 )]
 
-#[allow(dead_code)]
 #[path = "../store/data.rs"]
 mod data;
 

@@ -7,7 +7,6 @@
     clippy::panic
 )]
 
-#[allow(dead_code)]
 #[path = "../../benches/store/data.rs"]
 mod data;
 

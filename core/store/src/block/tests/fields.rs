@@ -320,3 +320,49 @@ proptest! {
         check_admits::<LogChunk>(&rows)?;
     }
 }
+
+#[test]
+fn a_word_of_an_attribute_that_the_resource_has_too_is_found() {
+    let pair = |text: &str| KeyValue {
+        key: "zone".to_owned(),
+        value: Some(AnyValue {
+            value: Some(any_value::Value::StringValue(text.to_owned())),
+        }),
+        ..KeyValue::default()
+    };
+    let mut row = LogRow {
+        resource: Arc::default(),
+        scope: Arc::default(),
+        record: Default::default(),
+    };
+    let mut resource = row.resource.resource.clone();
+    resource.attributes = vec![pair("EU west 12345")];
+    row.resource = Arc::new(log_tracer_record::ResourceContext::new(
+        resource,
+        String::new(),
+    ));
+    let of_resource = row.clone();
+    row.record.attributes = vec![pair("EU west 12345")];
+    let directory = tempfile::tempdir().unwrap();
+    let admitted = |id, rows: &[LogRow], query: &str| {
+        let block = written(
+            directory.path(),
+            id,
+            &[chunk::<LogChunk>(0, rows)],
+            &small(),
+        );
+        let needs = log_tracer_query::parse(query).unwrap().needs();
+        block.admits(0, &needs).unwrap()
+    };
+    assert!(admitted(1, &[of_resource.clone(), row.clone()], "west"));
+    assert!(admitted(
+        2,
+        std::slice::from_ref(&of_resource),
+        "zone:\"eu west 12345\""
+    ));
+    assert!(admitted(3, &[row], "zone:\"eu west 12345\""));
+    assert!(
+        !admitted(4, &[of_resource], "west"),
+        "words of resources are not searched"
+    );
+}
