@@ -17,7 +17,11 @@ fn the_kind_chooses_and_the_other_keys_configure_it() {
     };
     assert_eq!(channel.partitions.get(), 3);
     assert_eq!(parse(&toml::to_string(&config).unwrap()), Ok(config));
-    assert_eq!(parse("kind = \"channel\""), Ok(TransportConfig::default()));
+    assert_eq!(
+        parse("kind = \"channel\""),
+        Ok(TransportConfig::in_memory())
+    );
+    assert_eq!(parse("kind = \"disk\""), Ok(TransportConfig::default()));
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn nothing_has_to_be_configured() {
     let config = parse("").unwrap();
     assert_eq!(config, Config::default());
     assert_eq!(config.validate(), Ok(()));
-    assert_eq!(config.directory.to_str(), Some("data/journal"));
+    assert_eq!(config.directory.to_str(), Some("journal"));
 }
 
 #[test]
