@@ -432,8 +432,14 @@ impl Retention {
 }
 
 impl<C: Storable> Snapshot<C> {
-    /// Says that rows are missing when some whose times lay in the range have left, or cannot be read.
+    /// Says that rows are missing when some whose times lay in the range have left, or cannot be read. Whoever asks for
+    /// all time asks for all that is kept: what retention let go of is not missing then.
     pub(crate) fn cover(&self, range: TimeRange, coverage: &mut Coverage) {
+        self.cover_page(range, range, coverage);
+    }
+
+    /// The same of a page, which reaches no further than `range`, of an answer to what was `asked`.
+    pub(crate) fn cover_page(&self, range: TimeRange, asked: TimeRange, coverage: &mut Coverage) {
         let name = self.name;
         if self.evicted.overlaps(range) {
             coverage.miss(match self.bytes_max {
@@ -443,8 +449,7 @@ impl<C: Storable> Snapshot<C> {
                 None => format!("{name} of this time were too large to be kept"),
             });
         }
-        // Whoever asks for all time asks for all that is kept.
-        if range.start_unix_nano > 0 && self.expired.overlaps(range) {
+        if asked.start_unix_nano > 0 && self.expired.overlaps(range) {
             coverage.miss(format!(
                 "older {name} have left the store, which keeps {}",
                 self.retention.said(&self.expired)

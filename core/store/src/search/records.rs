@@ -86,7 +86,7 @@ pub(crate) fn search_records<C: Storable>(
 ) -> RecordResults<C::Row> {
     let mut progress = Progress::start(stop);
     let filter = Filter::new(&search.query, asked(search));
-    snapshot.cover(asked(search), &mut progress.coverage);
+    snapshot.cover_page(asked(search), search.range, &mut progress.coverage);
 
     let places_max = usize::try_from(answer_bytes_max).unwrap_or(usize::MAX) / size_of::<Place>();
     let limit = search.limit.min(places_max);

@@ -91,6 +91,14 @@ fn rows_leave_by_age_and_answers_say_so() {
         ["older log records have left the store, which keeps 7 days of them"]
     );
     assert_eq!(reasons(0), [""; 0], "all time is all that is kept");
+    let page = TimeRange {
+        start_unix_nano: start,
+        end_unix_nano: None,
+    };
+    let mut coverage = crate::Coverage::default();
+    let snapshot = store.logs.snapshot();
+    snapshot.cover_page(page, TimeRange::ALL, &mut coverage);
+    assert!(!coverage.partial, "also on a later page");
     assert_eq!(store.stats().logs.expired_rows_by_age, 2);
 }
 
