@@ -6,6 +6,11 @@ use std::{env, process::ExitCode};
 use log_tracer::cli::Cli;
 use log_tracer_runtime::{env::Environment, exit::Code};
 
+/// A fifth less memory while ingesting than with glibc's, and no more CPU (`log-tracer bench`).
+#[cfg(all(unix, not(target_os = "openbsd")))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let environment = Environment::of_variables(env::vars_os());
     let result = Cli::of_args(env::args_os()).and_then(|cli| cli.execute(&environment));

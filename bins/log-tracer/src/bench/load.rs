@@ -24,6 +24,9 @@ use crate::{
     workload::{Shop, Traffic},
 };
 
+/// How long applying what was acked may take: a load of many millions is acked sooner than it is in blocks.
+const APPLY_MAX: Duration = Duration::from_secs(3_600);
+
 /// Which kind of record is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
@@ -89,11 +92,9 @@ pub(super) async fn send_only(
         positions.extend(last);
     }
     let acked = started.elapsed();
-    server
-        .query()
-        .await?
-        .wait_for_position(WaitForPositionRequest { positions })
-        .await?;
+    let mut found = tonic::Request::new(WaitForPositionRequest { positions });
+    found.set_timeout(APPLY_MAX);
+    server.query().await?.wait_for_position(found).await?;
     let queryable = started.elapsed();
     Ok(Sent {
         records: records.await?,
