@@ -372,3 +372,29 @@ async fn everything_of_a_range_is_exported_page_by_page() {
     assert!(numbers.iter().copied().eq(10..90), "{numbers:?}");
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_is_not_as_it_was_written_makes_answers_partial_and_is_in_the_status() {
+    let directory = tempfile::tempdir().unwrap();
+    let transport = channel(1);
+    let mut running = Running::start(directory.path(), &transport).await;
+    publish(&transport, 0..3).await;
+    running.applied(3).await;
+    running.stop().await;
+
+    let blocks = std::fs::read_dir(directory.path().join("store/blocks")).unwrap();
+    for block in blocks.map(|entry| entry.unwrap().path()) {
+        let bytes = std::fs::read(&block).unwrap();
+        // Its length stays, so that it is opened; the first byte that is read is wrong.
+        let turned: Vec<u8> = bytes.iter().map(|byte| !byte).collect();
+        std::fs::write(&block, turned).unwrap();
+    }
+    let mut running = Running::start(directory.path(), &transport).await;
+    let coverage = coverage(&mut running.client).await;
+    assert!(coverage.partial, "{coverage:?}");
+    assert!(coverage.reasons[0].contains("logs-"), "{coverage:?}");
+    let status = running.applied(3).await;
+    let health = status.storage.unwrap().health;
+    assert!(health.contains("logs-"), "{health}");
+    running.stop().await;
+}

@@ -136,11 +136,12 @@ fn storage_status(shared: &Shared, store: &Stats, durable: &DurableStats) -> v1:
         last_flush_unix_nano: durable.last_flush_unix_nano.unwrap_or(0),
         seen_batches: durable.seen_batches,
         failed_reads: sum(|table| table.failed_reads),
-        health: storage_health(durable),
+        health: storage_health(durable, shared.store.last_read_error()),
     }
 }
 
-fn storage_health(durable: &DurableStats) -> String {
+/// The worst first.
+fn storage_health(durable: &DurableStats, read_error: Option<String>) -> String {
     if let Some(why) = &durable.failing {
         return format!("nothing is written at the moment, and is tried again: {why}");
     }
@@ -149,6 +150,9 @@ fn storage_health(durable: &DurableStats) -> String {
         let named = durable.unreadable.iter().take(UNREADABLE_SHOWN);
         let named: Vec<&str> = named.map(String::as_str).collect();
         return format!("{unreadable} blocks cannot be read: {}", named.join("; "));
+    }
+    if let Some(why) = read_error {
+        return format!("reads of blocks have failed since the start, the last one: {why}");
     }
     if let Some(why) = &durable.last_error {
         return why.clone();
