@@ -65,7 +65,7 @@ async fn run() {
         match random.random_range(0..8) {
             // Dies before it is ready, somewhere in its recovery.
             0 => {
-                tokio::time::sleep(Duration::from_millis(random.random_range(0..400))).await;
+                tokio::time::sleep(Duration::from_millis(random.random_range(0..120))).await;
                 done.starts += u64::from(!life.is_ready());
             }
             // Takes in what is older than retention keeps, and nothing else: whole blocks expire.
