@@ -14,12 +14,12 @@ mod browser;
 mod server;
 mod tools;
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, process::Command, time::Duration};
 
 use log_tracer_proto::{
     json,
     otlp::{logs::ResourceLogs, trace::ResourceSpans},
-    v1::{GetTraceRequest, SearchLogsRequest, SearchTracesRequest},
+    v1::{GetTraceRequest, PartitionStatus, SearchLogsRequest, SearchTracesRequest, StatusRequest},
 };
 use serde_json::{Value, json};
 
@@ -113,6 +113,7 @@ async fn sends_and_is_found(language: &str, protocol: &str) {
         &server.otlp_http
     };
     let sent = tools::run_sdk(language, protocol, endpoint);
+    applied(&server).await;
 
     let (spans, linked_logs) = trace_of(&server, &sent).await;
     assert_same(sent_spans(&sent), spans, "spans");
@@ -121,6 +122,20 @@ async fn sends_and_is_found(language: &str, protocol: &str) {
     assert_same(sent_logs(&sent), logs, "logs");
 
     browser::check(&pages(&server, &sent)).await;
+}
+
+/// Waits until everything that was acked can be found, which is some milliseconds after the ack.
+async fn applied(server: &Server) {
+    let mut client = server.query().await;
+    for _ in 0..1_000 {
+        let status = client.status(StatusRequest {}).await.unwrap().into_inner();
+        let is_behind = |partition: &PartitionStatus| partition.applied_next < partition.log_end;
+        if !status.partitions.iter().any(is_behind) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("what was acked is not applied after ten seconds");
 }
 
 /// The spans and logs of the one trace that was sent, flattened, by span id and by body.
