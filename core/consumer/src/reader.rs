@@ -27,6 +27,9 @@ pub(crate) struct Reader {
     stop: CancellationToken,
     /// Errors since the last delivery.
     failures: u32,
+    /// Whether the applier still knows what belongs to the rows that it applied. Rows without their cursors must not be
+    /// written: they are read again, and would then be there twice.
+    may_seal: bool,
 }
 
 /// Between two looks at the age of what was applied.
@@ -68,6 +71,7 @@ impl Reader {
             owned,
             stop,
             failures: 0,
+            may_seal: true,
         }
     }
 
@@ -90,7 +94,14 @@ impl Reader {
 
     pub(crate) async fn run(mut self, first: Option<Box<dyn Subscription>>) {
         self.read_all(first).await;
-        if let Some(Err(error)) = self.with_applier(Applier::seal).await {
+        self.seal_last().await;
+    }
+
+    /// Hands what was applied last over to be written.
+    async fn seal_last(&mut self) {
+        if self.may_seal
+            && let Some(Err(error)) = self.with_applier(Applier::seal).await
+        {
             error!(self.shared.log, "what was applied last is not written; it is read again after the next start"; "error" => %error);
         }
     }
@@ -202,6 +213,7 @@ impl Reader {
                 return Next::End;
             }
             Pause::Panicked => {
+                self.may_seal = false;
                 return self.fail_all("applying a delivery panicked: this is a bug");
             }
             Pause::Error(ReadError::Transient(cause)) => {
@@ -229,7 +241,10 @@ impl Reader {
             Pause::Error(error @ (ReadError::Invalid(_) | ReadError::Failed(_))) => {
                 return self.fail_all(&error.to_string());
             }
-            Pause::NotSealed(error) => return self.fail_all(&error.to_string()),
+            Pause::NotSealed(error) => {
+                self.may_seal = false;
+                return self.fail_all(&error.to_string());
+            }
             Pause::NotApplied(partition, error) => self.fail(partition, &error.to_string()),
         }
         if self.readable().is_empty() {
@@ -313,5 +328,57 @@ impl Reader {
         self.shared
             .progress
             .send_modify(|progress| progress.set_reading(reading));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use log_tracer_record::{LogRow, otlp::logs::LogRecord};
+    use log_tracer_store::{Origin, Stop};
+    use log_tracer_transport_channel::{ChannelTransport, Config as ChannelConfig};
+    use slog::{Discard, Logger, o};
+
+    use super::*;
+    use crate::Config;
+
+    /// How many rows are written when the applier ends so after a row was applied.
+    async fn written_rows(pause: Pause) -> u64 {
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config {
+            store_directory: Some(directory.path().to_owned()),
+            ..Config::default()
+        };
+        let transport = Arc::new(ChannelTransport::open(&ChannelConfig::default()).unwrap());
+        let owned = [Partition(0)];
+        let log = Logger::root(Discard, o!());
+        let (shared, restored) = crate::open::open(config, transport, &owned, log)
+            .await
+            .unwrap();
+        let stop = CancellationToken::new();
+        let mut reader = Reader::new(Arc::clone(&shared), owned.to_vec(), &restored, stop);
+        let row = LogRow {
+            resource: Arc::default(),
+            scope: Arc::default(),
+            record: LogRecord::default(),
+        };
+        let origin = Origin {
+            partition: 0,
+            offset: 0,
+        };
+        shared.store.apply_logs(origin, &[row]);
+        reader.decide(pause);
+        reader.seal_last().await;
+        let stop = Stop::never();
+        stop.cancel();
+        shared.store.maintain(&stop, &mut |_| {});
+        shared.store.stats().logs.block_rows
+    }
+
+    #[tokio::test]
+    async fn rows_whose_cursors_are_lost_are_not_written() {
+        assert_eq!(written_rows(Pause::Stopped).await, 1);
+        assert_eq!(written_rows(Pause::Panicked).await, 0);
+        let refused = ApplyError::Store("full".to_owned());
+        assert_eq!(written_rows(Pause::NotSealed(refused)).await, 0);
     }
 }
