@@ -81,6 +81,13 @@ pub enum Comparison {
     LessOrEqual,
 }
 
+impl Comparison {
+    /// Whether it asks for more or less, not only for equality.
+    pub(crate) fn is_ordered(self) -> bool {
+        !matches!(self, Comparison::Equal | Comparison::NotEqual)
+    }
+}
+
 /// A text with wildcards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {

@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter, Write};
 
 use crate::ast::{Comparison, Expr, Glob, Pattern, Predicate, Test, Text, Words};
 use crate::literal::{Literal, LiteralKind};
+use crate::number::split_unit;
 use crate::parse::is_keyword;
 use crate::record::Field;
 use crate::text::is_token_char;
@@ -171,6 +172,11 @@ fn write_field<'t>(
 fn write_test_value(f: &mut Formatter<'_>, test: &Test) -> fmt::Result {
     match test {
         Test::Exists => f.write_char('*'),
+        Test::Compare(comparison, literal)
+            if comparison.is_ordered() && reads_as_unknown_unit(literal) =>
+        {
+            write_quoted(f, literal.text())
+        }
         Test::Is(literal) | Test::Compare(_, literal) => write_literal(f, literal),
         Test::Glob(glob) => write_glob(f, glob),
         Test::Regex(pattern) => write_pattern(f, pattern),
@@ -206,6 +212,11 @@ fn write_literal(f: &mut Formatter<'_>, literal: &Literal) -> fmt::Result {
         debug_assert!(literal.kind() == LiteralKind::Text, "{literal:?}");
         write_quoted(f, text)
     }
+}
+
+/// Whether an ordered comparison refuses the text without quotes, as a number with a unit that nobody knows.
+fn reads_as_unknown_unit(literal: &Literal) -> bool {
+    literal.kind() == LiteralKind::Text && split_unit(literal.text()).is_some()
 }
 
 fn write_glob(f: &mut Formatter<'_>, glob: &Glob) -> fmt::Result {

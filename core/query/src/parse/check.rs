@@ -102,7 +102,7 @@ impl Parser<'_> {
             operator,
             Operator::Compares(Comparison::Equal | Comparison::NotEqual)
         );
-        let ordered = operator != Operator::Matches && !exact;
+        let ordered = matches!(operator, Operator::Compares(comparison) if comparison.is_ordered());
         match field.value_type() {
             Type::Any | Type::Name => {
                 let literal = as_written(text, quoted);
