@@ -6,12 +6,12 @@ use log_tracer_record::{LogRow, SpanRow, TraceId};
 use prost::Message;
 
 use crate::{
-    Config, ConfigError, DurableStats, FacetSpec, Facets, Histogram, HistogramError, HistogramSpec,
-    LogResults, LogSearch, Mark, OpenError, Operations, Origin, Restored, SealError, Services,
-    Signal, SpanResults, SpanSearch, Stop, Trace, TraceLimits, TraceResults, TraceSearch,
+    Config, ConfigError, DurableStats, FacetSpec, Facets, GraphSpec, Histogram, HistogramError,
+    HistogramSpec, LogResults, LogSearch, LogVolume, Mark, OpenError, Operations, Origin, Rates,
+    RatesError, RatesSpec, Restored, SealError, ServiceGraph, Services, Signal, SpanResults, SpanSearch, Stop, Trace, TraceLimits, TraceResults, TraceSearch,
     chunk::{LogChunk, SpanChunk},
     engine::{self, Engine, Options, Tables},
-    search,
+    rollup, search,
     table::Table,
 };
 
@@ -23,6 +23,7 @@ pub struct Store {
     pub(crate) spans: Table<SpanChunk>,
     pub(crate) logs: Table<LogChunk>,
     answer_bytes_max: u64,
+    rollup: rollup::Settings,
     flush_rows_max: u64,
     flush_bytes_max: u64,
     flush_age_max: Duration,
@@ -130,6 +131,7 @@ impl Store {
             spans,
             logs,
             answer_bytes_max: config.answer_bytes_max,
+            rollup: config.rollup_settings(),
             flush_rows_max: config.flush_rows_max,
             flush_bytes_max: config.flush_bytes_max,
             flush_age_max: Duration::from_millis(config.flush_age_max_ms),
@@ -284,6 +286,31 @@ impl Store {
                 search::count_over_time(&self.logs.snapshot(), spec, self.answer_bytes_max, stop)
             }
         }
+    }
+
+    /// How many spans there are, how many failed and how long they took, by service or operation and over time.
+    ///
+    /// # Errors
+    /// The range or the steps cannot be made as they were asked for.
+    pub fn rates(&self, spec: &RatesSpec, stop: &Stop) -> Result<Rates, RatesError> {
+        let spans = self.spans.snapshot();
+        rollup::rates(&spans, spec, self.rollup, self.answer_bytes_max, stop)
+    }
+
+    /// Which service calls which, how often, and how long that takes.
+    pub fn service_graph(&self, spec: &GraphSpec, stop: &Stop) -> ServiceGraph {
+        let spans = self.spans.snapshot();
+        rollup::service_graph(&spans, spec, self.rollup, self.answer_bytes_max, stop)
+    }
+
+    /// How many log records there are, by service and level and over time. Looks at the range, the steps and the service
+    /// of the question.
+    ///
+    /// # Errors
+    /// The range or the steps cannot be made as they were asked for.
+    pub fn log_volume(&self, spec: &RatesSpec, stop: &Stop) -> Result<LogVolume, RatesError> {
+        let logs = self.logs.snapshot();
+        rollup::log_volume(&logs, spec, self.rollup, self.answer_bytes_max, stop)
     }
 
     /// The most frequent values of fields.

@@ -28,7 +28,7 @@ use super::{
     schema::{self, AttributeCounts, Column, FileSchema, Sample},
     verified::{Extents, Summing},
 };
-use crate::chunk::TimeBounds;
+use crate::{chunk::TimeBounds, rollup::Rollup};
 
 /// The columns of a file that is to be written, with how each is encoded.
 #[derive(Debug)]
@@ -131,6 +131,8 @@ pub(crate) struct BlockWriter<'o> {
     pieces: Vec<Piece>,
     filters: Vec<u8>,
     traces: Vec<TraceRow>,
+    rollup: Rollup,
+    rolled_up: fn(Rollup) -> Vec<u8>,
     rows: u32,
 }
 
@@ -177,6 +179,8 @@ impl<'o> BlockWriter<'o> {
             pieces: Vec::new(),
             filters: Vec::new(),
             traces: Vec::new(),
+            rollup: Rollup::new(options.settings.rollup),
+            rolled_up: C::rolled_up,
             rows: 0,
         })
     }
@@ -216,6 +220,7 @@ impl<'o> BlockWriter<'o> {
                     .push(TraceRow::new(id, number, chunk.is_error(row), time, end));
             }
         }
+        C::roll_up(picked, &mut self.rollup);
         let filter = self.needles.take_filter(self.options.settings.filter_bits);
         let filter = filter.map_or_else(Vec::new, |filter| filter.encode());
         self.pieces.push(Piece {
@@ -261,6 +266,7 @@ impl<'o> BlockWriter<'o> {
         index.add(Kind::Extents, &extents.encode());
         index.add(Kind::Pieces, &encode_pieces(&self.pieces));
         index.add(Kind::Leaves, &traces::encode_directory(&directory));
+        index.add(Kind::Rollup, &(self.rolled_up)(self.rollup));
         index.add(Kind::Summary, &encode_summary(self.table, &info));
         let index = index.finish();
         info.bytes = extents.length + index.len() as u64;
