@@ -8,7 +8,8 @@ use prost::Message;
 use crate::{
     Config, ConfigError, DurableStats, FacetSpec, Facets, GraphSpec, Histogram, HistogramError,
     HistogramSpec, LogResults, LogSearch, LogVolume, Mark, OpenError, Operations, Origin, Rates,
-    RatesError, RatesSpec, Restored, SealError, ServiceGraph, Services, Signal, SpanResults, SpanSearch, Stop, Trace, TraceLimits, TraceResults, TraceSearch,
+    RatesError, RatesSpec, Restored, SealError, ServiceGraph, Services, Signal, SpanResults,
+    SpanSearch, Stop, Trace, TraceLimits, TraceResults, TraceSearch,
     chunk::{LogChunk, SpanChunk},
     engine::{self, Engine, Options, Tables},
     rollup, search,

@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Block, BlockError, Malformed, Storable, cache::Cached, index::Kind,
-};
+use super::{Block, BlockError, Malformed, Storable, cache::Cached, index::Kind};
 use crate::rollup::{Head, PREFIX_BYTES, Settings, split};
 
 /// Rollups whose head was read.
@@ -96,11 +94,13 @@ impl<C: Storable> Block<C> {
         let Some(prefix) = self.part_of_section(Kind::Rollup, 0, PREFIX_BYTES, None)? else {
             return Ok(None);
         };
-        let length = prefix.first_chunk::<4>().map_or(0, |it| u32::from_le_bytes(*it));
+        let length = prefix
+            .first_chunk::<4>()
+            .map_or(0, |it| u32::from_le_bytes(*it));
         let whole = PREFIX_BYTES + length as usize;
         let bytes = self.part_of_section(Kind::Rollup, 0, whole, None)?;
-        let (head, parts_at) = split(&bytes.unwrap_or_default())
-            .map_err(|reason| self.rollup_is_wrong(reason))?;
+        let (head, parts_at) =
+            split(&bytes.unwrap_or_default()).map_err(|reason| self.rollup_is_wrong(reason))?;
         Ok(Some((head, parts_at as u64)))
     }
 }

@@ -112,7 +112,13 @@ pub(crate) struct CellWriter {
 }
 
 impl CellWriter {
-    pub(crate) fn put(&mut self, place: u32, errors: Option<u64>, cell: &Cell, counts: &[(u16, u64)]) {
+    pub(crate) fn put(
+        &mut self,
+        place: u32,
+        errors: Option<u64>,
+        cell: &Cell,
+        counts: &[(u16, u64)],
+    ) {
         self.bits.put_gamma(u64::from(place - self.next) + 1);
         self.next = place + 1;
         if let Some(errors) = errors {

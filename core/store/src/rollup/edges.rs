@@ -110,7 +110,11 @@ impl Edges {
                 Some(parent) => {
                     let is_other = parent.service != call.service;
                     if is_other {
-                        join.edge(join.service(parent.service), join.service(call.service), &call);
+                        join.edge(
+                            join.service(parent.service),
+                            join.service(call.service),
+                            &call,
+                        );
                     }
                     if is_other || call.flags.has(Flags::ENTRY) {
                         self.answer(parent.id, &wanted);
@@ -134,9 +138,8 @@ impl Edges {
     /// Who has the ids that called spans name as their parents.
     fn wanted(&self) -> HashMap<u64, Holders> {
         let parents = self.0.iter().filter(|call| is_called(call));
-        let mut wanted: HashMap<u64, Holders> = parents
-            .map(|call| (call.parent, [NOBODY; 2]))
-            .collect();
+        let mut wanted: HashMap<u64, Holders> =
+            parents.map(|call| (call.parent, [NOBODY; 2])).collect();
         if wanted.is_empty() {
             return wanted;
         }

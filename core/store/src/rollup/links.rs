@@ -45,8 +45,7 @@ struct List {
 impl List {
     fn begin(&mut self, key: u64, service: u32) {
         self.count += 1;
-        self.bytes
-            .extend(key.to_le_bytes().iter().take(KEY_BYTES));
+        self.bytes.extend(key.to_le_bytes().iter().take(KEY_BYTES));
         put_varint(&mut self.bytes, u64::from(service.wrapping_add(1)));
     }
 
@@ -148,7 +147,6 @@ fn end(
         is_error: nanos & 1 == 1,
     })
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -36,17 +36,17 @@ mod source;
 mod spans;
 mod volume;
 
-pub use graph::{GraphEdge, GraphSpec, Node, NodeKind, ServiceGraph};
 pub(crate) use graph::service_graph;
+pub use graph::{GraphEdge, GraphSpec, Node, NodeKind, ServiceGraph};
 pub(crate) use logs::LogRollup;
-pub use rates::{Rate, RateGroup, RateSeries, RateStep, Rates, RatesError, RatesSpec};
 pub(crate) use rates::rates;
+pub use rates::{Rate, RateGroup, RateSeries, RateStep, Rates, RatesError, RatesSpec};
 pub(crate) use section::{Head, PREFIX_BYTES};
 pub use sketch::{RELATIVE_ERROR, Sketch, SketchError};
 pub(crate) use source::{add_all, split};
 pub(crate) use spans::SpanRollup;
-pub use volume::{LogVolume, VolumeSeries};
 pub(crate) use volume::log_volume;
+pub use volume::{LogVolume, VolumeSeries};
 
 /// What is counted in place of what is too much to be told apart.
 pub const OTHER_NAME: &str = "(other)";

@@ -54,7 +54,9 @@ pub enum RateGroup {
 #[non_exhaustive]
 pub enum RatesError {
     /// The step is no multiple of a minute.
-    #[error("the step is {0} ns: expected a multiple of {MINUTE_NANO} ns, a minute, or 0 for one step")]
+    #[error(
+        "the step is {0} ns: expected a multiple of {MINUTE_NANO} ns, a minute, or 0 for one step"
+    )]
     Step(u64),
     /// The end does not lie after the start, or there are steps and no end.
     #[error("expected a range that ends after its start, with an end when there are steps")]
@@ -285,8 +287,8 @@ impl<'q> Groups<'q> {
             let service = text(&head.services, series.service);
             let name = text(&head.names, series.name);
             let is_error = series.level == ERROR_LEVEL;
-            let wanted = is_wanted(&self.spec.service, &service)
-                && is_wanted(&self.spec.operation, &name);
+            let wanted =
+                is_wanted(&self.spec.service, &service) && is_wanted(&self.spec.operation, &name);
             let key = match self.spec.group {
                 RateGroup::Service => (service, None, None),
                 RateGroup::Operation => (service, Some(name), None),

@@ -274,7 +274,8 @@ impl SectionWriter {
             checksum: crc32c::crc32c(links),
         };
         let head = self.head.encode();
-        let mut bytes = Vec::with_capacity(PREFIX_BYTES + head.len() + self.parts.len() + links.len());
+        let mut bytes =
+            Vec::with_capacity(PREFIX_BYTES + head.len() + self.parts.len() + links.len());
         bytes.extend((head.len() as u32).to_le_bytes());
         bytes.extend(crc32c::crc32c(&head).to_le_bytes());
         bytes.extend(head);

@@ -88,7 +88,12 @@ impl<C: Storable> Source<'_, C> {
         self.bytes(links.offset, links.bytes as usize, links.checksum)
     }
 
-    fn bytes(&self, offset: u64, length: usize, checksum: u32) -> Result<Cow<'_, [u8]>, BlockError> {
+    fn bytes(
+        &self,
+        offset: u64,
+        length: usize,
+        checksum: u32,
+    ) -> Result<Cow<'_, [u8]>, BlockError> {
         match (&self.loaded.parts, self.block) {
             (None, Some(block)) => {
                 let offset = self.loaded.parts_at + offset;
@@ -239,7 +244,9 @@ pub(crate) fn split(section: &[u8]) -> Result<(Head, usize), Malformed> {
     let (length, checksum) = (input.u32()? as usize, input.u32()?);
     let head = input.take(length)?;
     if crc32c::crc32c(head) != checksum {
-        return Err(Malformed::new("the checksum of the head of its rollups is wrong"));
+        return Err(Malformed::new(
+            "the checksum of the head of its rollups is wrong",
+        ));
     }
     Ok((Head::decode(head)?, PREFIX_BYTES + length))
 }

@@ -189,9 +189,7 @@ impl SpanRollup {
             return Some((kind, *number));
         }
         let text: Arc<str> = self.text.as_str().into();
-        let mut number = self
-            .peers
-            .number_of((kind, text), self.settings.series_max);
+        let mut number = self.peers.number_of((kind, text), self.settings.series_max);
         if number == OTHER {
             number = self.peers.number_of((kind, OTHER_NAME.into()), OTHER);
         }

@@ -71,7 +71,10 @@ pub(crate) fn log_volume(
         let has_steps = spec.step_nano > 0;
         VolumeSeries {
             service: service.to_string(),
-            level: LogChunk::LEVELS.get(usize::from(level)).copied().unwrap_or("unspecified"),
+            level: LogChunk::LEVELS
+                .get(usize::from(level))
+                .copied()
+                .unwrap_or("unspecified"),
             count: steps.values().sum(),
             steps: steps
                 .into_iter()
@@ -117,9 +120,9 @@ impl Volume {
             self.add_part(source, &bytes, step, spec)
                 .map_err(|reason| source.corrupt(reason))?;
             if self.cells > self.cells_max {
-                progress.coverage.miss(
-                    "the series and steps take more bytes than an answer may: ask for fewer",
-                );
+                progress
+                    .coverage
+                    .miss("the series and steps take more bytes than an answer may: ask for fewer");
                 return Ok(false);
             }
         }
@@ -141,7 +144,11 @@ impl Volume {
             let series = series.ok_or_else(|| Malformed::new("a cell is of no series"))?;
             let service = head.services.get(series.service as usize);
             let service = service.map_or_else(|| OTHER_NAME.into(), Arc::clone);
-            if spec.service.as_ref().is_some_and(|wanted| **wanted != *service) {
+            if spec
+                .service
+                .as_ref()
+                .is_some_and(|wanted| **wanted != *service)
+            {
                 continue;
             }
             let steps = self.counts.entry((service, series.level)).or_default();

@@ -53,16 +53,18 @@ fn one_move() -> impl Strategy<Value = Move> {
         (0..9_usize, 0..8_u8, 0..SERVICES.len(), 0..NAMES.len()),
         (nanos, 0..90_u64, any::<bool>(), 0..3_usize),
     )
-        .prop_map(|((of, what, service, name), (nanos, later, is_error, flags))| Move {
-            of,
-            what,
-            service,
-            name,
-            nanos,
-            later: later * 1_000_000_000,
-            is_error,
-            flags: [0, 0x100, 0x300][flags],
-        })
+        .prop_map(
+            |((of, what, service, name), (nanos, later, is_error, flags))| Move {
+                of,
+                what,
+                service,
+                name,
+                nanos,
+                later: later * 1_000_000_000,
+                is_error,
+                flags: [0, 0x100, 0x300][flags],
+            },
+        )
 }
 
 pub(crate) fn resource(service: &str) -> Arc<ResourceContext> {
@@ -134,7 +136,10 @@ impl Growing {
         let peers = [
             Vec::new(),
             vec![text("server.address", "api.example.com")],
-            vec![text("net.peer.name", "old.example.com"), text("peer.service", "bank")],
+            vec![
+                text("net.peer.name", "old.example.com"),
+                text("peer.service", "bank"),
+            ],
         ];
         let peer = peers[from.name % 3].clone();
         match from.what {
@@ -143,7 +148,10 @@ impl Growing {
             }
             2 => {
                 self.add(Some(&parent), SpanKind::Client, service, from);
-                self.attribute(vec![text("server.address", "db"), text("db.system", "redis")]);
+                self.attribute(vec![
+                    text("server.address", "db"),
+                    text("db.system", "redis"),
+                ]);
             }
             3 => {
                 self.add(Some(&parent), SpanKind::Client, service, from);
@@ -218,8 +226,13 @@ fn logs() -> impl Strategy<Value = Vec<LogRow>> {
 /// Traces cut into pieces that arrive in any order, log records, and flushes between.
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let shuffled = traces().prop_shuffle();
-    (shuffled, vec(1..9_usize, 1..8), vec(logs(), 0..4), vec(any::<bool>(), 1..16)).prop_map(
-        |(rows, sizes, logs, seals)| {
+    (
+        shuffled,
+        vec(1..9_usize, 1..8),
+        vec(logs(), 0..4),
+        vec(any::<bool>(), 1..16),
+    )
+        .prop_map(|(rows, sizes, logs, seals)| {
             let mut steps: Vec<Step> = Vec::new();
             let (mut rows, mut sizes) = (rows.as_slice(), sizes.iter().cycle());
             let (mut logs, mut seals) = (logs.into_iter(), seals.iter().cycle());
@@ -232,6 +245,5 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
                 rows = later;
             }
             steps
-        },
-    )
+        })
 }

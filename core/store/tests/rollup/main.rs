@@ -13,8 +13,8 @@ mod plain;
 use generate::{Step, steps};
 use log_tracer_query::Query;
 use log_tracer_store::{
-    Config, GraphSpec, LogSearch, Mark, Origin, RateGroup, RatesSpec,
-    RecordSearch, SpanSearch, Stop, Store, TimeRange,
+    Config, GraphSpec, LogSearch, Mark, Origin, RateGroup, RatesSpec, RecordSearch, SpanSearch,
+    Stop, Store, TimeRange,
 };
 use plain::{Plain, minute};
 use proptest::prelude::*;
@@ -62,7 +62,11 @@ fn range() -> impl Strategy<Value = TimeRange> {
 
 fn check(store: &Store, range: TimeRange, group: RateGroup) -> Result<(), TestCaseError> {
     let plain = kept(store);
-    let step_nano = if range.end_unix_nano.is_some() { 5 * minute() } else { 0 };
+    let step_nano = if range.end_unix_nano.is_some() {
+        5 * minute()
+    } else {
+        0
+    };
     let spec = RatesSpec {
         range,
         step_nano,
@@ -88,9 +92,17 @@ fn check(store: &Store, range: TimeRange, group: RateGroup) -> Result<(), TestCa
     Ok(())
 }
 
-fn run(store: &Store, steps: Vec<Step>, range: TimeRange, group: RateGroup) -> Result<(), TestCaseError> {
+fn run(
+    store: &Store,
+    steps: Vec<Step>,
+    range: TimeRange,
+    group: RateGroup,
+) -> Result<(), TestCaseError> {
     for (offset, step) in (0..).zip(steps) {
-        let origin = Origin { partition: 0, offset };
+        let origin = Origin {
+            partition: 0,
+            offset,
+        };
         match step {
             Step::Spans(rows) => store.apply_spans(origin, &rows),
             Step::Logs(rows) => store.apply_logs(origin, &rows),
@@ -134,4 +146,3 @@ proptest! {
         run(&store, steps, range, group)?;
     }
 }
-

@@ -26,6 +26,9 @@ pub(crate) struct Plain {
     pub(crate) logs: Vec<LogRow>,
 }
 
+/// Service, operation, kind.
+type Group = (String, Option<String>, Option<SpanKind>);
+
 /// Caller, callee, errors, and the sketch as its bytes.
 pub(crate) type Edge = (Node, Node, u64, Vec<u8>);
 
@@ -35,7 +38,8 @@ pub(crate) fn edge(edge: GraphEdge) -> Edge {
 }
 
 fn nanos(span: &Span) -> u64 {
-    span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano)
+    span.end_time_unix_nano
+        .saturating_sub(span.start_time_unix_nano)
 }
 
 fn is_error(span: &Span) -> bool {
@@ -54,8 +58,7 @@ impl Plain {
     }
 
     pub(crate) fn rates(&self, range: TimeRange, spec: &RatesSpec) -> Vec<RateSeries> {
-        let mut groups: BTreeMap<(String, Option<String>, Option<SpanKind>), BTreeMap<u64, Rate>> =
-            BTreeMap::new();
+        let mut groups: BTreeMap<Group, BTreeMap<u64, Rate>> = BTreeMap::new();
         for row in self.in_range(range) {
             let (name, kind) = (row.span.name.clone(), row.span.kind());
             let (name, kind) = match spec.group {
@@ -77,8 +80,17 @@ impl Plain {
                 let mut total = Rate::default();
                 rates.values().for_each(|rate| total.merge(rate));
                 let steps = rates.into_iter().filter(|_| spec.step_nano > 0);
-                let steps = steps.map(|(start_unix_nano, rate)| RateStep { start_unix_nano, rate });
-                RateSeries { service, operation, kind, total, steps: steps.collect() }
+                let steps = steps.map(|(start_unix_nano, rate)| RateStep {
+                    start_unix_nano,
+                    rate,
+                });
+                RateSeries {
+                    service,
+                    operation,
+                    kind,
+                    total,
+                    steps: steps.collect(),
+                }
             })
             .collect();
         series.sort_by(|a, b| {
@@ -89,13 +101,24 @@ impl Plain {
     }
 
     /// Whether the quantiles of a series are those of its spans, within the error that is stated.
-    pub(crate) fn check_quantiles(&self, range: TimeRange, series: &RateSeries) -> Result<(), TestCaseError> {
+    pub(crate) fn check_quantiles(
+        &self,
+        range: TimeRange,
+        series: &RateSeries,
+    ) -> Result<(), TestCaseError> {
         let is_of = |row: &&SpanRow| {
             row.resource.service() == series.service
-                && series.operation.as_ref().is_none_or(|name| *name == row.span.name)
+                && series
+                    .operation
+                    .as_ref()
+                    .is_none_or(|name| *name == row.span.name)
                 && series.kind.is_none_or(|kind| kind == row.span.kind())
         };
-        let mut all: Vec<u64> = self.in_range(range).filter(is_of).map(|row| nanos(&row.span)).collect();
+        let mut all: Vec<u64> = self
+            .in_range(range)
+            .filter(is_of)
+            .map(|row| nanos(&row.span))
+            .collect();
         all.sort_unstable();
         for part in [0.0, 0.5, 0.9, 0.95, 0.99, 1.0] {
             let rank = ((part * all.len() as f64).ceil() as usize).max(1);
@@ -136,7 +159,12 @@ impl Plain {
                 None => continue,
             };
             if is_counted {
-                add(edges.entry((caller, service(resource.service()))).or_default(), span);
+                add(
+                    edges
+                        .entry((caller, service(resource.service())))
+                        .or_default(),
+                    span,
+                );
             }
         }
         for SpanRow { span, resource, .. } in self.in_range(range) {
@@ -145,43 +173,70 @@ impl Plain {
             if let Some(peer) = peer(span).filter(|_| is_calling)
                 && (peer.kind == NodeKind::Database || !is_answered)
             {
-                add(edges.entry((service(resource.service()), peer)).or_default(), span);
+                add(
+                    edges
+                        .entry((service(resource.service()), peer))
+                        .or_default(),
+                    span,
+                );
             }
         }
         let edges = edges.into_iter();
         edges
-            .map(|((caller, callee), rate)| (caller, callee, rate.errors, rate.durations.to_bytes()))
+            .map(|((caller, callee), rate)| {
+                (caller, callee, rate.errors, rate.durations.to_bytes())
+            })
             .collect()
     }
 
     pub(crate) fn volume(&self, range: TimeRange, step: u64) -> Vec<VolumeSeries> {
-        const LEVELS: [&str; 7] = ["unspecified", "trace", "debug", "info", "warn", "error", "fatal"];
+        const LEVELS: [&str; 7] = [
+            "unspecified",
+            "trace",
+            "debug",
+            "info",
+            "warn",
+            "error",
+            "fatal",
+        ];
         let mut counts: BTreeMap<(String, usize), BTreeMap<u64, u64>> = BTreeMap::new();
         for row in &self.logs {
             let time = row.record.time_unix_nano;
             if range.contains(time) {
                 let level = (row.record.severity_number as usize).div_ceil(4);
-                let steps = counts.entry((row.resource.service().to_owned(), level)).or_default();
-                *steps.entry(time.checked_div(step).unwrap_or(0) * step).or_default() += 1;
+                let steps = counts
+                    .entry((row.resource.service().to_owned(), level))
+                    .or_default();
+                *steps
+                    .entry(time.checked_div(step).unwrap_or(0) * step)
+                    .or_default() += 1;
             }
         }
-        let series = counts.into_iter().map(|((service, level), steps)| VolumeSeries {
-            service,
-            level: LEVELS[level],
-            count: steps.values().sum(),
-            steps: steps.into_iter().filter(|_| step > 0).collect(),
-        });
+        let series = counts
+            .into_iter()
+            .map(|((service, level), steps)| VolumeSeries {
+                service,
+                level: LEVELS[level],
+                count: steps.values().sum(),
+                steps: steps.into_iter().filter(|_| step > 0).collect(),
+            });
         series.collect()
     }
 }
 
 fn service(name: &str) -> Node {
-    Node { kind: NodeKind::Service, name: name.to_owned() }
+    Node {
+        kind: NodeKind::Service,
+        name: name.to_owned(),
+    }
 }
 
 fn peer(span: &Span) -> Option<Node> {
     let text = |key: &str| {
-        let found = span.attributes.iter().find(|attribute| attribute.key == key)?;
+        let found = span
+            .attributes
+            .iter()
+            .find(|attribute| attribute.key == key)?;
         match found.value.as_ref()?.value.as_ref()? {
             Value::StringValue(text) => Some(text.clone()),
             _ => None,
@@ -192,7 +247,10 @@ fn peer(span: &Span) -> Option<Node> {
         return node(NodeKind::Database, system);
     }
     if let Some(destination) = text("messaging.destination.name") {
-        return node(NodeKind::Queue, format!("{} {destination}", text("messaging.system")?));
+        return node(
+            NodeKind::Queue,
+            format!("{} {destination}", text("messaging.system")?),
+        );
     }
     let outside = ["peer.service", "server.address", "net.peer.name"];
     node(NodeKind::Outside, outside.into_iter().find_map(text)?)
