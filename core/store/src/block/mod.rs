@@ -51,4 +51,4 @@ pub(crate) use open::Block;
 pub(crate) use options::{Options, Settings};
 pub(crate) use storable::Storable;
 pub(crate) use verify::verify;
-pub(crate) use write::write;
+pub(crate) use write::{Arrival, write};

@@ -75,7 +75,14 @@ where
 {
     let directory = tempfile::tempdir().unwrap();
     let options = small();
-    write(directory.path(), ID, &[chunk::<C>(0, rows)], 77, &options).unwrap();
+    write(
+        directory.path(),
+        ID,
+        &[chunk::<C>(0, rows)],
+        ARRIVAL,
+        &options,
+    )
+    .unwrap();
     let index = name(C::TABLE, ID, Role::Index);
     assert_eq!(
         sections(&directory.path().join(&index)),
@@ -117,7 +124,7 @@ fn write_golden_files() {
         &golden(""),
         ID,
         &[chunk::<SpanChunk>(0, &spans(20))],
-        77,
+        ARRIVAL,
         &small(),
     )
     .unwrap();
@@ -125,7 +132,7 @@ fn write_golden_files() {
         &golden(""),
         ID,
         &[chunk::<LogChunk>(0, &logs())],
-        77,
+        ARRIVAL,
         &small(),
     )
     .unwrap();
