@@ -133,6 +133,10 @@ impl Memory for Reservation {
     fn bytes(&self) -> usize {
         self.permit.num_permits() * PAGE_BYTES
     }
+
+    fn bytes_max(&self) -> usize {
+        self.pool.bytes()
+    }
 }
 
 /// Something that pays for memory.
@@ -145,6 +149,9 @@ pub trait Memory {
 
     /// Bytes that are held.
     fn bytes(&self) -> usize;
+
+    /// The most that could ever be held.
+    fn bytes_max(&self) -> usize;
 }
 
 /// Memory of a fixed size that nobody else uses: for tests, benches and tools.
@@ -160,6 +167,10 @@ impl Memory for ByteLimit {
     }
 
     fn bytes(&self) -> usize {
+        self.0
+    }
+
+    fn bytes_max(&self) -> usize {
         self.0
     }
 }
