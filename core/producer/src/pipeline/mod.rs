@@ -351,7 +351,11 @@ impl Step<'_> {
 
     /// Refuses what could never be decoded within the memory for requests. It is not decoded here, but by those who read
     /// records whole: what a producer takes in must not be too large for them.
-    fn admit<S: Export>(&self, request: &Checked<'_, S>, memory: &dyn Memory) -> Result<(), Refusal> {
+    fn admit<S: Export>(
+        &self,
+        request: &Checked<'_, S>,
+        memory: &dyn Memory,
+    ) -> Result<(), Refusal> {
         let bytes = self
             .decompressed_bytes()
             .saturating_add(request.decoded_bytes())
