@@ -37,7 +37,9 @@ pub struct Config {
     /// Generations, which are the rows that are written to disk together, that may wait to be written (2); a seal waits
     /// beyond that.
     pub generations_max: u32,
-    /// Rows of a block that is made by merging smaller ones (524,288). One with at least half of it is left as it is.
+    /// Rows of a block that is made by merging smaller ones (262,144). One with at least half of it is left as it is: with
+    /// the defaults, what a flush of `flush_rows_max` writes is never rewritten. Larger blocks are a little smaller for
+    /// each record, and each record is then written twice.
     pub block_rows_max: u64,
     /// Bytes on disk of a block that is made by merging, likewise (64 MiB). A merge holds so many bytes in memory.
     pub block_bytes_max: u64,
@@ -76,7 +78,7 @@ impl Default for Config {
             flush_bytes_max: 48 << 20,
             flush_age_max_ms: 60_000,
             generations_max: 2,
-            block_rows_max: 524_288,
+            block_rows_max: 262_144,
             block_bytes_max: 64 << 20,
             rollup_series_max: 4096,
             rollup_links_max: 16_384,

@@ -32,7 +32,7 @@
 //!
 //! # What is not here
 //!
-//! No async, no thread of its own, no broker, no log output: what goes wrong is in [`Store::stats`]. The store remembers
+//! No async, no thread but the one that merges while [`Store::maintain`] runs, no broker, no log output: what goes wrong is in [`Store::stats`]. The store remembers
 //! which batches were applied ([`Mark`]), and leaves it to its consumer to apply each once. Answers are its own structs;
 //! who sends them somewhere maps them to messages.
 

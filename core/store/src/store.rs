@@ -185,7 +185,8 @@ impl Store {
     /// written; or cannot be, which [`Self::stats`] tells. Calls `on_durable` with the cursors of each mark that became
     /// durable: the log may forget what is before them. Returns at once in a store that is in memory only.
     ///
-    /// For one thread of its own, which it blocks.
+    /// For one thread of its own, which it blocks. While it runs it has a second one, on which blocks are merged, so that
+    /// no merge holds up what was sealed; a merge that is under way when it is told to stop is given up.
     pub fn maintain(&self, stop: &Stop, on_durable: &mut dyn FnMut(&BTreeMap<u16, u64>)) {
         if let Some(engine) = &self.engine {
             engine.maintain(self.tables(), stop, on_durable);
@@ -205,8 +206,8 @@ impl Store {
         engine.map_or_else(BTreeMap::new, Engine::durable_cursors)
     }
 
-    /// Closes the directory, once [`Self::maintain`] has returned; another store can then open it. Searches can go on.
-    /// Dropping the store does the same.
+    /// Closes the directory: nothing is written any more, and once [`Self::maintain`] has returned, another store can
+    /// open it. Searches can go on. Dropping the store does the same.
     pub fn close(&self) {
         if let Some(engine) = &self.engine {
             engine.close();

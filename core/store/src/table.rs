@@ -268,16 +268,23 @@ impl<C: Storable> Table<C> {
     }
 
     /// Lets a block take the place of others.
-    pub(crate) fn exchange(&self, remove: &[BlockId], add: Option<Arc<Block<C>>>) {
+    pub(crate) fn exchange(&self, remove: &[BlockId], add: Arc<Block<C>>) {
         let mut inner = self.lock();
         inner.blocks.retain(|it| !remove.contains(&it.info().id));
-        inner.blocks.extend(add);
+        inner.blocks.push(add);
+    }
+
+    /// Whether all of these are blocks here.
+    pub(crate) fn has_all(&self, ids: &[BlockId]) -> bool {
+        let inner = self.lock();
+        let is_here = |id: &BlockId| inner.blocks.iter().any(|it| it.info().id == *id);
+        ids.iter().all(is_here)
     }
 
     /// Lets blocks go that have expired.
     pub(crate) fn expire(&self, remove: &[BlockId], expired: Expired) {
-        self.exchange(remove, None);
         let mut inner = self.lock();
+        inner.blocks.retain(|it| !remove.contains(&it.info().id));
         let is_kept = |it: &&Unreadable| !remove.contains(&it.info.id);
         inner.unreadable = inner.unreadable.iter().filter(is_kept).cloned().collect();
         inner.expired = expired;

@@ -56,4 +56,4 @@ pub(crate) use rollup::LoadedRollup;
 pub(crate) use storable::Storable;
 pub(crate) use verify::verify;
 pub(crate) use wire::{Input, put_text, put_varint};
-pub(crate) use write::write;
+pub(crate) use write::{Arrival, write};

@@ -27,6 +27,7 @@ use super::{
     info::{OperationCount, PieceInfo, ServiceCount},
     schema::{self, AttributeCounts, Column, FileSchema, Sample},
     verified::{Extents, Summing},
+    write::Arrival,
 };
 use crate::{chunk::TimeBounds, rollup::Rollup};
 
@@ -137,12 +138,11 @@ pub(crate) struct BlockWriter<'o> {
 }
 
 /// What is known of all rows beforehand.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Totals {
     pub(crate) services: Vec<ServiceCount>,
     pub(crate) operations: Vec<OperationCount>,
-    pub(crate) received_unix_nano: u64,
-    pub(crate) level: u8,
+    pub(crate) arrival: Arrival,
 }
 
 impl<'o> BlockWriter<'o> {
@@ -248,8 +248,8 @@ impl<'o> BlockWriter<'o> {
             bytes: 0,
             first_unix_nano: bounds.first,
             last_unix_nano: bounds.last,
-            received_unix_nano: totals.received_unix_nano,
-            level: totals.level,
+            received_unix_nano: totals.arrival.received_unix_nano,
+            level: totals.arrival.level,
         };
         let (leaves, directory) = traces::encode(&mut self.traces, bounds.first);
         let failed = |error: parquet::errors::ParquetError| {

@@ -142,7 +142,8 @@ pub(crate) fn open(
         last_received: AtomicU64::new(last_received),
         counts: Mutex::new(counts),
         block_options,
-        lock: Mutex::new(Some(lock)),
+        turn: Mutex::new(()),
+        lock: Mutex::new(Some(Arc::new(lock))),
     };
     Ok(Opened {
         engine,

@@ -78,7 +78,14 @@ where
 {
     let directory = tempfile::tempdir().unwrap();
     let options = small();
-    write(directory.path(), ID, &[chunk::<C>(0, rows)], 77, &options).unwrap();
+    write(
+        directory.path(),
+        ID,
+        &[chunk::<C>(0, rows)],
+        ARRIVAL,
+        &options,
+    )
+    .unwrap();
     let index = name(C::TABLE, ID, Role::Index);
     assert_eq!(
         sections(&directory.path().join(&index)),
@@ -120,7 +127,7 @@ fn write_golden_files() {
         &golden(""),
         ID,
         &[chunk::<SpanChunk>(0, &spans(20))],
-        77,
+        ARRIVAL,
         &small(),
     )
     .unwrap();
@@ -128,7 +135,7 @@ fn write_golden_files() {
         &golden(""),
         ID,
         &[chunk::<LogChunk>(0, &logs())],
-        77,
+        ARRIVAL,
         &small(),
     )
     .unwrap();
