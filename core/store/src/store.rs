@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use log_tracer_record::{LogRow, SpanRow, TraceId};
+use log_tracer_record::{
+    LogRow, SpanRow, TraceId,
+    wire::{Logs, Request, Spans},
+};
 use prost::Message;
 
 use crate::{
@@ -233,6 +236,19 @@ impl Store {
     /// Adds the log records of one envelope, likewise.
     pub fn apply_logs(&self, origin: Origin, rows: &[LogRow]) {
         self.logs.apply(origin, rows, LogRow::time_unix_nano);
+    }
+
+    /// Adds the spans of one envelope from where they lie in it; the same as [`Self::apply_spans`] of the rows that they
+    /// decode to.
+    pub fn apply_span_request(&self, origin: Origin, request: &Request<'_, Spans>) {
+        self.spans
+            .apply_request(origin, request, |span| span.start_time_unix_nano);
+    }
+
+    /// Adds the log records of one envelope, likewise.
+    pub fn apply_log_request(&self, origin: Origin, request: &Request<'_, Logs>) {
+        self.logs
+            .apply_request(origin, request, |record| record.time());
     }
 
     /// One trace with its logs; empty when there is no record of it.
