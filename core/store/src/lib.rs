@@ -20,6 +20,7 @@
 //! | `block` | the format of blocks: write, merge, open, read |
 //! | `engine` | from memory to disk and what becomes of it there: catalog, flush, merge, retention, recovery |
 //! | `part` | chunks and pieces of blocks in one shape, for searches |
+//! | `pool` | who reads at the same time |
 //! | `fields` | what the query language sees of a span or a log record |
 //! | `search` | one module for each kind of question |
 //!
@@ -31,7 +32,7 @@
 //!
 //! # What is not here
 //!
-//! No async, no thread of its own, no broker, no log output: what goes wrong is in [`Store::stats`]. The store remembers
+//! No async, no thread that outlives a question, no broker, no log output: what goes wrong is in [`Store::stats`]. The store remembers
 //! which batches were applied ([`Mark`]), and leaves it to its consumer to apply each once. Answers are its own structs;
 //! who sends them somewhere maps them to messages.
 
@@ -46,6 +47,7 @@ mod key;
 mod mark;
 pub mod parquet;
 mod part;
+mod pool;
 mod search;
 mod stop;
 mod store;

@@ -11,7 +11,8 @@ use crate::{
     Signal, SpanResults, SpanSearch, Stop, Trace, TraceLimits, TraceResults, TraceSearch,
     chunk::{LogChunk, SpanChunk},
     engine::{self, Engine, Options, Tables},
-    search,
+    pool::ScanPool,
+    search::{self, Asking},
     table::Table,
 };
 
@@ -23,6 +24,7 @@ pub struct Store {
     pub(crate) spans: Table<SpanChunk>,
     pub(crate) logs: Table<LogChunk>,
     answer_bytes_max: u64,
+    pool: ScanPool,
     flush_rows_max: u64,
     flush_bytes_max: u64,
     flush_age_max: Duration,
@@ -130,10 +132,19 @@ impl Store {
             spans,
             logs,
             answer_bytes_max: config.answer_bytes_max,
+            pool: ScanPool::new(config.scan_threads as usize),
             flush_rows_max: config.flush_rows_max,
             flush_bytes_max: config.flush_bytes_max,
             flush_age_max: Duration::from_millis(config.flush_age_max_ms),
             engine,
+        }
+    }
+
+    fn asking<'a>(&'a self, stop: &'a Stop) -> Asking<'a> {
+        Asking {
+            pool: &self.pool,
+            answer_bytes_max: self.answer_bytes_max,
+            stop,
         }
     }
 
@@ -278,11 +289,9 @@ impl Store {
     ) -> Result<Histogram, HistogramError> {
         match spec.signal {
             Signal::Spans => {
-                search::count_over_time(&self.spans.snapshot(), spec, self.answer_bytes_max, stop)
+                search::count_over_time(&self.spans.snapshot(), spec, self.asking(stop))
             }
-            Signal::Logs => {
-                search::count_over_time(&self.logs.snapshot(), spec, self.answer_bytes_max, stop)
-            }
+            Signal::Logs => search::count_over_time(&self.logs.snapshot(), spec, self.asking(stop)),
         }
     }
 

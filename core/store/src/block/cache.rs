@@ -24,6 +24,8 @@ pub(crate) enum Cached {
     Footer,
     /// The filter of a piece.
     Filter(u32),
+    /// How many rows of each service and grade each piece has.
+    Tally,
 }
 
 /// One for all blocks of a store.

@@ -13,6 +13,7 @@
 //! | `schema` | the columns, and how each is encoded |
 //! | `writer`, `merge` | write a block |
 //! | `verified`, `decode` | read the Parquet file, every byte checked |
+//! | `scan` | columns of some rows, for questions that need no whole rows |
 //! | `index` | the index file |
 //! | `cache` | what blocks share |
 //! | `verify` | checks a block in all its parts |
@@ -31,6 +32,7 @@ mod json;
 mod merge;
 mod open;
 mod options;
+mod scan;
 mod schema;
 mod storable;
 #[cfg(test)]
@@ -45,10 +47,14 @@ pub(crate) use cache::BlockCache;
 pub(crate) use columns::Columns;
 pub(crate) use error::BlockError;
 pub(crate) use files::{delete, owner_of, rows_path};
+#[cfg(test)]
+use index::tally::Count as TallyCount;
+pub(crate) use index::tally::Tally;
 pub(crate) use info::{BlockId, BlockInfo, OperationCount, PieceInfo, ServiceCount, TraceEntry};
 pub(crate) use merge::merge;
 pub(crate) use open::Block;
 pub(crate) use options::{Options, Settings};
+pub(crate) use scan::{Named, Scan};
 pub(crate) use storable::Storable;
 pub(crate) use verify::verify;
 pub(crate) use write::write;
