@@ -64,6 +64,9 @@ pub struct QueryConfig {
     /// answered as partial. Whoever waits for a position waits as long as it allows itself, or so long when it says
     /// nothing. Default: 30,000.
     pub deadline_ms: u64,
+    /// Bytes of blocks that a query may read, about, also when there is time for more. What was found by then is answered
+    /// as partial. Default: 16 GiB.
+    pub read_bytes_max: u64,
     /// How long calls may still go on after a server was told to shut down, in milliseconds. Default: 5,000.
     pub drain_deadline_ms: u64,
     /// The largest request message in bytes. Default: 1 MiB.
@@ -153,6 +156,7 @@ impl Default for QueryConfig {
             queries_max: 8,
             queries_waiting_max: 64,
             deadline_ms: 30_000,
+            read_bytes_max: 16 << 30,
             drain_deadline_ms: 5_000,
             request_bytes_max: 1 << 20,
             answer_bytes_max: (4 << 20) - (64 << 10),

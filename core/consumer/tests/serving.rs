@@ -303,7 +303,14 @@ async fn at_the_deadline_the_answer_is_partial_and_says_why() {
     let answer = harness.client.search_logs(slow).await.unwrap();
     let coverage = answer.into_inner().coverage.unwrap();
     assert!(coverage.partial);
-    assert_eq!(coverage.reasons, ["the search ran out of time"]);
+    let [reason] = coverage.reasons.as_slice() else {
+        panic!("{:?}", coverage.reasons);
+    };
+    assert!(reason.starts_with("the search stopped after "), "{reason}");
+    assert!(
+        reason.ends_with(" s: narrow the range or the query"),
+        "{reason}"
+    );
     assert!(coverage.scanned < 20_000, "{}", coverage.scanned);
 }
 

@@ -16,7 +16,8 @@
 //! ```
 //!
 //! The way of a query through the crate: `parse` (text to [`Expr`]) -> `print` (its canonical spelling) and `compile`
-//! (a tree of tests with texts lowered, numbers read and the cheap ones first) -> `matcher` (the tests) and `needs`.
+//! (a tree of tests with texts lowered, numbers read and the cheap ones first) -> `matcher` (the tests), `select` (the tests
+//! asked of many records at once) and `needs`.
 
 mod ast;
 mod compile;
@@ -33,6 +34,8 @@ mod parse;
 mod print;
 mod query;
 mod record;
+mod rows;
+mod select;
 pub mod text;
 mod words;
 
@@ -46,3 +49,5 @@ pub use needs::{Clause, Needle, Needs};
 pub use print::quote;
 pub use query::{Query, parse, parse_with};
 pub use record::{Field, Intrinsic, Record, Value};
+pub use rows::RowSet;
+pub use select::{Finder, Records, TextTest, ValueTest};

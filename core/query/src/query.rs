@@ -11,6 +11,8 @@ use crate::limits::Limits;
 use crate::needs::Needs;
 use crate::parse::{parse_expr, too_long};
 use crate::record::Record;
+use crate::rows::RowSet;
+use crate::select::Records;
 
 /// A query. A clone is cheap and shares everything.
 #[derive(Clone, Debug)]
@@ -70,6 +72,15 @@ impl Query {
     /// Whether the record is one that the query asks for.
     pub fn matches<R: Record + ?Sized>(&self, record: &R) -> bool {
         self.inner.program.matches(record)
+    }
+
+    /// Of some numbered records, those among `among` that the query asks for. Answers what [`Self::matches`] would of
+    /// each.
+    ///
+    /// # Errors
+    /// The records cannot be looked at.
+    pub fn select<R: Records>(&self, records: &mut R, among: RowSet) -> Result<RowSet, R::Error> {
+        self.inner.program.select(records, among)
     }
 
     /// What every record that matches has, for leaving out parts of a store without looking at their records.

@@ -57,6 +57,17 @@ impl TokenRun {
         }
     }
 
+    /// Whether [`Self::next_anchor`] finds all texts that are accepted among these.
+    pub(crate) fn is_found_by_anchor(&self, texts: &[u8]) -> bool {
+        let anchor = self.anchor.as_ref();
+        anchor.is_some_and(|anchor| anchor.ascii_only || texts.is_ascii())
+    }
+
+    /// The first place, from this one on, where the letters of the first token stand, in whatever case.
+    pub(crate) fn next_anchor(&self, texts: &[u8], place: usize) -> Option<usize> {
+        self.anchor.as_ref()?.next_from(texts, place)
+    }
+
     fn found_token_by_token(&self, text: &str) -> bool {
         let mut rest = RawTokens::new(text);
         loop {
@@ -115,6 +126,19 @@ impl Anchor {
             // The sign of kelvin is lowered to k. The dotted capital i becomes i and a dot, which is no end of a token.
             ascii_only: !(token.contains('k') || prefix && token.ends_with('i')),
         })
+    }
+
+    fn next_from(&self, texts: &[u8], place: usize) -> Option<usize> {
+        let mut from = place.saturating_add(self.offset);
+        loop {
+            let at = from + memchr::memchr2(self.lower, self.upper, texts.get(from..)?)?;
+            let start = at.checked_sub(self.offset)?;
+            let letters = texts.get(start..start + self.token.len())?;
+            if letters.eq_ignore_ascii_case(self.token.as_bytes()) {
+                return Some(start);
+            }
+            from = at + 1;
+        }
     }
 
     /// The rest of the text from each place where a token begins, and begins like the first one.

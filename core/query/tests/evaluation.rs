@@ -10,7 +10,7 @@ mod common;
 
 use common::generate::{expr, record};
 use common::{TestRecord, reference};
-use log_tracer_query::{Expr, Record, parse};
+use log_tracer_query::{Expr, Field, Record, Records, RowSet, TextTest, ValueTest, parse};
 use proptest::prelude::*;
 
 fn found(expr: &Expr, record: &TestRecord) -> bool {
@@ -18,7 +18,71 @@ fn found(expr: &Expr, record: &TestRecord) -> bool {
     query.matches(record)
 }
 
+/// Records of which each is asked.
+struct Many<'r>(&'r [TestRecord]);
+
+impl Records for Many<'_> {
+    type Error = std::convert::Infallible;
+
+    fn with_value(
+        &mut self,
+        field: &Field,
+        test: &ValueTest<'_>,
+        among: &RowSet,
+    ) -> Result<RowSet, Self::Error> {
+        assert!(!among.is_empty(), "nothing is asked of no record");
+        let mut found = among.clone();
+        found.retain(|row| self.0[row].any_value(field, &mut |value| test.accepts(value)));
+        Ok(found)
+    }
+
+    /// As a store does it that has the texts one after the other.
+    fn with_text(&mut self, test: &TextTest<'_>, among: &RowSet) -> Result<RowSet, Self::Error> {
+        let mut found = RowSet::none(among.rows());
+        let (mut all, mut ends) = (String::new(), Vec::new());
+        for (row, record) in self.0.iter().enumerate() {
+            record.any_text(&mut |text| {
+                all.push_str(text);
+                ends.push((all.len(), row));
+                false
+            });
+        }
+        let mut accept = |number: usize| {
+            let start = number.checked_sub(1).map_or(0, |before| ends[before].0);
+            let (end, row) = ends[number];
+            if among.contains(row) && test.accepts(&all[start..end]) {
+                found.insert(row);
+            }
+        };
+        match test.finder(all.as_bytes()) {
+            None => (0..ends.len()).for_each(accept),
+            Some(finder) => {
+                let mut place = 0;
+                while let Some(at) = finder.next_from(place) {
+                    let number = ends.partition_point(|(end, _)| *end <= at);
+                    accept(number);
+                    place = ends[number].0;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
 proptest! {
+    #[test]
+    fn many_records_are_asked_at_once_like_one_after_the_other(
+        expr in expr(),
+        records in prop::collection::vec(record(), 0..12),
+        among in any::<u16>(),
+    ) {
+        let query = parse(&expr.to_string()).expect("a printed query is read");
+        let among = RowSet::of(records.len(), |row| among >> row & 1 == 1);
+        let Ok(found) = query.select(&mut Many(&records), among.clone());
+        let expected: Vec<_> = among.iter().filter(|row| query.matches(&records[*row])).collect();
+        prop_assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{}", query);
+    }
+
     #[test]
     fn matching_agrees_with_the_plain_meaning(expr in expr(), records in prop::collection::vec(record(), 12)) {
         let query = parse(&expr.to_string()).expect("a printed query is read");

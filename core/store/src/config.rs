@@ -22,6 +22,9 @@ pub struct Config {
     /// Bytes that one answer may take for counting: the cells of a histogram, the distinct values of facets, the traces
     /// of a search (64 MiB). An answer that would need more is partial, and says so.
     pub answer_bytes_max: u64,
+    /// Threads that read for questions at the same time, over all of them (0: one for each core). Beside the caller's own,
+    /// a question that has much to read gets some for as long as it lasts. At most 256.
+    pub scan_threads: u32,
     /// Bytes that may be kept of what was read of blocks on disk: their footers, filters, resources (64 MiB). At least
     /// 1 MiB. A store in memory only has none.
     pub cache_bytes_max: u64,
@@ -73,6 +76,7 @@ impl Default for Config {
             chunk_rows_max: 8192,
             chunk_bytes_max: 8 << 20,
             answer_bytes_max: 64 << 20,
+            scan_threads: 0,
             cache_bytes_max: 64 << 20,
             flush_rows_max: 131_072,
             flush_bytes_max: 48 << 20,
@@ -149,6 +153,7 @@ impl Config {
         check("spans_bytes_max", self.spans_bytes_max, low, u64::MAX)?;
         check("logs_bytes_max", self.logs_bytes_max, low, u64::MAX)?;
         check("answer_bytes_max", self.answer_bytes_max, 1 << 20, u64::MAX)?;
+        check("scan_threads", self.scan_threads.into(), 0, 256)?;
         check("cache_bytes_max", self.cache_bytes_max, 1 << 20, u64::MAX)?;
         check("flush_rows_max", self.flush_rows_max, 1, FLUSH_ROWS_CEILING)?;
         check("flush_bytes_max", self.flush_bytes_max, 1 << 10, 4 << 30)?;

@@ -20,6 +20,7 @@
 //! | `block` | the format of blocks: write, merge, open, read |
 //! | `engine` | from memory to disk and what becomes of it there: catalog, flush, merge, retention, recovery |
 //! | `part` | chunks and pieces of blocks in one shape, for searches |
+//! | `pool` | who reads at the same time |
 //! | `fields` | what the query language sees of a span or a log record |
 //! | `search` | one module for each kind of question |
 //! | `rollup` | what is summed up when a block is written, and the questions that it answers |
@@ -32,9 +33,9 @@
 //!
 //! # What is not here
 //!
-//! No async, no thread but the one that merges while [`Store::maintain`] runs, no broker, no log output: what goes wrong is in [`Store::stats`]. The store remembers
-//! which batches were applied ([`Mark`]), and leaves it to its consumer to apply each once. Answers are its own structs;
-//! who sends them somewhere maps them to messages.
+//! No async, no thread that outlives a question but the one that merges while [`Store::maintain`] runs, no broker, no log
+//! output: what goes wrong is in [`Store::stats`]. The store remembers which batches were applied ([`Mark`]), and leaves
+//! it to its consumer to apply each once. Answers are its own structs; who sends them somewhere maps them to messages.
 
 mod block;
 mod chunk;
@@ -47,6 +48,7 @@ mod key;
 mod mark;
 pub mod parquet;
 mod part;
+mod pool;
 mod rollup;
 mod search;
 mod stop;

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use log_tracer_query::Needs;
 
-use crate::{
-    block::{Block, BlockError, Columns, Storable},
-    chunk::TimeBounds,
-};
+use crate::block::{Block, BlockError, Columns, Storable};
 
 /// Some thousand rows, in memory or on disk.
 #[derive(Debug)]
@@ -36,23 +33,17 @@ impl<C> Clone for Part<C> {
 }
 
 impl<C: Storable> Part<C> {
-    pub(crate) fn bounds(&self) -> TimeBounds {
+    /// About how many bytes on disk the rows take; none in memory.
+    pub(crate) fn bytes_on_disk(&self) -> u64 {
         match self {
-            Self::Chunk(chunk) => chunk.bounds(),
-            Self::Piece { block, piece } => block
-                .pieces()
-                .get(*piece)
-                .map_or_else(TimeBounds::default, |piece| piece.bounds),
-        }
-    }
-
-    pub(crate) fn row_count(&self) -> u64 {
-        match self {
-            Self::Chunk(chunk) => chunk.rows() as u64,
-            Self::Piece { block, piece } => block
-                .pieces()
-                .get(*piece)
-                .map_or(0, |piece| piece.rows.len() as u64),
+            Self::Chunk(_) => 0,
+            Self::Piece { block, piece } => {
+                let rows = block
+                    .pieces()
+                    .get(*piece)
+                    .map_or(0, |piece| piece.rows.len());
+                block.info().bytes / block.info().rows.max(1) * rows as u64
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -15,7 +15,8 @@ pub struct Stop {
     cancelled: Arc<AtomicBool>,
     /// Cancels this one, too.
     parent: Option<Arc<AtomicBool>>,
-    deadline: Option<Instant>,
+    deadline: Option<Deadline>,
+    budget: Option<Arc<Budget>>,
     /// Cancels at the look with this number.
     #[cfg(test)]
     looks: Option<Arc<std::sync::atomic::AtomicI64>>,
@@ -29,9 +30,28 @@ impl Stop {
 
     /// Stops at a time, or when it is cancelled before.
     pub fn at(deadline: Instant) -> Self {
+        let given = deadline.saturating_duration_since(Instant::now());
         Self {
-            deadline: Some(deadline),
+            deadline: Some(Deadline { deadline, given }),
             ..Self::default()
+        }
+    }
+
+    /// Stops, beside what it does already, when so many bytes were read of blocks, about: columns as they are in memory,
+    /// and rows that were put together as they are on disk. What is under way is still read.
+    #[must_use]
+    pub fn with_read_bytes_max(mut self, bytes_max: u64) -> Self {
+        self.budget = Some(Arc::new(Budget {
+            bytes: AtomicU64::new(0),
+            bytes_max,
+        }));
+        self
+    }
+
+    /// Counts bytes that were read of blocks.
+    pub(crate) fn read(&self, bytes: u64) {
+        if let Some(budget) = &self.budget {
+            budget.bytes.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
@@ -66,7 +86,7 @@ impl Stop {
     }
 
     /// Why a search has to end now, if it does.
-    pub(crate) fn reason(&self) -> Option<&'static str> {
+    pub(crate) fn reason(&self) -> Option<String> {
         #[cfg(test)]
         if let Some(looks) = &self.looks
             && looks.fetch_sub(1, Ordering::Relaxed) <= 0
@@ -74,12 +94,48 @@ impl Stop {
             self.cancel();
         }
         if self.is_cancelled() {
-            return Some("the search was cancelled");
+            return Some("the search was cancelled".to_owned());
         }
-        let is_late = self
-            .deadline
-            .is_some_and(|deadline| Instant::now() >= deadline);
-        is_late.then_some("the search ran out of time")
+        let hint = "narrow the range or the query";
+        if let Some(Deadline { deadline, given }) = self.deadline
+            && Instant::now() >= deadline
+        {
+            let seconds = given.as_secs_f64();
+            return Some(format!("the search stopped after {seconds:.1} s: {hint}"));
+        }
+        let budget = self.budget.as_ref()?;
+        let is_spent = budget.bytes.load(Ordering::Relaxed) >= budget.bytes_max;
+        is_spent.then(|| {
+            let bytes = readable_bytes(budget.bytes_max);
+            format!("the search stopped after it had read {bytes}: {hint}")
+        })
+    }
+}
+
+/// When a search has to end, and how long that was when it was said.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    deadline: Instant,
+    given: Duration,
+}
+
+/// Bytes that may be read of blocks.
+#[derive(Debug)]
+struct Budget {
+    bytes: AtomicU64,
+    bytes_max: u64,
+}
+
+/// Bytes as a person reads them.
+fn readable_bytes(bytes: u64) -> String {
+    const UNITS: [(u32, &str); 3] = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match UNITS.into_iter().find(|(shift, _)| bytes >> shift > 0) {
+        Some((shift, unit)) => {
+            let count = bytes as f64 / (1_u64 << shift) as f64;
+            let text = format!("{count:.1}");
+            format!("{} {unit}", text.strip_suffix(".0").unwrap_or(&text))
+        }
+        None => format!("{bytes} bytes"),
     }
 }
 
@@ -168,6 +224,27 @@ impl<'a> Progress<'a> {
         !self.stopped
     }
 
+    /// Counts bytes that were read of blocks, as they are in memory.
+    pub(crate) fn read(&mut self, bytes: u64) {
+        self.stop.read(bytes);
+    }
+
+    /// Takes over what another thread did for the same question.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.stopped |= other.stopped;
+        let coverage = other.coverage;
+        self.coverage.partial |= coverage.partial;
+        for reason in coverage.reasons {
+            self.coverage.miss(reason);
+        }
+        self.coverage.scanned += coverage.scanned;
+        self.coverage.matched += coverage.matched;
+        self.coverage.pieces_read += coverage.pieces_read;
+        self.coverage.pieces_skipped += coverage.pieces_skipped;
+        // The next row is to be looked at.
+        self.next_look = 0;
+    }
+
     /// Whether the search had to end early.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped
@@ -200,10 +277,28 @@ mod tests {
     }
 
     #[test]
+    fn a_search_that_read_its_bytes_ends_at_the_next_look() {
+        for (bytes_max, said) in [(3 << 30, "3 GiB"), (1536 << 10, "1.5 MiB"), (7, "7 bytes")] {
+            let stop = Stop::never().with_read_bytes_max(bytes_max);
+            let mut progress = Progress::start(&stop);
+            progress.read(bytes_max - 1);
+            assert!(progress.look());
+            // Clones are the same stop, of another thread, too.
+            stop.clone().read(1);
+            assert!(!progress.look());
+            let reason = format!(
+                "the search stopped after it had read {said}: narrow the range or the query"
+            );
+            assert_eq!(progress.finish().reasons, [reason]);
+        }
+    }
+
+    #[test]
     fn a_deadline_in_the_past_ends_a_search_at_once() {
         let stop = Stop::at(Instant::now());
         let mut progress = Progress::start(&stop);
         assert!(!progress.scan(1));
-        assert_eq!(progress.finish().reasons, ["the search ran out of time"]);
+        let reason = "the search stopped after 0.0 s: narrow the range or the query";
+        assert_eq!(progress.finish().reasons, [reason]);
     }
 }

@@ -15,7 +15,9 @@ use crate::{
     SpanSearch, Stop, Trace, TraceLimits, TraceResults, TraceSearch,
     chunk::{LogChunk, SpanChunk},
     engine::{self, Engine, Options, Tables},
-    rollup, search,
+    pool::ScanPool,
+    rollup,
+    search::{self, Asking},
     table::Table,
 };
 
@@ -28,6 +30,7 @@ pub struct Store {
     pub(crate) logs: Table<LogChunk>,
     answer_bytes_max: u64,
     rollup: rollup::Settings,
+    pool: ScanPool,
     flush_rows_max: u64,
     flush_bytes_max: u64,
     flush_age_max: Duration,
@@ -136,10 +139,19 @@ impl Store {
             logs,
             answer_bytes_max: config.answer_bytes_max,
             rollup: config.rollup_settings(),
+            pool: ScanPool::new(config.scan_threads as usize),
             flush_rows_max: config.flush_rows_max,
             flush_bytes_max: config.flush_bytes_max,
             flush_age_max: Duration::from_millis(config.flush_age_max_ms),
             engine,
+        }
+    }
+
+    fn asking<'a>(&'a self, stop: &'a Stop) -> Asking<'a> {
+        Asking {
+            pool: &self.pool,
+            answer_bytes_max: self.answer_bytes_max,
+            stop,
         }
     }
 
@@ -298,11 +310,9 @@ impl Store {
     ) -> Result<Histogram, HistogramError> {
         match spec.signal {
             Signal::Spans => {
-                search::count_over_time(&self.spans.snapshot(), spec, self.answer_bytes_max, stop)
+                search::count_over_time(&self.spans.snapshot(), spec, self.asking(stop))
             }
-            Signal::Logs => {
-                search::count_over_time(&self.logs.snapshot(), spec, self.answer_bytes_max, stop)
-            }
+            Signal::Logs => search::count_over_time(&self.logs.snapshot(), spec, self.asking(stop)),
         }
     }
 

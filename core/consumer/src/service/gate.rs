@@ -30,6 +30,7 @@ pub(crate) struct Gate {
     waiting: AtomicUsize,
     waiting_max: usize,
     deadline: Duration,
+    read_bytes_max: u64,
     log: Logger,
 }
 
@@ -38,6 +39,7 @@ pub(crate) struct Gate {
 pub(crate) struct Turn {
     _permit: OwnedSemaphorePermit,
     pub(crate) deadline: Instant,
+    read_bytes_max: u64,
     log: Logger,
 }
 
@@ -49,6 +51,7 @@ impl Gate {
             waiting: AtomicUsize::new(0),
             waiting_max: config.queries_waiting_max,
             deadline: Duration::from_millis(config.deadline_ms),
+            read_bytes_max: config.read_bytes_max,
             log,
         }
     }
@@ -83,6 +86,7 @@ impl Gate {
         Ok(Turn {
             _permit: permit,
             deadline,
+            read_bytes_max: self.read_bytes_max,
             log: self.log.clone(),
         })
     }
@@ -133,7 +137,7 @@ impl Turn {
         self,
         scan: impl FnOnce(&Stop) -> T + Send + 'static,
     ) -> Result<(Self, T), Status> {
-        let stop = Stop::at(self.deadline.into_std());
+        let stop = Stop::at(self.deadline.into_std()).with_read_bytes_max(self.read_bytes_max);
         let _stop_when_dropped = StopOnDrop(stop.clone());
         let log = self.log.clone();
         let scanned = tokio::task::spawn_blocking(move || {

@@ -1,4 +1,5 @@
-//! What an apply and each kind of question cost, with a million records of each kind in the store.
+//! What an apply and each kind of question cost, with a million records of each kind in the store; with
+//! `STORE_BENCH_ROWS=4000000` there are more.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -16,7 +17,11 @@ use data::BATCH_ROWS;
 use log_tracer_store::{Config, Coverage, Mark, Origin, Stats, Stop, Store, TableStats};
 use questions::{Question, logs_of, questions};
 
-const ROWS: u64 = 1_000_000;
+/// Rows of each kind, unless the environment names another number under `STORE_BENCH_ROWS`.
+static ROWS: LazyLock<u64> = LazyLock::new(|| {
+    let asked = std::env::var("STORE_BENCH_ROWS").ok();
+    asked.map_or(1_000_000, |rows| rows.parse().expect("a number of rows"))
+});
 
 criterion_group! {
     name = benches;
@@ -67,7 +72,7 @@ static STORE: LazyLock<Store> = LazyLock::new(|| {
         ..Config::default()
     };
     let store = Store::new(config).unwrap();
-    for first in (0..ROWS).step_by(BATCH_ROWS as usize) {
+    for first in (0..*ROWS).step_by(BATCH_ROWS as usize) {
         store.apply_spans(at(first), &data::spans(first));
         store.apply_logs(at(first), &data::logs(first));
     }
@@ -94,7 +99,7 @@ static ON_DISK: LazyLock<(Store, tempfile::TempDir)> = LazyLock::new(|| {
         ..Config::default()
     };
     let (store, _) = Store::open(config, directory.path()).unwrap();
-    for first in (0..ROWS).step_by(BATCH_ROWS as usize) {
+    for first in (0..*ROWS).step_by(BATCH_ROWS as usize) {
         store.apply_spans(at(first), &data::spans(first));
         store.apply_logs(at(first), &data::logs(first));
         if (first / BATCH_ROWS).is_multiple_of(BLOCK_ROWS / BATCH_ROWS) {
@@ -115,7 +120,7 @@ fn write_out(store: &Store) {
 }
 
 fn in_memory(c: &mut Criterion) {
-    for Question { group, name, ask } in questions(ROWS) {
+    for Question { group, name, ask } in questions(*ROWS) {
         c.bench_function(&format!("{group} in memory: {name}"), |b| {
             let store = &*STORE;
             b.iter(|| black_box(ask(store)));
@@ -126,7 +131,7 @@ fn in_memory(c: &mut Criterion) {
 }
 
 fn on_disk(c: &mut Criterion) {
-    for Question { group, name, ask } in questions(ROWS) {
+    for Question { group, name, ask } in questions(*ROWS) {
         let name = format!("{group} on disk: {name}");
         let mut was_asked = false;
         c.bench_function(&name, |b| {
@@ -143,7 +148,6 @@ fn on_disk(c: &mut Criterion) {
 /// The time that a question takes of a core: on a busy machine it says more than the time that passes.
 #[allow(clippy::print_stderr)]
 fn print_cpu(name: &str, ask: impl Fn() -> Coverage) {
-    // What the kernel says grows in steps of some milliseconds.
     let (before, mut runs, mut coverage) = (cpu_nano(), 0, Coverage::default());
     while cpu_nano() - before < 200_000_000 && runs < 10_000 {
         coverage = ask();
@@ -159,13 +163,10 @@ fn print_cpu(name: &str, ask: impl Fn() -> Coverage) {
     );
 }
 
-/// What this thread took of a core so far.
+/// What this process, all its threads together, took of the cores so far.
 fn cpu_nano() -> u64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    text.split_whitespace()
-        .next()
-        .and_then(|nano| nano.parse().ok())
-        .unwrap_or(0)
+    let taken = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    (taken.tv_sec * 1_000_000_000 + taken.tv_nsec) as u64
 }
 
 /// The first search after new rows copies the open chunk.
@@ -175,7 +176,7 @@ fn after_an_apply(c: &mut Criterion) {
     c.bench_function("newest 100 right after an apply", |b| {
         let store = &*STORE;
         b.iter_batched(
-            || store.apply_logs(at(ROWS), &batch),
+            || store.apply_logs(at(*ROWS), &batch),
             |()| black_box(store.search_logs(&search, &Stop::never())),
             BatchSize::PerIteration,
         );

@@ -58,6 +58,10 @@ fn of_logs(rows: u64) -> Vec<Question> {
             "service:cart severity>=error",
         ),
         ("newest 100 of a user", "user.id:user-777"),
+        (
+            "newest 100 of many predicates",
+            "-service:cart severity>=error code.function.name:load",
+        ),
         ("of an expression that nothing matches", "/no+such/"),
         ("of a trace", of_trace.as_str()),
     ];
@@ -93,6 +97,12 @@ fn of_traces(rows: u64) -> Vec<Question> {
     };
     for (name, query, order, range) in [
         ("newest 20", "", newest, TimeRange::ALL),
+        (
+            "newest 20 with an error",
+            "status:error",
+            newest,
+            TimeRange::ALL,
+        ),
         (
             "newest 20 with an error of a service",
             "service:cart status:error",
@@ -141,9 +151,51 @@ fn counts(rows: u64) -> Vec<Question> {
             HistogramGroup::Level,
         ),
         (
+            "histogram of logs by service",
+            Signal::Logs,
+            "",
+            HistogramGroup::Service,
+        ),
+        (
             "histogram of logs of a service",
             Signal::Logs,
             "service:cart",
+            HistogramGroup::None,
+        ),
+        (
+            "histogram of logs of a severity by level",
+            Signal::Logs,
+            "severity>=error",
+            HistogramGroup::Level,
+        ),
+        (
+            "histogram of logs of a word of all",
+            Signal::Logs,
+            COMMON_WORD,
+            HistogramGroup::Level,
+        ),
+        (
+            "histogram of logs of a word of half",
+            Signal::Logs,
+            "cache",
+            HistogramGroup::Level,
+        ),
+        (
+            "histogram of logs of a user",
+            Signal::Logs,
+            "user.id:user-777",
+            HistogramGroup::Level,
+        ),
+        (
+            "histogram of spans by status",
+            Signal::Spans,
+            "",
+            HistogramGroup::Level,
+        ),
+        (
+            "histogram of slow spans",
+            Signal::Spans,
+            "duration>15ms",
             HistogramGroup::None,
         ),
         (
@@ -151,6 +203,12 @@ fn counts(rows: u64) -> Vec<Question> {
             Signal::Spans,
             "status:error",
             HistogramGroup::Service,
+        ),
+        (
+            "histogram of spans of a route",
+            Signal::Spans,
+            "service:cart http.route:/search",
+            HistogramGroup::Level,
         ),
     ] {
         let spec = HistogramSpec {
@@ -165,13 +223,15 @@ fn counts(rows: u64) -> Vec<Question> {
             store.histogram(&spec, &Stop::never()).unwrap().coverage
         }));
     }
-    for (name, signal) in [
-        ("facets of spans", Signal::Spans),
-        ("facets of logs", Signal::Logs),
+    for (name, signal, query) in [
+        ("facets of spans", Signal::Spans, ""),
+        ("facets of logs", Signal::Logs, ""),
+        ("facets of failed spans", Signal::Spans, "status:error"),
+        ("facets of logs of a word of half", Signal::Logs, "cache"),
     ] {
         let spec = FacetSpec {
             signal,
-            query: parse("").unwrap(),
+            query: parse(query).unwrap(),
             range: TimeRange::ALL,
             fields: Vec::new(),
             values_max: 10,
@@ -180,6 +240,20 @@ fn counts(rows: u64) -> Vec<Question> {
             store.facets(&spec, &Stop::never()).coverage
         }));
     }
+    let near_unique = FacetSpec {
+        signal: Signal::Spans,
+        query: parse("").unwrap(),
+        range: TimeRange::ALL,
+        fields: ["user.id", "app.order.id", "trace", "duration"]
+            .map(log_tracer_query::Field::named)
+            .into(),
+        values_max: 10,
+    };
+    all.push(question(
+        "counts",
+        "facets of nearly unique values",
+        move |store| store.facets(&near_unique, &Stop::never()).coverage,
+    ));
     all.push(question("counts", "services", |store| {
         store.services(&Stop::never()).coverage
     }));

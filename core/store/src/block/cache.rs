@@ -26,6 +26,8 @@ pub(crate) enum Cached {
     Filter(u32),
     /// The head of its rollups, or all of them where they had to be worked out.
     Rollup,
+    /// How many rows of each service and grade each piece has.
+    Tally,
 }
 
 /// One for all blocks of a store.

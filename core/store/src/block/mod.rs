@@ -13,6 +13,7 @@
 //! | `schema` | the columns, and how each is encoded |
 //! | `writer`, `merge` | write a block |
 //! | `verified`, `decode` | read the Parquet file, every byte checked |
+//! | `scan` | columns of some rows, for questions that need no whole rows |
 //! | `index` | the index file |
 //! | `cache` | what blocks share |
 //! | `rollup` | the rollups in the index file, for [`crate::rollup`] |
@@ -33,6 +34,7 @@ mod merge;
 mod open;
 mod options;
 mod rollup;
+mod scan;
 mod schema;
 mod storable;
 #[cfg(test)]
@@ -48,11 +50,15 @@ pub(crate) use columns::Columns;
 pub(crate) use error::{BlockError, Malformed};
 pub(crate) use files::{delete, owner_of, rows_path};
 pub(crate) use gather::{Picked, Place};
+#[cfg(test)]
+use index::tally::Count as TallyCount;
+pub(crate) use index::tally::Tally;
 pub(crate) use info::{BlockId, BlockInfo, OperationCount, PieceInfo, ServiceCount, TraceEntry};
 pub(crate) use merge::merge;
 pub(crate) use open::Block;
 pub(crate) use options::{Options, Settings};
 pub(crate) use rollup::LoadedRollup;
+pub(crate) use scan::{Named, Scan};
 pub(crate) use storable::Storable;
 pub(crate) use verify::verify;
 pub(crate) use wire::{Input, put_text, put_varint};

@@ -25,6 +25,7 @@ use super::{
         fuse::Fuse,
         needles::{can_have, trace_ids},
         read_directory,
+        tally::Tally,
         traces::{self, Leaf, decode_directory},
     },
     verified::{Extents, VerifiedFile},
@@ -276,6 +277,28 @@ impl<C: Storable> Block<C> {
         decode_operations(&bytes).map_err(|reason| self.index_file.corrupt(reason))
     }
 
+    /// How many rows of each service and grade each piece has; none in a block that was written before this was kept.
+    pub(crate) fn tally(&self) -> Result<Option<Arc<Tally>>, BlockError> {
+        if !self.index.sections.contains_key(&Kind::Tally) {
+            return Ok(None);
+        }
+        let tally = self.cache.get(self.owner, Cached::Tally, || {
+            let tally = Tally::decode(&self.section(Kind::Tally)?)
+                .map_err(|reason| self.index_file.corrupt(reason))?;
+            if tally.pieces() != self.pieces.len() {
+                let reason = format!(
+                    "it counts {} of {} pieces",
+                    tally.pieces(),
+                    self.pieces.len()
+                );
+                return Err(self.index_file.corrupt(Malformed(reason)));
+            }
+            let bytes = tally.bytes();
+            Ok((tally, bytes))
+        })?;
+        Ok(Some(tally))
+    }
+
     /// Deletes the files. Whoever holds the block can read it as before.
     pub(crate) fn delete(&self) -> Result<(), BlockError> {
         for (of, is_index) in [(&self.rows_file, false), (&self.index_file, true)] {
@@ -286,6 +309,10 @@ impl<C: Storable> Block<C> {
         }
         files::delete::<C>(&self.directory, self.info.id)?;
         files::sync_directory(&self.directory)
+    }
+
+    pub(super) fn cache(&self) -> &BlockCache {
+        &self.cache
     }
 
     fn row_count(&self) -> u32 {

@@ -1,8 +1,11 @@
 //! What a chunk must do so that its rows can be kept in blocks.
 
 use arrow_array::ArrayRef;
-use log_tracer_query::Intrinsic;
-use log_tracer_record::ScopeContext;
+use log_tracer_query::{Intrinsic, Value};
+use log_tracer_record::{
+    ScopeContext,
+    otlp::{logs::SeverityNumber, trace::status::StatusCode},
+};
 
 use super::{
     BlockCache, Columns,
@@ -11,6 +14,7 @@ use super::{
     error::Malformed,
     gather::{self, AttributePlan, ContextTexts, Picked},
     index::{Facts, needles::Needles},
+    scan::status_of,
     schema::ColumnType,
 };
 use crate::{
@@ -65,6 +69,36 @@ pub(crate) trait Storable: Chunk + Sized + 'static {
 
     /// The section of the index with what was counted.
     fn rolled_up(rollup: Rollup) -> Vec<u8>;
+
+    /// The field that the grade of a row is a value of.
+    const GRADE: Intrinsic;
+
+    /// The number of a row's severity or status, as a query sees it: see `index/tally.rs`.
+    fn grade(&self, row: usize) -> u8;
+
+    /// The grade of a value of its column.
+    fn grade_of(cell: GradeCell<'_>) -> u8;
+
+    /// The level of a grade, an index into `Chunk::LEVELS`.
+    fn level_of(grade: u8) -> usize;
+
+    /// The value of its field, if rows of the grade have one.
+    fn value_of(grade: u8) -> Option<Value<'static>>;
+}
+
+/// What the column of grades has for a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum GradeCell<'a> {
+    Number(i32),
+    Text(Option<&'a str>),
+}
+
+fn status_grade(code: StatusCode) -> u8 {
+    match code {
+        StatusCode::Unset => 0,
+        StatusCode::Ok => 1,
+        StatusCode::Error => 2,
+    }
 }
 
 impl Storable for SpanChunk {
@@ -153,6 +187,28 @@ impl Storable for SpanChunk {
     fn rolled_up(rollup: Rollup) -> Vec<u8> {
         rollup.spans.finish()
     }
+
+    const GRADE: Intrinsic = Intrinsic::Status;
+
+    fn grade(&self, row: usize) -> u8 {
+        status_grade(self.status_code(row))
+    }
+
+    fn grade_of(cell: GradeCell<'_>) -> u8 {
+        match cell {
+            GradeCell::Text(text) => status_grade(status_of(text)),
+            GradeCell::Number(_) => 0,
+        }
+    }
+
+    fn level_of(grade: u8) -> usize {
+        grade.into()
+    }
+
+    fn value_of(grade: u8) -> Option<Value<'static>> {
+        let code = StatusCode::try_from(i32::from(grade)).unwrap_or(StatusCode::Unset);
+        Some(Value::Str(crate::fields::status_name(code)))
+    }
 }
 
 impl Storable for LogChunk {
@@ -222,5 +278,29 @@ impl Storable for LogChunk {
 
     fn rolled_up(rollup: Rollup) -> Vec<u8> {
         rollup.logs.finish()
+    }
+
+    const GRADE: Intrinsic = Intrinsic::Severity;
+
+    fn grade(&self, row: usize) -> u8 {
+        self.severity(row) as u8
+    }
+
+    fn grade_of(cell: GradeCell<'_>) -> u8 {
+        match cell {
+            GradeCell::Number(number) => {
+                SeverityNumber::try_from(number).unwrap_or(SeverityNumber::Unspecified) as u8
+            }
+            GradeCell::Text(_) => 0,
+        }
+    }
+
+    fn level_of(grade: u8) -> usize {
+        // OTLP gives each range four numbers: 1 to 4 are TRACE, 21 to 24 FATAL.
+        usize::from(grade).div_ceil(4)
+    }
+
+    fn value_of(grade: u8) -> Option<Value<'static>> {
+        (grade > 0).then(|| Value::Int(grade.into()))
     }
 }

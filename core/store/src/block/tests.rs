@@ -5,6 +5,7 @@ mod extreme;
 mod fields;
 mod golden;
 mod lossless;
+mod scan;
 
 use std::{path::Path, sync::Arc};
 

@@ -1,12 +1,13 @@
 //! Checks a block in all its parts: the checksums, and whether the index says of the rows what they are.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use super::{
     Block, BlockCache, BlockError, BlockInfo, Columns, Storable,
     index::{
         Facts, Kind,
         needles::Needles,
+        tally::Count,
         traces::{self, TraceRow},
     },
     write::{sum_operations, sum_services},
@@ -140,6 +141,16 @@ impl<'b, C: Storable> Check<'b, C> {
             Ok(_) => {}
             Err(error) => self.problems.push(error),
         }
+        match self.block.tally() {
+            Ok(Some(tally)) => {
+                let counts = tally.of_piece(number);
+                if counts.is_some_and(|counts| !are_of(counts, &tally.services, chunk.as_ref())) {
+                    self.index_is_wrong(format!("what it counts of piece {number} is not so"));
+                }
+            }
+            Ok(None) => {}
+            Err(error) => self.problems.push(error),
+        }
         self.chunks
             .push((chunk.service_counts(), chunk.operation_counts()));
         if let Some(rollup) = &mut self.rollup {
@@ -192,4 +203,20 @@ impl<'b, C: Storable> Check<'b, C> {
             }
         }
     }
+}
+
+/// Whether counts are those of the rows of a chunk.
+fn are_of<C: Storable>(counts: &[Count], services: &[String], chunk: &C) -> bool {
+    let mut left: HashMap<(&str, u8), u32> = HashMap::new();
+    for row in 0..chunk.rows() {
+        *left
+            .entry((chunk.service(row), chunk.grade(row)))
+            .or_default() += 1;
+    }
+    let mut is_right = |count: &Count| {
+        let service = services.get(count.service as usize).map(String::as_str);
+        service.and_then(|service| left.remove(&(service, count.grade))) == Some(count.rows)
+    };
+    let are_right = counts.iter().all(&mut is_right);
+    are_right && left.is_empty()
 }

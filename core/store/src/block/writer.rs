@@ -22,6 +22,7 @@ use super::{
         Facts, IndexWriter, Kind, Piece, encode_operations, encode_pieces, encode_services,
         encode_summary,
         needles::Needles,
+        tally::TallyWriter,
         traces::{self, TraceRow},
     },
     info::{OperationCount, PieceInfo, ServiceCount},
@@ -129,6 +130,7 @@ pub(crate) struct BlockWriter<'o> {
     id: BlockId,
     texts: ContextTexts,
     needles: Needles,
+    tally: TallyWriter,
     pieces: Vec<Piece>,
     filters: Vec<u8>,
     traces: Vec<TraceRow>,
@@ -176,6 +178,7 @@ impl<'o> BlockWriter<'o> {
             id,
             texts: ContextTexts::default(),
             needles: Needles::default(),
+            tally: TallyWriter::default(),
             pieces: Vec::new(),
             filters: Vec::new(),
             traces: Vec::new(),
@@ -221,6 +224,7 @@ impl<'o> BlockWriter<'o> {
             }
         }
         C::roll_up(picked, &mut self.rollup);
+        self.tally.add(picked);
         let filter = self.needles.take_filter(self.options.settings.filter_bits);
         let filter = filter.map_or_else(Vec::new, |filter| filter.encode());
         self.pieces.push(Piece {
@@ -268,6 +272,7 @@ impl<'o> BlockWriter<'o> {
         index.add(Kind::Leaves, &traces::encode_directory(&directory));
         index.add(Kind::Rollup, &(self.rolled_up)(self.rollup));
         index.add(Kind::Summary, &encode_summary(self.table, &info));
+        index.add(Kind::Tally, &self.tally.encode());
         let index = index.finish();
         info.bytes = extents.length + index.len() as u64;
         let name = files::name(self.table, self.id, Role::Index);

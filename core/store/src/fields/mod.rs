@@ -13,9 +13,7 @@ use log_tracer_record::{
         trace::{span::SpanKind, status::StatusCode},
     },
 };
-use value::any_at;
-
-pub(crate) use value::{any_below, any_leaf, any_leaf_text, any_text_of, remainder};
+pub(crate) use value::{any_at, any_below, any_leaf, any_leaf_text, any_text_of, remainder};
 
 /// A span as a query sees it; the spans of a store are seen in the same way.
 #[derive(Clone, Copy, Debug)]

@@ -62,6 +62,11 @@ impl<'q> Filter<'q> {
         self.range
     }
 
+    /// The query, without the range.
+    pub(super) fn query(&self) -> &'q Query {
+        self.query
+    }
+
     /// Whether every record of the range matches.
     pub(super) fn is_empty(&self) -> bool {
         self.is_empty
@@ -82,6 +87,14 @@ impl<'q> Filter<'q> {
         FilterOn {
             has_traces: part.in_memory,
             ..self.on(part.chunk.as_ref())
+        }
+    }
+
+    /// The filter on a chunk that was read with all its columns, and knows which rows are of which trace.
+    pub(super) fn on_whole<'f, C: Chunk>(&'f self, chunk: &'f C) -> FilterOn<'f, 'q, C> {
+        FilterOn {
+            has_traces: true,
+            ..self.on(chunk)
         }
     }
 
@@ -119,7 +132,17 @@ pub(super) struct FilterOn<'f, 'q, C> {
     has_traces: bool,
 }
 
-impl<C: Chunk> FilterOn<'_, '_, C> {
+impl<'f, C: Chunk> FilterOn<'f, '_, C> {
+    pub(super) fn chunk(&self) -> &'f C {
+        self.chunk
+    }
+
+    /// A row as the query sees it.
+    #[inline]
+    pub(super) fn record(&self, row: usize) -> C::Fields<'_> {
+        self.chunk.fields(row, &self.plans)
+    }
+
     /// The rows that can match, ascending; the others need not be looked at.
     pub(super) fn rows(&self) -> Rows {
         if self.is_hopeless {

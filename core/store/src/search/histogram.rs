@@ -1,22 +1,29 @@
 //! How many records match, in equal steps of time.
+//!
+//! A piece of which all rows lie in one step is counted without reading them, when the question is about services and
+//! levels only: the index knows how many of each a piece has ([`unread`]). Of the others only the columns are read that
+//! the query looks at, and those that are counted by ([`super::sight`]).
 
-use std::{collections::HashMap, ops::Range};
+mod cells;
+mod unread;
 
 use log_tracer_query::Query;
 
 use super::{
     Signal,
     filter::Filter,
-    walk::{Loaded, Order, Walk},
+    sight::Sight,
+    source::readable,
+    units::{Asking, Unit, units},
 };
 use crate::{
-    Coverage, Stop, TimeRange,
-    block::{Columns, Storable},
-    chunk::Chunk,
-    part::Part,
+    Coverage, TimeRange,
+    block::{BlockError, Named, Storable},
     stop::Progress,
     table::Snapshot,
 };
+use cells::Cells;
+use unread::Unread;
 
 /// Steps that a histogram may have.
 pub const STEPS_MAX: u64 = 10_000;
@@ -140,210 +147,94 @@ impl HistogramSpec {
 pub(crate) fn count_over_time<C: Storable>(
     snapshot: &Snapshot<C>,
     spec: &HistogramSpec,
-    answer_bytes_max: u64,
-    stop: &Stop,
+    asking: Asking<'_>,
 ) -> Result<Histogram, HistogramError> {
     let (start_unix_nano, step_count) = spec.steps()?;
     let range = TimeRange {
         start_unix_nano: spec.start_unix_nano,
         end_unix_nano: Some(spec.end_unix_nano),
     };
-    let mut progress = Progress::start(stop);
+    let mut progress = Progress::start(asking.stop);
     snapshot.cover(range, &mut progress.coverage);
     let filter = Filter::new(&spec.query, range);
-    let mut cells = Cells::new(spec, start_unix_nano, step_count, answer_bytes_max);
-    let columns = Columns {
-        levels: spec.group == HistogramGroup::Level,
-        resources: spec.group == HistogramGroup::Service,
-        ..filter.columns()
-    };
-    for step in Walk::new(snapshot, &filter, Order::NEWEST_FIRST, &mut progress) {
+    let new_cells = || Cells::new(spec, start_unix_nano, step_count, asking.answer_bytes_max);
+    let mut cells = new_cells();
+    let mut unread = Unread::new(&filter, spec.group);
+    let units = units(
+        snapshot,
+        &filter,
+        &mut progress,
+        |block, piece, progress| unread.count(block, piece, &mut cells, progress),
+    );
+    let worker = || (new_cells(), Progress::start(asking.stop));
+    let counted = asking.pool.run(units, worker, |(cells, progress), unit| {
         if !progress.look() {
-            break;
+            return false;
         }
-        if cells.count_unread(&step.part, &filter, &mut progress) {
-            continue;
-        }
-        if let Some(rows) = step.read(&filter, &columns, &mut progress)
-            && !cells.count(&rows, &filter, &mut progress)
+        if let Unit::Chunk(chunk) = &unit
+            && cells.count_whole(chunk.bounds(), chunk.rows() as u64, &filter, progress)
         {
-            break;
+            return true;
         }
+        if let Some(mut sight) = unit.open(snapshot, &filter, progress) {
+            let counted = count(&mut sight, &filter, spec.group, cells, progress);
+            progress.read(sight.bytes_read());
+            readable(snapshot, counted, progress);
+        }
+        progress.look()
+    });
+    for (others, of_worker) in counted {
+        cells.absorb(others);
+        progress.absorb(of_worker);
     }
-    let series = cells.into_series::<C>(spec.group);
+    if cells.has_uncounted() {
+        progress.coverage.miss(cells.too_many());
+    }
     Ok(Histogram {
-        series,
+        series: cells.into_series::<C>(),
         start_unix_nano,
         step_nano: spec.step_nano,
         coverage: progress.finish(),
     })
 }
 
-/// The counts of all groups.
-struct Cells {
+/// Counts the rows that match.
+fn count<C: Storable>(
+    sight: &mut Sight<'_, C>,
+    filter: &Filter<'_>,
     group: HistogramGroup,
-    start_unix_nano: u64,
-    step_nano: u64,
-    step_count: usize,
-    groups_max: usize,
-    /// The step of the row before, and the times that lie in it: neighbours mostly share one, and a division for each
-    /// row costs more than all else.
-    step: usize,
-    times: Range<u64>,
-    /// By the number of the group: one count a step.
-    counts: Vec<Vec<u64>>,
-    services: HashMap<String, usize>,
-}
-
-impl Cells {
-    fn new(spec: &HistogramSpec, start_unix_nano: u64, step_count: usize, bytes_max: u64) -> Self {
-        let cells_max = usize::try_from(bytes_max).unwrap_or(usize::MAX) / size_of::<u64>();
-        Self {
-            group: spec.group,
-            start_unix_nano,
-            step_nano: spec.step_nano,
-            step_count,
-            // The levels always fit: see `Config::validate`.
-            groups_max: (cells_max / step_count.max(1)).max(8),
-            step: 0,
-            times: 0..0,
-            counts: Vec::new(),
-            services: HashMap::new(),
-        }
+    cells: &mut Cells,
+    progress: &mut Progress<'_>,
+) -> Result<(), BlockError> {
+    progress.scan(sight.rows() as u64);
+    let selected = sight.select(filter)?;
+    if selected.is_empty() {
+        return Ok(());
     }
-
-    /// Counts all rows of a part without reading them, when each of them counts, and in the same step. False when they
-    /// have to be looked at.
-    fn count_unread<C: Storable>(
-        &mut self,
-        part: &Part<C>,
-        filter: &Filter<'_>,
-        progress: &mut Progress<'_>,
-    ) -> bool {
-        let bounds = part.bounds();
-        let step = |time: u64| time / self.step_nano;
-        let is_countable = filter.is_empty()
-            && self.group == HistogramGroup::None
-            && filter.range().contains(bounds.first)
-            && filter.range().contains(bounds.last)
-            && step(bounds.first) == step(bounds.last);
-        if is_countable {
-            progress.coverage.matched += part.row_count();
-            self.add(0, bounds.first, part.row_count());
+    let times = sight.times()?;
+    match group {
+        HistogramGroup::None => cells.add_all(&times, &selected, |_| Some(0)),
+        HistogramGroup::Level => {
+            let grades = sight.grades()?;
+            cells.add_all(&times, &selected, |row| {
+                Some(C::level_of(grades.get(row).copied().unwrap_or(0)))
+            });
         }
-        is_countable
-    }
-
-    /// Counts the rows of a part. False when the search has to end.
-    fn count<C: Storable>(
-        &mut self,
-        rows: &Loaded<C>,
-        filter: &Filter<'_>,
-        progress: &mut Progress<'_>,
-    ) -> bool {
-        let chunk = rows.chunk.as_ref();
-        // The group of each resource, once it is known.
-        let mut of_resource: Vec<Option<usize>> = vec![None; chunk.resources().all().len()];
-        let filter = filter.on_part(rows);
-        for row in filter.rows() {
-            if !progress.scan(1) {
-                return false;
-            }
-            if !filter.matches(row) {
-                continue;
-            }
-            progress.coverage.matched += 1;
-            let group = match self.group {
-                HistogramGroup::None => Some(0),
-                HistogramGroup::Level => Some(chunk.level(row)),
-                HistogramGroup::Service => self.group_of_service(chunk, row, &mut of_resource),
-            };
-            match group {
-                Some(group) => self.add(group, chunk.time(row), 1),
-                None => progress.coverage.miss(format!(
-                    "there are more services than the {} that a histogram of {} steps may have",
-                    self.groups_max, self.step_count
-                )),
-            }
-        }
-        true
-    }
-
-    fn group_of_service<C: Chunk>(
-        &mut self,
-        chunk: &C,
-        row: usize,
-        known: &mut [Option<usize>],
-    ) -> Option<usize> {
-        let slot = known.get_mut(chunk.resources().number(row))?;
-        if slot.is_none() {
-            let service = chunk.service(row);
-            *slot = self.services.get(service).copied();
-            if slot.is_none() && self.services.len() < self.groups_max {
-                *slot = Some(self.services.len());
-                self.services
-                    .insert(service.to_owned(), self.services.len());
-            }
-        }
-        *slot
-    }
-
-    fn add(&mut self, group: usize, time: u64, records: u64) {
-        while self.counts.len() <= group {
-            self.counts.push(vec![0; self.step_count]);
-        }
-        if !self.times.contains(&time) {
-            let step = (time - self.start_unix_nano) / self.step_nano;
-            let start = self.start_unix_nano + step * self.step_nano;
-            self.step = step as usize;
-            self.times = start..start.saturating_add(self.step_nano);
-        }
-        let counts = self.counts.get_mut(group);
-        if let Some(count) = counts.and_then(|counts| counts.get_mut(self.step)) {
-            *count += records;
-        }
-    }
-
-    fn into_series<C: Chunk>(mut self, group: HistogramGroup) -> Vec<HistogramSeries> {
-        match group {
-            HistogramGroup::None => {
-                let counts = self
-                    .counts
-                    .pop()
-                    .unwrap_or_else(|| vec![0; self.step_count]);
-                vec![HistogramSeries {
-                    group: String::new(),
-                    counts,
-                }]
-            }
-            HistogramGroup::Level => {
-                let of_level = |(name, counts): (&&str, Vec<u64>)| HistogramSeries {
-                    group: (*name).to_owned(),
-                    counts,
-                };
-                let series = C::LEVELS.iter().zip(self.counts).map(of_level);
-                series.filter(|series| series.total() > 0).collect()
-            }
-            HistogramGroup::Service => {
-                let of_service = |(group, number): (String, usize)| {
-                    let counts = self
-                        .counts
-                        .get_mut(number)
-                        .map(std::mem::take)
-                        .unwrap_or_default();
-                    HistogramSeries { group, counts }
-                };
-                let mut series: Vec<HistogramSeries> =
-                    self.services.into_iter().map(of_service).collect();
-                series.sort_by(|a, b| {
-                    b.total()
-                        .cmp(&a.total())
-                        .then_with(|| a.group.cmp(&b.group))
-                });
-                series
+        HistogramGroup::Service => {
+            let Named { numbers, names } = sight.services()?;
+            let mut groups: Vec<Option<Option<usize>>> = vec![None; names.len()];
+            for row in selected.iter() {
+                let number = numbers.get(row).map_or(0, |number| *number as usize);
+                if let Some((known, name)) = groups.get_mut(number).zip(names.get(number)) {
+                    let group = *known.get_or_insert_with(|| cells.group_of(name));
+                    let time = times.get(row).copied().unwrap_or_default();
+                    cells.add(group, time, 1);
+                }
             }
         }
     }
+    progress.coverage.matched += selected.count() as u64;
+    Ok(())
 }
 
 impl HistogramSeries {

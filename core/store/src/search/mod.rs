@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `filter` | a query and a range, and what they rule out |
 //! | `walk` | goes through chunks and pieces of blocks in the order of time, and reads those that can matter |
+//! | `sight` | rows as columns, for questions that count: which match, their times, levels and services |
+//! | `units` | what a question that counts has to read, in stretches that can be read at the same time |
 //! | `source` | what is known of a chunk or a block without reading its rows; says what cannot be read |
 //! | `rows_of_trace`, `spans_of_trace` | the rows of one trace from all places, in order |
 //! | `candidates` | the traces with a span that matches, the newest first |
@@ -17,6 +19,7 @@ mod histogram;
 mod records;
 mod rows_of_trace;
 mod services;
+mod sight;
 mod source;
 mod spans_of_trace;
 mod summary;
@@ -24,6 +27,7 @@ mod summary;
 mod tests;
 mod trace;
 mod traces;
+mod units;
 mod walk;
 
 pub(crate) use facets::count_values;
@@ -44,6 +48,7 @@ pub(crate) use trace::find_trace;
 pub use trace::{Trace, TraceLimits};
 pub(crate) use traces::search_traces;
 pub use traces::{TraceCursor, TraceOrder, TraceResults, TraceSearch};
+pub(crate) use units::Asking;
 
 /// Which of the two tables a question is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

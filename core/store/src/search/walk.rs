@@ -286,6 +286,7 @@ impl<C: Storable> Step<'_, C> {
             return None;
         }
         progress.coverage.pieces_read += 1;
+        progress.read(self.part.bytes_on_disk());
         let chunk = readable(self.snapshot, self.part.read(columns), progress)?;
         Some(Loaded {
             chunk,

@@ -122,6 +122,11 @@ fn a_histogram_of_everything_reads_no_piece_that_lies_in_one_step() {
     let found = store.histogram(&spec, &Stop::never()).unwrap();
     assert_eq!(found.series[0].counts, [50_000]);
     assert_eq!(found.coverage.matched, 50_000);
+    assert_eq!(found.coverage.pieces_read, 0);
+    spec.query = parse("service:shop -severity>=warn").unwrap();
+    let of_query = store.histogram(&spec, &Stop::never()).unwrap();
+    assert_eq!(of_query.series, found.series);
+    assert_eq!(of_query.coverage.pieces_read, 0);
 }
 
 /// Traces 1 to 40, in four blocks: each has two spans, 10 apart.

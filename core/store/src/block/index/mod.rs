@@ -25,6 +25,7 @@
 //! | 6 | pieces, as below |
 //! | 7 | the directory of the leaves: id 16 bytes, offset u64, length u32, CRC-32C u32 |
 //! | 8 | summary: table, block id u64, rows u64, first time u64, last time u64, received u64, level u8 |
+//! | 9 | how many rows of each service and grade each piece has ([`tally`]); a block that was written before it has none |
 //! | 10 | rollups ([`crate::rollup`]); absent in older blocks |
 //!
 //! Texts are their length in LEB128 and UTF-8; the numbers of sections 3 and 4 are LEB128. Filters and leaves have
@@ -36,6 +37,7 @@
 
 pub(crate) mod fuse;
 pub(crate) mod needles;
+pub(crate) mod tally;
 pub(crate) mod traces;
 
 use std::{collections::HashMap, sync::Arc};
@@ -70,11 +72,12 @@ pub(crate) enum Kind {
     Pieces = 6,
     Leaves = 7,
     Summary = 8,
+    Tally = 9,
     Rollup = 10,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Filters,
         Self::Traces,
         Self::Services,
@@ -83,6 +86,7 @@ impl Kind {
         Self::Pieces,
         Self::Leaves,
         Self::Summary,
+        Self::Tally,
         Self::Rollup,
     ];
 }

@@ -16,7 +16,7 @@ use prost::Message;
 use super::*;
 
 /// A row whose attributes can be asked for.
-trait Paths {
+pub(super) trait Paths {
     fn attributes(&self) -> Vec<&[KeyValue]>;
 
     /// The paths that name something.
@@ -177,7 +177,7 @@ where
 }
 
 /// Everything that an index can be asked of a record, and that it has.
-fn needles(record: &impl Record, paths: &BTreeSet<String>) -> Vec<Needle> {
+pub(super) fn needles(record: &impl Record, paths: &BTreeSet<String>) -> Vec<Needle> {
     let mut needles = Vec::new();
     let first = |text: &str| text.chars().take(2).collect::<String>();
     let fields = Intrinsic::ALL.map(Field::Intrinsic).into_iter();
@@ -297,7 +297,7 @@ fn picks() -> impl Strategy<Value = Vec<Index>> {
     prop::collection::vec(any::<Index>(), 0..4)
 }
 
-fn odd_spans() -> impl Strategy<Value = Vec<SpanRow>> {
+pub(super) fn odd_spans() -> impl Strategy<Value = Vec<SpanRow>> {
     arbitrary::resource_spans().prop_map(log_tracer_record::span_rows)
 }
 

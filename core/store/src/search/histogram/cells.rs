@@ -1,0 +1,210 @@
+//! The counts of a histogram: of each group, one a step.
+
+use std::{collections::HashMap, ops::Range};
+
+use log_tracer_query::RowSet;
+
+use super::{HistogramGroup, HistogramSeries, HistogramSpec};
+use crate::{
+    TimeRange,
+    chunk::{Chunk, TimeBounds},
+    search::filter::Filter,
+    stop::Progress,
+};
+
+/// The counts of all groups.
+#[derive(Debug)]
+pub(super) struct Cells {
+    group: HistogramGroup,
+    start_unix_nano: u64,
+    step_nano: u64,
+    step_count: usize,
+    groups_max: usize,
+    /// The step of the row before, and the times that lie in it: neighbours mostly share one, and a division for each
+    /// row costs more than all else.
+    step: usize,
+    times: Range<u64>,
+    /// By the number of the group: one count a step.
+    counts: Vec<Vec<u64>>,
+    services: HashMap<String, usize>,
+    /// Records of services that have no cells.
+    uncounted: u64,
+}
+
+impl Cells {
+    pub(super) fn new(
+        spec: &HistogramSpec,
+        start_unix_nano: u64,
+        step_count: usize,
+        bytes_max: u64,
+    ) -> Self {
+        let cells_max = usize::try_from(bytes_max).unwrap_or(usize::MAX) / size_of::<u64>();
+        Self {
+            group: spec.group,
+            start_unix_nano,
+            step_nano: spec.step_nano,
+            step_count,
+            // The levels always fit: see `Config::validate`.
+            groups_max: (cells_max / step_count.max(1)).max(8),
+            step: 0,
+            times: 0..0,
+            counts: Vec::new(),
+            services: HashMap::new(),
+            uncounted: 0,
+        }
+    }
+
+    /// Whether rows with these bounds lie in the range, and in one step.
+    pub(super) fn are_in_one_step(&self, bounds: TimeBounds, range: TimeRange) -> bool {
+        let TimeBounds { first, last } = bounds;
+        range.contains(first)
+            && range.contains(last)
+            && first / self.step_nano == last / self.step_nano
+    }
+
+    /// Counts so many rows when each of them counts, in the same cell. False when they have to be looked at.
+    pub(super) fn count_whole(
+        &mut self,
+        bounds: TimeBounds,
+        rows: u64,
+        filter: &Filter<'_>,
+        progress: &mut Progress<'_>,
+    ) -> bool {
+        let is_countable = filter.is_empty()
+            && self.group == HistogramGroup::None
+            && self.are_in_one_step(bounds, filter.range());
+        if is_countable {
+            progress.coverage.matched += rows;
+            self.add(Some(0), bounds.first, rows);
+        }
+        is_countable
+    }
+
+    /// The group of a service; none when there is no more room for one.
+    pub(super) fn group_of(&mut self, service: &str) -> Option<usize> {
+        if let Some(group) = self.services.get(service) {
+            return Some(*group);
+        }
+        let group = self.services.len();
+        (group < self.groups_max).then(|| {
+            self.services.insert(service.to_owned(), group);
+            group
+        })
+    }
+
+    /// Counts records of one time.
+    #[inline]
+    pub(super) fn add(&mut self, group: Option<usize>, time: u64, records: u64) {
+        let Some(group) = group else {
+            self.uncounted += records;
+            return;
+        };
+        while self.counts.len() <= group {
+            self.counts.push(vec![0; self.step_count]);
+        }
+        if !self.times.contains(&time) {
+            let step = time.saturating_sub(self.start_unix_nano) / self.step_nano;
+            let start = self.start_unix_nano + step * self.step_nano;
+            self.step = step as usize;
+            self.times = start..start.saturating_add(self.step_nano);
+        }
+        let counts = self.counts.get_mut(group);
+        if let Some(count) = counts.and_then(|counts| counts.get_mut(self.step)) {
+            *count += records;
+        }
+    }
+
+    /// Counts the rows of a set, which have these times.
+    pub(super) fn add_all(
+        &mut self,
+        times: &[u64],
+        selected: &RowSet,
+        group_of: impl Fn(usize) -> Option<usize>,
+    ) {
+        for row in selected.iter() {
+            let time = times.get(row).copied().unwrap_or_default();
+            self.add(group_of(row), time, 1);
+        }
+    }
+
+    /// Adds the counts of another thread.
+    pub(super) fn absorb(&mut self, others: Self) {
+        let mut services = vec![""; others.services.len()];
+        for (service, number) in &others.services {
+            if let Some(place) = services.get_mut(*number) {
+                *place = service;
+            }
+        }
+        for (number, counts) in others.counts.iter().enumerate() {
+            let group = match self.group {
+                HistogramGroup::Service => {
+                    self.group_of(services.get(number).copied().unwrap_or_default())
+                }
+                _ => Some(number),
+            };
+            let Some(group) = group else {
+                self.uncounted += counts.iter().sum::<u64>();
+                continue;
+            };
+            while self.counts.len() <= group {
+                self.counts.push(vec![0; self.step_count]);
+            }
+            for (mine, theirs) in self.counts.get_mut(group).into_iter().flatten().zip(counts) {
+                *mine += theirs;
+            }
+        }
+        self.uncounted += others.uncounted;
+    }
+
+    pub(super) fn has_uncounted(&self) -> bool {
+        self.uncounted > 0
+    }
+
+    pub(super) fn too_many(&self) -> String {
+        format!(
+            "there are more services than the {} that a histogram of {} steps may have",
+            self.groups_max, self.step_count
+        )
+    }
+
+    pub(super) fn into_series<C: Chunk>(mut self) -> Vec<HistogramSeries> {
+        match self.group {
+            HistogramGroup::None => {
+                let counts = self
+                    .counts
+                    .pop()
+                    .unwrap_or_else(|| vec![0; self.step_count]);
+                vec![HistogramSeries {
+                    group: String::new(),
+                    counts,
+                }]
+            }
+            HistogramGroup::Level => {
+                let of_level = |(name, counts): (&&str, Vec<u64>)| HistogramSeries {
+                    group: (*name).to_owned(),
+                    counts,
+                };
+                let series = C::LEVELS.iter().zip(self.counts).map(of_level);
+                series.filter(|series| series.total() > 0).collect()
+            }
+            HistogramGroup::Service => {
+                let of_service = |(group, number): (String, usize)| {
+                    let counts = self
+                        .counts
+                        .get_mut(number)
+                        .map(std::mem::take)
+                        .unwrap_or_default();
+                    HistogramSeries { group, counts }
+                };
+                let mut series: Vec<HistogramSeries> =
+                    self.services.into_iter().map(of_service).collect();
+                series.sort_by(|a, b| {
+                    b.total()
+                        .cmp(&a.total())
+                        .then_with(|| a.group.cmp(&b.group))
+                });
+                series
+            }
+        }
+    }
+}
