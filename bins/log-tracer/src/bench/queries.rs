@@ -10,10 +10,14 @@ use log_tracer_proto::v1::{
 use tonic::transport::Channel;
 
 use super::{
-    BenchError, Options,
+    BenchError,
     report::{Latencies, Query},
     server::Server,
+    table::Options,
 };
+use crate::client::ANSWER_BYTES_MAX;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 enum Question {
     Trace(Bytes),
@@ -21,6 +25,21 @@ enum Question {
     Logs(String),
     Histogram(&'static str),
     Facets(&'static str),
+}
+
+/// A client of a QueryService.
+pub(super) async fn connect(address: &str) -> Result<QueryServiceClient<Channel>, BenchError> {
+    let unreachable = |reason: String| BenchError::Unreachable {
+        endpoint: address.to_owned(),
+        reason,
+    };
+    let channel = Channel::from_shared(address.to_owned())
+        .map_err(|error| unreachable(error.to_string()))?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .connect()
+        .await
+        .map_err(|error| unreachable(error.to_string()))?;
+    Ok(QueryServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX))
 }
 
 pub(super) async fn ask(options: &Options, server: &Server) -> Result<Vec<Query>, BenchError> {

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::{Options, load::Sent, server::Stored};
+use super::{closed::Sent, server::Stored, table::Options};
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]

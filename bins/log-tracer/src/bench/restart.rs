@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use log_tracer_proto::v1::{PartitionStatus, StatusRequest};
 
-use super::{BenchError, Options, load, report::Restart, server::Server};
+use super::{BenchError, closed, report::Restart, server::Server, table::Options};
 
 const GIVE_UP: Duration = Duration::from_secs(120);
 
@@ -15,7 +15,7 @@ pub(super) async fn measure(options: &Options, server: &mut Server) -> Result<Re
         seed: options.seed.wrapping_add(2),
         ..options.clone()
     };
-    load::send_only(&unwritten, server, load::Signal::Spans).await?;
+    closed::send_only(&unwritten, server, closed::Signal::Spans).await?;
     let started = Instant::now();
     server.kill_and_start().await?;
     let ready = started.elapsed();

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
-use super::{BenchError, Options};
+use super::{BenchError, table::Options};
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long writing the last rows may take.

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
-use super::{BenchError, Options, report::Ingest, server::Server};
+use super::{BenchError, report::Ingest, server::Server, table::Options};
 use crate::{
     otlp_client::positions_of,
     workload::{Shop, Traffic},
