@@ -7,6 +7,7 @@ use super::{BenchError, closed, latency, queries, report::Report, restart, serve
 
 /// What to measure.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Spans to send, and then as many log records
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
