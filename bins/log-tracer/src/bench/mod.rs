@@ -5,21 +5,28 @@
 //! | `bench` | starts a server of its own, sends, asks, and prints the table |
 //! | `bench load` | sends to any OTLP endpoint; figures of the client, and of the server's process |
 //! | `bench verify` | proves that nothing of a load was lost or doubled |
+//! | `bench curves` | cost against records stored, connections and batch size, with a picture |
+//! | `bench mixed` | records and questions at once, at given rates |
+//! | `bench against` | another revision and this one, in turn |
 //!
 //! CPU is that of the server by the operating system's account, latencies are as the client saw them. Times on a shared
 //! machine are noise; CPU seconds are what to compare.
 //!
 //! - `load`, `ledger`, `verify`: the load generator and its check;
-//! - `table`: the table; `server`: the process that is measured; `closed`, `latency`, `queries`, `restart`: its parts;
-//!   `report`: its figures;
+//! - `server`: a process that is measured; `ingest`, `questions`, `queries`, `latency`, `restart`: what it is put through;
+//! - `table`, `report`: the table and its figures; `curves`, `mixed`, `against`: the other measurements;
 //! - `process`: what the operating system says about a process; `units`: numbers as people read them.
 
-mod closed;
+mod against;
+mod curves;
+mod ingest;
 mod latency;
 mod ledger;
 mod load;
+mod mixed;
 mod process;
 mod queries;
+mod questions;
 mod report;
 mod restart;
 mod server;
@@ -31,13 +38,20 @@ use std::io;
 
 use crate::otlp_client::ConnectError;
 
+pub use against::{AgainstReport, Options as AgainstOptions};
+pub use curves::{CurvesReport, Options as CurvesOptions};
+pub use ingest::Ingest;
 pub use ledger::{Ledger, LedgerError};
-pub use load::{LoadReport, Options as LoadOptions};
+pub use load::{LoadReport, Options as LoadOptions, Percentiles};
+pub use mixed::{MixedReport, Options as MixedOptions};
 pub use report::Report;
 pub use table::Options as TableOptions;
 pub use verify::{Options as VerifyOptions, Verdict};
 
+pub use against::run as against;
+pub use curves::run as curves;
 pub use load::run as load;
+pub use mixed::run as mixed;
 pub use table::run as table;
 pub use verify::run as verify;
 
@@ -60,6 +74,12 @@ pub enum Command {
     Load(LoadOptions),
     /// Prove that nothing of a load was lost or doubled
     Verify(VerifyOptions),
+    /// Measure the cost against records stored, connections and batch size
+    Curves(CurvesOptions),
+    /// Take records in and answer questions at once, at given rates
+    Mixed(MixedOptions),
+    /// Compare with another revision, measured in turn with this one
+    Against(AgainstOptions),
 }
 
 /// Why there are no figures.
@@ -106,6 +126,18 @@ pub enum BenchError {
     /// A part of the benchmark itself ended early.
     #[error("the load generator failed: {0}")]
     Generator(#[from] tokio::task::JoinError),
+    /// The other revision cannot be built.
+    #[error("the other revision cannot be built: {0}")]
+    Build(String),
+    /// The picture cannot be written.
+    #[error("the picture {path}: {source}")]
+    Picture {
+        /// Which file.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A request could not be made.
     #[error("a request cannot be made: {0}")]
     Encode(io::Error),

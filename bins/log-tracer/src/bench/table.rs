@@ -1,9 +1,18 @@
-//! The table: starts log-tracer as a process of its own, sends it spans and logs over gRPC, asks it questions, and says
-//! what that cost.
+//! The table: starts log-tracer as a process of its own, sends it spans and logs over gRPC, asks it questions, kills it,
+//! starts it again, and says what all that cost beside what it may cost.
 
 use std::path::PathBuf;
 
-use super::{BenchError, closed, latency, queries, report::Report, restart, server};
+use super::{
+    BenchError,
+    ingest::{self, Amount},
+    latency,
+    load::Signals,
+    queries,
+    report::Report,
+    restart,
+    server::{Server, Setup},
+};
 
 /// What to measure.
 #[derive(Clone, Debug, clap::Args)]
@@ -12,9 +21,9 @@ pub struct Options {
     /// Spans to send, and then as many log records
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     pub records: u64,
-    /// Spans or log records in one request, about
-    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=65_536))]
-    pub batch: u64,
+    /// Spans or log records in one request
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub batch: u32,
     /// Connections, each with one request under way
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub connections: u16,
@@ -24,8 +33,8 @@ pub struct Options {
     /// Keep nothing on disk
     #[arg(long, conflicts_with = "data_dir")]
     pub in_memory: bool,
-    /// Where the server that is measured keeps its data, on the disk to be measured; it must be empty, and is emptied
-    /// afterwards [default: a new one among the temporary files]
+    /// Where the server that is measured keeps its data, on the disk to be measured: a directory is made there, and is
+    /// removed afterwards [default: among the temporary files]
     #[arg(long, value_name = "DIRECTORY")]
     pub data_dir: Option<PathBuf>,
     /// A setting of the server that is measured, such as consumer.store.retention_bytes_max=1000000000; may be given
@@ -40,37 +49,65 @@ pub struct Options {
     pub json: bool,
 }
 
+impl Options {
+    fn setup(&self) -> Setup {
+        Setup {
+            program: None,
+            in_memory: self.in_memory,
+            data_dir: self.data_dir.clone(),
+            settings: self.set.clone(),
+        }
+    }
+
+    pub(super) const fn amount(&self, signals: Signals) -> Amount {
+        // Logs come from other traces than the spans before, so that the two do not depend on each other.
+        let seed = match signals {
+            Signals::Logs => self.seed.wrapping_add(1),
+            Signals::Traces | Signals::Both => self.seed,
+        };
+        Amount {
+            signals,
+            records: self.records,
+            batch: self.batch,
+            connections: self.connections,
+            seed,
+        }
+    }
+}
+
 /// Measures, telling `progress` what is being done.
 ///
 /// # Errors
 /// When the server does not start, refuses, or answers something else than what was sent.
-pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report, BenchError> {
-    let mut server = server::Server::start(options).await?;
-    let result = measure(options, &mut server, progress).await;
+pub async fn run(
+    options: &Options,
+    mut progress: impl FnMut(&str) + Send,
+) -> Result<Report, BenchError> {
+    let mut server = Server::start(options.setup()).await?;
+    let result = measure(options, &mut server, &mut progress).await;
     server.stop().await;
     result
 }
 
 async fn measure(
     options: &Options,
-    server: &mut server::Server,
-    progress: impl Fn(&str),
+    server: &mut Server,
+    progress: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Report, BenchError> {
     let mut report = Report::new(options);
     report.idle_bytes = server.usage().map(|usage| usage.resident_bytes);
 
-    progress("sending spans");
-    report.spans = Some(closed::send(options, server, closed::Signal::Spans).await?);
-    progress("sending log records");
-    report.logs = Some(closed::send(options, server, closed::Signal::Logs).await?);
+    let spans = options.amount(Signals::Traces);
+    report.spans = Some(ingest::send(server, &spans, progress).await?);
+    let logs = options.amount(Signals::Logs);
+    report.logs = Some(ingest::send(server, &logs, progress).await?);
     progress("measuring how soon a record is found");
     report.visibility = Some(latency::measure(server).await?);
-    progress("asking questions");
-    report.queries = queries::ask(options, server).await?;
+    report.queries = queries::ask(server, options.repeats, progress).await?;
     report.peak_bytes = server.usage().map(|usage| usage.peak_resident_bytes);
     if !options.in_memory {
-        progress("starting again after kill -9");
-        report.restart = Some(restart::measure(options, server).await?);
+        report.cold = queries::ask_cold(server, progress).await?;
+        report.restart = Some(restart::measure(options, server, progress).await?);
     }
     Ok(report)
 }

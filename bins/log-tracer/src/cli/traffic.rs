@@ -31,30 +31,47 @@ pub(super) fn demo(options: &demo::Options) -> Result<(), Failure> {
 pub(super) fn bench(options: &bench::Options) -> Result<(), Failure> {
     let runtime = runtime()?;
     let mut line = Progress::new();
+    let mut progress = |what: &str| line.show(|| what.to_owned());
     match &options.command {
         None => {
-            let progress = |what: &str| {
-                // Progress is a courtesy: a closed terminal must not stop the measurement.
-                writeln!(io::stderr(), "{what} ...").ok();
-            };
-            let report = runtime.block_on(bench::table(&options.table, progress))?;
+            let report = runtime.block_on(bench::table(&options.table, &mut progress))?;
+            drop(line);
             show(&report, options.table.json)
         }
         Some(bench::Command::Load(options)) => {
-            let progress = |what: &str| line.show(|| what.to_owned());
-            let report = runtime.block_on(bench::load(options, progress))?;
+            let report = runtime.block_on(bench::load(options, &mut progress))?;
             drop(line);
             show(&report, options.json)
         }
         Some(bench::Command::Verify(options)) => {
-            let progress = |what: &str| line.show(|| what.to_owned());
-            let verdict = runtime.block_on(bench::verify(options, progress))?;
+            let verdict = runtime.block_on(bench::verify(options, &mut progress))?;
             drop(line);
             show(&verdict, options.json)?;
             if verdict.is_whole() {
                 return Ok(());
             }
             let message = format!("{} things are missing or doubled", verdict.faults);
+            Err(Failure::new(Code::Internal, message))
+        }
+        Some(bench::Command::Curves(options)) => {
+            let report = runtime.block_on(bench::curves(options, &mut progress))?;
+            drop(line);
+            show(&report, options.json)
+        }
+        Some(bench::Command::Mixed(options)) => {
+            let report = runtime.block_on(bench::mixed(options, &mut progress))?;
+            drop(line);
+            show(&report, options.json)
+        }
+        Some(bench::Command::Against(options)) => {
+            let report = runtime.block_on(bench::against(options, &mut progress))?;
+            drop(line);
+            show(&report, options.json)?;
+            let grown = report.grown(options.fail_above.unwrap_or(f64::INFINITY));
+            if grown.is_empty() {
+                return Ok(());
+            }
+            let message = format!("it costs more than allowed: {}", grown.join(", "));
             Err(Failure::new(Code::Internal, message))
         }
     }
@@ -95,6 +112,8 @@ impl Exit for BenchError {
             | Self::Unreachable { .. }
             | Self::NothingAcked(_)
             | Self::Ledger(LedgerError::Io { .. })
+            | Self::Build(_)
+            | Self::Picture { .. }
             | Self::Directory(_)
             | Self::Connect(_)
             | Self::Transport(_)

@@ -35,8 +35,9 @@ use self::{
 use super::{BenchError, process, units};
 use crate::workload::encoded::{Corpus, Shape, Source, mix};
 
-pub use report::LoadReport;
 use report::ServerReport;
+pub(crate) use report::per_million;
+pub use report::{LoadReport, Percentiles};
 use target::Protocol;
 
 /// Traces that the sample of a ledger holds at most, unless told otherwise.
@@ -134,6 +135,34 @@ pub struct Options {
     /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+impl Options {
+    /// As on the command line without any option but the address.
+    pub(crate) fn to(endpoint: &str) -> Self {
+        Self {
+            endpoint: endpoint.to_owned(),
+            protocol: Some(Protocol::Grpc),
+            signals: Signals::Both,
+            gzip: false,
+            connections: 4,
+            in_flight: 1,
+            rate: None,
+            duration: None,
+            records: None,
+            batch: 512,
+            spread: None,
+            seed: None,
+            timeout: Duration::from_secs(30),
+            retry_for: Duration::from_secs(60),
+            verify_file: None,
+            verify_sample: SAMPLE_TRACES,
+            pid: None,
+            data_dir: None,
+            log_tracer_query: None,
+            json: false,
+        }
+    }
 }
 
 /// Sends, telling `progress` how far it is.

@@ -16,7 +16,7 @@ use tokio::{
 use tonic::{Code, Status, transport::Channel};
 
 use super::drive::{Acked, Shared};
-use crate::bench::{BenchError, queries};
+use crate::bench::{BenchError, questions};
 
 /// Acks that wait to be looked at.
 pub(super) const WAITING_MAX: usize = 64;
@@ -37,7 +37,7 @@ pub(super) async fn start(
     acks: mpsc::Receiver<Acked>,
     shared: Arc<Shared>,
 ) -> Result<Follower, BenchError> {
-    let client = queries::connect(query).await?;
+    let client = questions::connect(query).await?;
     Ok(Follower(tokio::spawn(follow(acks, client, shared))))
 }
 

@@ -17,7 +17,7 @@ use crate::{
     bench::{
         BenchError,
         ledger::{Ledger, Trace, Word},
-        queries,
+        questions,
     },
     workload::encoded::RUN_ATTRIBUTE,
 };
@@ -32,13 +32,13 @@ const SLICE_NANOS_MIN: u64 = 1_000_000_000;
 const WORD_HITS_MAX: u32 = 1_000;
 
 /// Waits until everything that was acked is applied, and compares.
-pub(crate) async fn compare(
+pub(crate) async fn verified(
     ledger: &Ledger,
     query: &str,
     wait: Duration,
     progress: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Verdict, BenchError> {
-    let mut client = queries::connect(query).await?;
+    let mut client = questions::connect(query).await?;
     progress("waiting until everything is applied");
     applied(&mut client, wait).await?;
     let mut verdict = Verdict::of(ledger);

@@ -90,9 +90,11 @@ pub async fn run(
     let ledger = Ledger::read(&options.file)?;
     match &options.jaeger {
         Some(address) => jaeger::compare(&ledger, address, &mut progress).await,
-        None => log_tracer::compare(&ledger, &options.query, options.wait, &mut progress).await,
+        None => compare(&ledger, &options.query, options.wait, &mut progress).await,
     }
 }
+
+pub(super) use log_tracer::{applied, verified as compare};
 
 impl Verdict {
     fn of(ledger: &Ledger) -> Self {
