@@ -162,7 +162,7 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "the journal beside its disk: cargo bench -p log-tracer-transport-disk --bench journal"
+            "budgets of answers are meant for --records 10000000; the journal beside its disk: cargo bench -p log-tracer-transport-disk --bench journal"
         )
     }
 }

