@@ -56,6 +56,10 @@ enum Command {
     Traces(search::TracesOptions),
     /// Show one of its traces with the logs of it
     Trace(search::TraceOptions),
+    /// Show how much its services do, how often they fail, and how long they take
+    Services(search::ServicesOptions),
+    /// Show which of its services calls which
+    Graph(search::GraphOptions),
     /// Write everything that matches to a file, as OTLP in JSON or as Parquet
     Export(search::ExportOptions),
     /// Send the traffic of a made-up shop, to have something to look at
@@ -96,6 +100,8 @@ impl Cli {
             Some(Command::Logs(options)) => search::logs(&options),
             Some(Command::Traces(options)) => search::traces(&options),
             Some(Command::Trace(options)) => search::trace(&options),
+            Some(Command::Services(options)) => search::services(&options),
+            Some(Command::Graph(options)) => search::graph(&options),
             Some(Command::Export(options)) => search::export(&options),
             Some(Command::Demo(options)) => traffic::demo(&options),
             Some(Command::Bench(options)) => traffic::bench(&options),

@@ -1,6 +1,7 @@
 //! What an envelope costs from the log to rows that can be found.
 //!
-//! `decode and apply`: the work on the blocking thread alone. `through the consumer`: published on the channel
+//! `apply`: the work on the blocking thread alone, `in place` as it is done, and `by rows` as for envelopes that are not
+//! plain, for comparison. `through the consumer`: published on the channel
 //! transport until its position is reached, hand-overs between tasks and threads included. `hand over`: a blocking
 //! thread and back with nothing to do, which every delivery pays once.
 
@@ -20,7 +21,7 @@ use log_tracer_proto::{
     },
     v1::{self, query_service_client::QueryServiceClient},
 };
-use log_tracer_record::span_rows;
+use log_tracer_record::{span_rows, wire};
 use log_tracer_store::{Origin, Store};
 use log_tracer_transport::{BatchId, Envelope, Kind, Part, Partition, Transport};
 use log_tracer_transport_channel::{ChannelTransport, Config as ChannelConfig};
@@ -29,6 +30,8 @@ use slog::{Discard, Logger, o};
 use tokio::time::Instant;
 
 const SPANS: u64 = 512;
+/// Applied to one store: 32,768 spans, four chunks.
+const ENVELOPES: u64 = 64;
 
 fn attribute(key: &str, value: Value) -> KeyValue {
     KeyValue {
@@ -90,26 +93,44 @@ fn envelope(batch: u128) -> Envelope {
     }
 }
 
-fn decode_and_apply(c: &mut Criterion) {
-    let store = Store::new(log_tracer_store::Config::default()).unwrap();
+fn apply(c: &mut Criterion) {
     let envelope = envelope(1);
     let mut offset = 0;
-    let mut group = c.benchmark_group("decode and apply");
-    group.throughput(Throughput::Elements(SPANS));
-    group.bench_function("512 spans", |b| {
-        b.iter_batched(
-            || envelope.payload.clone(),
-            |payload| {
-                let request = ExportTraceServiceRequest::decode(payload).unwrap();
-                let rows = span_rows(request.resource_spans);
-                offset += 1;
-                let origin = Origin {
-                    partition: 0,
-                    offset,
-                };
-                store.apply_spans(origin, black_box(&rows));
+    let mut origin = || {
+        offset += 1;
+        Origin {
+            partition: 0,
+            offset,
+        }
+    };
+    let mut group = c.benchmark_group("apply 512 spans");
+    group.throughput(Throughput::Elements(SPANS * ENVELOPES));
+    // As in a durable store, rows leave by becoming blocks: a store with room for all of them, made anew now and then.
+    let store = || Store::new(log_tracer_store::Config::default()).unwrap();
+    group.bench_function("in place", |b| {
+        b.iter_batched_ref(
+            store,
+            |store| {
+                for _ in 0..ENVELOPES {
+                    let request = wire::Request::check(&envelope.payload).unwrap();
+                    store.apply_span_request(origin(), black_box(&request));
+                }
             },
-            BatchSize::SmallInput,
+            BatchSize::PerIteration,
+        );
+    });
+    group.bench_function("by rows", |b| {
+        b.iter_batched_ref(
+            store,
+            |store| {
+                for _ in 0..ENVELOPES {
+                    let payload = envelope.payload.clone();
+                    let request = ExportTraceServiceRequest::decode(payload).unwrap();
+                    let rows = span_rows(request.resource_spans);
+                    store.apply_spans(origin(), black_box(&rows));
+                }
+            },
+            BatchSize::PerIteration,
         );
     });
     group.finish();
@@ -174,5 +195,5 @@ fn hand_over(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, decode_and_apply, through_the_consumer, hand_over);
+criterion_group!(benches, apply, through_the_consumer, hand_over);
 criterion_main!(benches);

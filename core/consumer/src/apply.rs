@@ -1,11 +1,18 @@
 //! From envelopes to rows that can be found: plain and synchronous, one delivery at a time.
+//!
+//! An envelope is checked where it lies and then copied into the columns of the store ([`Request`]): nothing of it is
+//! applied before all of it was looked at. It is decoded into structs only for those who tail, and when it is not in the
+//! plain form that encoders write.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use log_tracer_proto::otlp::{
     collector_logs::ExportLogsServiceRequest, collector_trace::ExportTraceServiceRequest,
 };
-use log_tracer_record::{LogRow, SpanRow, log_rows, span_rows};
+use log_tracer_record::{
+    LogRow, SpanRow, log_rows, span_rows,
+    wire::{Logs, Request, Spans},
+};
 use log_tracer_store::{Mark, Origin, Restored, SeenBatch};
 use log_tracer_transport::{BatchId, Delivery, Envelope, Kind, Offset, Part, Partition};
 use prost::Message;
@@ -112,7 +119,7 @@ impl Applier {
                 _ => {}
             }
             let (batch, part) = (envelope.batch, envelope.part);
-            let rows = if lane.seen.insert(batch, part) {
+            let applied = if lane.seen.insert(batch, part) {
                 let applied = self.shared.apply(partition, offset, envelope);
                 self.unsealed
                     .add(&self.shared, partition, batch, part, applied)
@@ -124,8 +131,8 @@ impl Applier {
             lane.next = Some(next);
             self.shared.advance(partition, next);
             // After the cursor: a tail that begins between the two finds the records in the store.
-            if let Some(rows) = rows {
-                self.shared.offer(origin(partition, offset), &rows);
+            if let Some(applied) = applied {
+                self.shared.offer(origin(partition, offset), &applied);
             }
         }
         // Where offsets are not contiguous, the transport knows better where to read on.
@@ -164,7 +171,7 @@ impl Applier {
 }
 
 impl Unsealed {
-    /// Remembers that a part of a batch was applied; gives its rows on.
+    /// Remembers that a part of a batch was applied; gives on what can be found.
     fn add(
         &mut self,
         shared: &Shared,
@@ -172,7 +179,7 @@ impl Unsealed {
         batch: BatchId,
         part: Part,
         applied: Applied,
-    ) -> Option<Rows> {
+    ) -> Option<Found> {
         if shared.is_durable() {
             self.seen.push(SeenBatch {
                 partition: partition.0,
@@ -182,7 +189,7 @@ impl Unsealed {
             });
         }
         match applied {
-            Applied::Rows(rows) => Some(rows),
+            Applied::Found(found) => Some(found),
             Applied::SetAside(encoded) => {
                 self.set_aside.extend(encoded);
                 None
@@ -193,13 +200,20 @@ impl Unsealed {
 
 /// What became of an envelope.
 enum Applied {
-    /// It can be found.
-    Rows(Rows),
+    Found(Found),
     /// It could not be decoded; encoded, where the store keeps such for another process.
     SetAside(Option<Vec<u8>>),
 }
 
-/// The records of one envelope.
+/// An envelope whose records can be found.
+enum Found {
+    /// They were copied from where they lie into the columns of the store.
+    InPlace(Envelope),
+    /// They had to be decoded for that.
+    Rows(Rows),
+}
+
+/// The records of one envelope, decoded.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Rows {
     Spans(Vec<SpanRow>),
@@ -209,14 +223,17 @@ pub(crate) enum Rows {
 impl Shared {
     /// Makes the records of an envelope findable, or sets the envelope aside.
     fn apply(&self, partition: Partition, offset: Offset, envelope: Envelope) -> Applied {
+        let origin = origin(partition, offset);
+        if self.apply_in_place(origin, &envelope) {
+            return Applied::Found(Found::InPlace(envelope));
+        }
         match decode(&envelope) {
             Ok(rows) => {
-                let origin = origin(partition, offset);
                 match &rows {
                     Rows::Spans(rows) => self.store.apply_spans(origin, rows),
                     Rows::Logs(rows) => self.store.apply_logs(origin, rows),
                 }
-                Applied::Rows(rows)
+                Applied::Found(Found::Rows(rows))
             }
             Err(reason) => {
                 error!(self.log, "an envelope cannot be decoded and is set aside";
@@ -237,7 +254,48 @@ impl Shared {
         });
     }
 
-    fn offer(&self, origin: Origin, rows: &Rows) {
+    /// Copies the records of an envelope into columns without decoding them. False when they have to be decoded, which
+    /// is rare, or are not what was announced: nothing is applied then.
+    fn apply_in_place(&self, origin: Origin, envelope: &Envelope) -> bool {
+        let is_announced = |records| u32::try_from(records) == Ok(envelope.records);
+        match envelope.kind {
+            Kind::Traces => {
+                let request = Request::<Spans>::check(&envelope.payload);
+                let request = request.ok().filter(|it| is_announced(it.records()));
+                request
+                    .map(|request| self.store.apply_span_request(origin, &request))
+                    .is_some()
+            }
+            Kind::Logs => {
+                let request = Request::<Logs>::check(&envelope.payload);
+                let request = request.ok().filter(|it| is_announced(it.records()));
+                request
+                    .map(|request| self.store.apply_log_request(origin, &request))
+                    .is_some()
+            }
+        }
+    }
+
+    /// Hands records on to those who tail, if anyone does: only for them is an envelope decoded that was applied in place.
+    fn offer(&self, origin: Origin, found: &Found) {
+        if self.tails.reader_count() == 0 {
+            return;
+        }
+        let decoded;
+        let rows = match found {
+            Found::Rows(rows) => rows,
+            Found::InPlace(envelope) => match decode(envelope) {
+                Ok(rows) => {
+                    decoded = rows;
+                    &decoded
+                }
+                Err(reason) => {
+                    error!(self.log, "an envelope that was applied cannot be decoded for those who tail: this is a bug";
+                        "partition" => origin.partition, "offset" => origin.offset, "reason" => reason);
+                    return;
+                }
+            },
+        };
         match rows {
             Rows::Spans(rows) => self.tails.offer_spans(origin, rows),
             Rows::Logs(rows) => self.tails.offer_logs(origin, rows),

@@ -85,8 +85,14 @@ pub struct QueryConfig {
     pub trace_spans_max: u32,
     /// Log records in the answer to `GetTrace` at most. Default: 100,000.
     pub trace_logs_max: u32,
-    /// Steps of a histogram at most. Default: 5,000.
+    /// Steps of a histogram, or of rates, at most. Default: 5,000.
     pub histogram_steps_max: u32,
+    /// Series of rates in an answer at most, those with the most spans. Default: 10,000.
+    pub rate_series_max: u32,
+    /// Quantiles of a request for rates or for the graph of services at most. Default: 16.
+    pub rate_quantiles_max: u32,
+    /// Edges of the graph of services in an answer at most, those with the most calls. Default: 10,000.
+    pub graph_edges_max: u32,
     /// Operations in an answer at most, those with the most spans. Default: 10,000.
     pub operations_max: u32,
     /// Fields of a facet request at most. Default: 32.
@@ -158,6 +164,9 @@ impl Default for QueryConfig {
             trace_spans_max: 200_000,
             trace_logs_max: 100_000,
             histogram_steps_max: 5_000,
+            rate_series_max: 10_000,
+            rate_quantiles_max: 16,
+            graph_edges_max: 10_000,
             operations_max: 10_000,
             facet_fields_max: 32,
             facet_values_default: 10,
@@ -268,6 +277,9 @@ impl QueryConfig {
             ("trace_spans", 1, self.trace_spans_max),
             ("trace_logs", 1, self.trace_logs_max),
             ("histogram_steps", 1, self.histogram_steps_max),
+            ("rate_series", 1, self.rate_series_max),
+            ("rate_quantiles", 1, self.rate_quantiles_max),
+            ("graph_edges", 1, self.graph_edges_max),
             ("operations", 1, self.operations_max),
         ] {
             if default == 0 || default > max {

@@ -1,7 +1,8 @@
 //! The thread that writes the store to disk: flushes, merges, lets go of what is too old.
 //!
-//! A thread of its own, because a flush takes seconds of a core and waits for the disk. It is no task of the runtime, so
-//! that a disk that hangs cannot keep the runtime from ending.
+//! A thread of its own, because a flush takes seconds of a core and waits for the disk; the store starts another below it
+//! for merges, which ends before it does. They are no tasks of the runtime, so that a disk that hangs cannot keep the
+//! runtime from ending.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, thread};
 

@@ -39,6 +39,20 @@ async fn export(harness: &mut Harness) -> Vec<(v1::QuarantinedEnvelope, Vec<u8>,
     exported
 }
 
+/// Groups are not plain, and prost passes over those that it does not know.
+#[tokio::test]
+async fn what_is_not_plain_and_can_be_decoded_is_applied() {
+    let mut harness = Harness::start().await;
+    let mut odd = one_log(1, "odd", 0);
+    let mut payload = odd.payload.to_vec();
+    payload.extend([0xa3, 0x06, 0xa4, 0x06]);
+    odd.payload = payload.into();
+    let acks = harness.publish(vec![odd, one_log(2, "plain", 1)]).await;
+    harness.wait_for(&acks[1..]).await.unwrap();
+    assert_eq!(harness.bodies().await, ["odd", "plain"]);
+    assert_eq!(harness.status().await.quarantined_envelopes, 0);
+}
+
 #[tokio::test]
 async fn what_cannot_be_decoded_is_set_aside_and_what_follows_is_applied() {
     let mut harness = Harness::start().await;

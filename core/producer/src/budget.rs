@@ -28,10 +28,12 @@ impl Budget {
     /// Divides `inflight_bytes_max`. Wire takes an eighth, but at least one request of the largest size: its bytes become
     /// about seven times as many once they are decoded.
     pub(crate) fn new(inflight_bytes_max: usize, request_bytes_max: usize) -> Self {
-        let wire = (inflight_bytes_max / 8).max(request_bytes_max);
+        let wire = Pool::new((inflight_bytes_max / 8).max(request_bytes_max));
+        // Whole pages that fit: the two together are never more than the limit.
+        let left = inflight_bytes_max.saturating_sub(wire.bytes());
         Self {
-            wire: Pool::new(wire),
-            work: Pool::new(inflight_bytes_max.saturating_sub(wire)),
+            work: Pool::new(left - left % PAGE_BYTES),
+            wire,
         }
     }
 
@@ -133,6 +135,10 @@ impl Memory for Reservation {
     fn bytes(&self) -> usize {
         self.permit.num_permits() * PAGE_BYTES
     }
+
+    fn bytes_max(&self) -> usize {
+        self.pool.bytes()
+    }
 }
 
 /// Something that pays for memory.
@@ -145,6 +151,9 @@ pub trait Memory {
 
     /// Bytes that are held.
     fn bytes(&self) -> usize;
+
+    /// The most that could ever be held.
+    fn bytes_max(&self) -> usize;
 }
 
 /// Memory of a fixed size that nobody else uses: for tests, benches and tools.
@@ -160,6 +169,10 @@ impl Memory for ByteLimit {
     }
 
     fn bytes(&self) -> usize {
+        self.0
+    }
+
+    fn bytes_max(&self) -> usize {
         self.0
     }
 }

@@ -191,6 +191,39 @@ proptest! {
     }
 }
 
+/// Two requests in protobuf, one after the other, are one that holds the records of both. A resource that stands twice
+/// is merged, which is not plain.
+#[test]
+fn a_request_that_only_prost_reads_is_stored_as_prost_reads_it() {
+    let key_value = |value: &str| {
+        let mut bytes = vec![0x0a, value.len() as u8, 0x12, 0x00];
+        bytes.splice(2..2, value.bytes());
+        bytes
+    };
+    let framed = |key: u8, message: &[u8]| [&[key, message.len() as u8], message].concat();
+    let resource = |value: &str| framed(0x0a, &framed(0x0a, &key_value(value)));
+    let record = framed(0x12, &[0x09, 1, 0, 0, 0, 0, 0, 0, 0]);
+    let of_resource = [resource("a"), resource("b"), framed(0x12, &record)].concat();
+    let bytes = framed(0x0a, &of_resource);
+    let rules = Rules {
+        partitions: NonZeroU16::MIN,
+        payload_bytes_max: 1 << 20,
+        request_bytes_max: 1 << 20,
+    };
+    let decoded = ExportLogsServiceRequest::decode(bytes.as_slice()).unwrap();
+    let merged = decoded.resource_logs[0].resource.as_ref().unwrap();
+    assert_eq!(merged.attributes.len(), 2);
+
+    let prepared = run(Content::Logs, bytes.clone(), &rules);
+    assert_eq!(prepared.accepted, 1);
+    assert_eq!(prepared.envelopes[0].payload, decoded.encode_to_vec());
+    // A retry is recognised by the bytes that were sent.
+    assert_eq!(
+        prepared.envelopes[0].batch,
+        batch_id(&bytes, Some(b"the same"), true)
+    );
+}
+
 #[test]
 fn batch_ids_are_frozen() {
     let bytes = b"a request";

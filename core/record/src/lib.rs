@@ -6,10 +6,9 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`validate`] | takes out spans that OTLP calls invalid, and says which and why |
+//! | [`wire`] | reads requests in place: checks them, finds invalid spans, shows records without decoding them |
 //! | [`split`] | cuts a request into parts by partition and size |
 //! | [`submit`] | LogService entries to OTLP logs |
-//! | [`batch`] | whether a retry of a request can be recognised by its bytes |
 //! | `arbitrary` | proptest strategies, behind the feature of the same name |
 //!
 //! # What is kept
@@ -23,7 +22,7 @@
 //!
 //! - **Duplicate attribute keys** are kept, all of them, in the order they came. Where one value is needed, such as
 //!   `service.name`, the first counts ([`attribute`]); a query sees every one.
-//! - **Invalid ids.** A span whose trace id or span id is not 16 or 8 bytes, or all zero, is refused ([`validate`]).
+//! - **Invalid ids.** A span whose trace id or span id is not 16 or 8 bytes, or all zero, is refused ([`wire::Request::rejected`]).
 //!   A log record with such an id is kept and belongs to no trace or no span. A parent id that is all zero or of
 //!   another length is kept and read as no parent. In every case the bytes come out as they came in.
 //! - **Flags.** Only bits 0-7 (W3C trace flags), 8 and 9 (whether the parent is remote) are read, through
@@ -35,7 +34,6 @@
 #[cfg(feature = "arbitrary")]
 pub mod arbitrary;
 mod attribute;
-pub mod batch;
 mod context;
 mod group;
 mod id;
@@ -44,7 +42,7 @@ mod rejected;
 mod span;
 pub mod split;
 pub mod submit;
-pub mod validate;
+pub mod wire;
 
 pub use log_tracer_proto::otlp;
 

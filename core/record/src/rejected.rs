@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::{SpanId, TraceId};
+
 /// How many rejections are described; the others are counted.
 const DESCRIBED_MAX: usize = 5;
 
@@ -83,6 +85,21 @@ impl fmt::Display for Place {
             record,
         } = self;
         write!(f, "resource {resource}, scope {scope}, record {record}")
+    }
+}
+
+/// Why a span with these ids is invalid.
+pub(crate) fn invalid_span(trace_id: &[u8], span_id: &[u8]) -> String {
+    let describe = |what: &str, len: usize, expected: usize| {
+        if len == expected {
+            format!("the {what} is all zero")
+        } else {
+            format!("the {what} has {len} bytes where {expected} are expected")
+        }
+    };
+    match TraceId::from_bytes(trace_id) {
+        None => describe("trace id", trace_id.len(), TraceId::LEN),
+        Some(_) => describe("span id", span_id.len(), SpanId::LEN),
     }
 }
 

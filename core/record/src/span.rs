@@ -45,13 +45,13 @@ pub fn span_rows(resources: Vec<ResourceSpans>) -> Vec<SpanRow> {
 }
 
 impl SpanRow {
-    /// The trace it belongs to; `None` only for a span that [`validate`](crate::validate) refuses.
+    /// The trace it belongs to; `None` only for a span that is [rejected](crate::wire::Request::rejected).
     #[must_use]
     pub fn trace_id(&self) -> Option<TraceId> {
         TraceId::from_bytes(&self.span.trace_id)
     }
 
-    /// Its id; `None` only for a span that [`validate`](crate::validate) refuses.
+    /// Its id; `None` only for a span that is [rejected](crate::wire::Request::rejected).
     #[must_use]
     pub fn span_id(&self) -> Option<SpanId> {
         SpanId::from_bytes(&self.span.span_id)

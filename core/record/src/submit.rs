@@ -7,7 +7,6 @@ use indexmap::IndexMap;
 
 use crate::{
     IdError, SpanId, TraceId,
-    batch::Timed,
     otlp::{
         common::{AnyValue, KeyValue, any_value::Value},
         logs::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber},
@@ -80,10 +79,15 @@ pub fn resource_logs(
         .collect())
 }
 
-impl Timed for SubmitRequest {
-    fn every_record_has_a_time(&self) -> bool {
-        self.entries.iter().all(|entry| entry.time_unix_nano != 0)
-    }
+/// Whether each entry carries a time that its sender gave it, so that a retry of the request can be told from a second
+/// request with the same content. True of a request without entries. To be asked before they are converted, which gives
+/// each of them an observed time.
+#[must_use]
+pub fn every_entry_has_a_time(request: &SubmitRequest) -> bool {
+    request
+        .entries
+        .iter()
+        .all(|entry| entry.time_unix_nano != 0)
 }
 
 fn record(entry: LogEntry, arrival_unix_nano: u64) -> Result<LogRecord, (&'static str, Problem)> {

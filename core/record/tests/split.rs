@@ -6,13 +6,19 @@
     clippy::panic
 )]
 
+mod common;
+
+use common::rewrite::{Choices, Kind, Ways, rewrite};
 use log_tracer_record::{
-    arbitrary,
+    SpanId, TraceId, arbitrary,
     otlp::{
-        collector_logs::ExportLogsServiceRequest, collector_trace::ExportTraceServiceRequest,
-        trace::Span,
+        collector_logs::ExportLogsServiceRequest,
+        collector_trace::ExportTraceServiceRequest,
+        logs::LogRecord,
+        trace::{ResourceSpans, ScopeSpans, Span},
     },
-    split::{self, RouteKey},
+    split::{self, Part, RouteKey},
+    wire::{Logs, Request, Spans},
 };
 use proptest::prelude::*;
 use prost::Message;
@@ -26,20 +32,16 @@ fn partition(key: RouteKey<'_>, partitions: u16) -> u16 {
     sum % partitions
 }
 
-fn spans_of(request: &ExportTraceServiceRequest) -> impl Iterator<Item = &Span> {
-    let scopes = request
-        .resource_spans
-        .iter()
-        .flat_map(|resource| &resource.scope_spans);
-    scopes.flat_map(|scope| &scope.spans)
+fn is_valid(span: &Span) -> bool {
+    TraceId::from_bytes(&span.trace_id).is_some() && SpanId::from_bytes(&span.span_id).is_some()
 }
 
-/// Each span with the resource and scope that it is of, as bytes.
+/// Each valid span with the resource and scope that it is of, as bytes.
 fn flat(request: &ExportTraceServiceRequest) -> Vec<String> {
     let mut flat = Vec::new();
     for resource in &request.resource_spans {
         for scope in &resource.scope_spans {
-            for span in &scope.spans {
+            for span in scope.spans.iter().filter(|span| is_valid(span)) {
                 flat.push(format!(
                     "{:?} {:?} {:?} {:?} {:?}",
                     resource.resource.as_ref().map(Message::encode_to_vec),
@@ -54,21 +56,61 @@ fn flat(request: &ExportTraceServiceRequest) -> Vec<String> {
     flat
 }
 
+fn flat_part(part: &Part) -> Vec<String> {
+    flat(&ExportTraceServiceRequest::decode(part.payload.clone()).unwrap())
+}
+
+/// The same of log records, with the route of each.
+fn flat_logs(request: &ExportLogsServiceRequest, partitions: u16) -> Vec<(u16, String)> {
+    let mut flat = Vec::new();
+    for resource in &request.resource_logs {
+        let of = resource.resource.clone().unwrap_or_default();
+        let context = log_tracer_record::ResourceContext::new(of, String::new());
+        for scope in &resource.scope_logs {
+            for record in &scope.log_records {
+                let key = match TraceId::from_bytes(&record.trace_id) {
+                    Some(id) => RouteKey::Trace(id),
+                    None => RouteKey::Service(context.service()),
+                };
+                let said = format!(
+                    "{:?} {:?} {:?} {:?} {:?}",
+                    resource.resource.as_ref().map(Message::encode_to_vec),
+                    resource.schema_url,
+                    scope.scope.as_ref().map(Message::encode_to_vec),
+                    scope.schema_url,
+                    LogRecord::encode_to_vec(record)
+                );
+                flat.push((partition(key, partitions), said));
+            }
+        }
+    }
+    flat
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn the_parts_together_are_the_request(
-        resource_spans in arbitrary::valid_resource_spans(),
+    fn the_parts_together_are_the_valid_spans_of_the_request(
+        resource_spans in arbitrary::resource_spans(),
         partitions in 1_u16..6,
         part_bytes_max in prop_oneof![Just(usize::MAX), 1_usize..3_000],
+        (shuffle, unknown, repeat_scalars) in any::<(bool, bool, bool)>(),
+        choices in proptest::collection::vec(any::<u8>(), 0..200),
     ) {
-        let request = ExportTraceServiceRequest { resource_spans };
-        let result = split::spans(request.clone(), part_bytes_max, |key| partition(key, partitions));
+        let ways = Ways { shuffle, unknown, repeat_scalars, ..Ways::NONE };
+        let bytes = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+        let bytes = rewrite(Kind::TraceRequest, &bytes, ways, &mut Choices(&choices));
+        let request = Request::<Spans>::check(&bytes).unwrap();
+        let result = split::cut(&request, part_bytes_max, |key| partition(key, partitions));
 
-        let mut found: Vec<String> = result.parts.iter().flat_map(|part| flat(&part.request)).collect();
-        let mut sent = flat(&request);
+        let mut found: Vec<String> = result.parts.iter().flat_map(flat_part).collect();
+        let mut sent = flat(&ExportTraceServiceRequest::decode(bytes.as_slice()).unwrap());
         prop_assert_eq!(found.len() as u64 + result.rejected.count, sent.len() as u64);
+        prop_assert_eq!(
+            sent.len() as u64 + request.rejected().count,
+            request.records() as u64
+        );
         if result.rejected.count == 0 {
             found.sort();
             sent.sort();
@@ -76,39 +118,36 @@ proptest! {
         }
         for part in &result.parts {
             prop_assert!(part.records >= 1);
-            prop_assert_eq!(part.records as usize, spans_of(&part.request).count());
-            prop_assert!(part.request.encoded_len() <= part_bytes_max);
-            for span in spans_of(&part.request) {
-                let id = log_tracer_record::TraceId::from_bytes(&span.trace_id).unwrap();
-                prop_assert_eq!(partition(RouteKey::Trace(id), partitions), part.partition);
-            }
+            prop_assert!(part.payload.len() <= part_bytes_max);
+            let mut routes = Vec::new();
+            let checked = Request::<Spans>::check_with(&part.payload, |key| {
+                routes.push(partition(key, partitions));
+            }).unwrap();
+            prop_assert!(checked.rejected().is_empty());
+            prop_assert_eq!(routes, vec![part.partition; part.records as usize]);
         }
     }
 
     #[test]
-    fn records_keep_their_order_within_a_partition(
-        resource_spans in arbitrary::valid_resource_spans(),
-        part_bytes_max in 200_usize..3_000,
+    fn log_records_keep_their_order_within_a_partition(
+        resource_logs in arbitrary::resource_logs(),
+        part_bytes_max in prop_oneof![Just(usize::MAX), 200_usize..3_000],
     ) {
-        let request = ExportTraceServiceRequest { resource_spans };
-        let result = split::spans(request.clone(), part_bytes_max, |key| partition(key, 3));
+        let sent = ExportLogsServiceRequest { resource_logs };
+        let bytes = sent.encode_to_vec();
+        let request = Request::<Logs>::check(&bytes).unwrap();
+        let result = split::cut(&request, part_bytes_max, |key| partition(key, 3));
         if result.rejected.count == 0 {
             for wanted in 0..3 {
-                let sent: Vec<Vec<u8>> = spans_of(&request)
-                    .filter(|span| {
-                        let id = log_tracer_record::TraceId::from_bytes(&span.trace_id).unwrap();
-                        partition(RouteKey::Trace(id), 3) == wanted
-                    })
-                    .map(Message::encode_to_vec)
-                    .collect();
-                let found: Vec<Vec<u8>> = result
-                    .parts
-                    .iter()
-                    .filter(|part| part.partition == wanted)
-                    .flat_map(|part| spans_of(&part.request))
-                    .map(Message::encode_to_vec)
-                    .collect();
-                prop_assert_eq!(found, sent);
+                let of_wanted = |flat: Vec<(u16, String)>| -> Vec<String> {
+                    let of = flat.into_iter().filter(|(partition, _)| *partition == wanted);
+                    of.map(|(_, said)| said).collect()
+                };
+                let parts = result.parts.iter().filter(|part| part.partition == wanted);
+                let found = parts.flat_map(|part| {
+                    flat_logs(&ExportLogsServiceRequest::decode(part.payload.clone()).unwrap(), 3)
+                });
+                prop_assert_eq!(of_wanted(found.collect()), of_wanted(flat_logs(&sent, 3)));
             }
         }
     }
@@ -119,26 +158,59 @@ proptest! {
         partitions in 1_u16..6,
         part_bytes_max in 100_usize..3_000,
     ) {
-        let request = ExportLogsServiceRequest { resource_logs };
-        let cut = || split::logs(request.clone(), part_bytes_max, |key| partition(key, partitions));
-        let bytes = |parts: &[split::Part<ExportLogsServiceRequest>]| {
-            parts.iter().map(|part| (part.partition, part.records, part.request.encode_to_vec())).collect::<Vec<_>>()
-        };
-        let (one, two) = (cut(), cut());
-        prop_assert_eq!(bytes(&one.parts), bytes(&two.parts));
-        prop_assert_eq!(one.rejected, two.rejected);
+        let bytes = ExportLogsServiceRequest { resource_logs }.encode_to_vec();
+        let request = Request::<Logs>::check(&bytes).unwrap();
+        let cut = || split::cut(&request, part_bytes_max, |key| partition(key, partitions));
+        prop_assert_eq!(cut(), cut());
     }
 
     #[test]
-    fn one_partition_that_takes_it_whole_gets_the_request_itself(resource_logs in arbitrary::resource_logs()) {
-        let request = ExportLogsServiceRequest { resource_logs };
-        let bytes = request.encode_to_vec();
-        let result = split::logs(request, usize::MAX, |_| 0);
-        prop_assert_eq!(result.rejected.count, 0);
-        prop_assert!(result.parts.len() <= 1);
-        for part in &result.parts {
-            prop_assert!(part.is_whole);
-            prop_assert_eq!(part.request.encode_to_vec(), bytes.clone());
+    fn what_prost_wrote_is_cut_to_what_prost_would_write(resource_spans in arbitrary::resource_spans()) {
+        let bytes = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+        let request = Request::<Spans>::check(&bytes).unwrap();
+        for part in split::cut(&request, 2_000, |key| partition(key, 3)).parts {
+            let decoded = ExportTraceServiceRequest::decode(part.payload.clone()).unwrap();
+            prop_assert_eq!(decoded.encode_to_vec(), part.payload);
         }
     }
+}
+
+#[test]
+fn a_record_that_is_too_large_is_named_by_its_place_in_the_request() {
+    let span = |trace_id: &'static [u8], name: String| Span {
+        trace_id: trace_id.into(),
+        span_id: (&[2_u8; 8][..]).into(),
+        name,
+        ..Span::default()
+    };
+    let spans = vec![
+        span(&[], String::new()),
+        span(&[1; 16], "n".repeat(300)),
+        span(&[1; 16], "small".to_owned()),
+    ];
+    let scope = ScopeSpans {
+        spans,
+        ..ScopeSpans::default()
+    };
+    let bytes = ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            scope_spans: vec![scope],
+            ..ResourceSpans::default()
+        }],
+    }
+    .encode_to_vec();
+    let request = Request::<Spans>::check(&bytes).unwrap();
+    assert_eq!(
+        request.rejected().to_string(),
+        "resource 0, scope 0, record 0: the trace id has 0 bytes where 16 are expected"
+    );
+    let result = split::cut(&request, 200, |_| 4);
+    assert_eq!(
+        result.rejected.to_string(),
+        "resource 0, scope 0, record 1: 340 bytes with its resource and scope are more than the 200 that can be stored as one"
+    );
+    let [part] = result.parts.as_slice() else {
+        panic!("{result:?}")
+    };
+    assert_eq!((part.partition, part.records), (4, 1));
 }

@@ -8,7 +8,9 @@
 
 use log_tracer_proto::v1::{Level, LogEntry, SubmitRequest};
 use log_tracer_record::{
-    batch::every_record_has_a_time, log_rows, otlp::common::any_value::Value, submit,
+    log_rows,
+    otlp::common::any_value::Value,
+    submit::{self, every_entry_has_a_time},
 };
 
 const ARRIVAL: u64 = 1_800_000_000_000_000_000;
@@ -116,11 +118,11 @@ fn a_retry_can_be_recognised_only_when_every_entry_has_a_time() {
         entries,
         idempotency_key: String::new(),
     };
-    assert!(every_record_has_a_time(&request(vec![
+    assert!(every_entry_has_a_time(&request(vec![
         timed.clone(),
         timed.clone()
     ])));
-    assert!(!every_record_has_a_time(&request(vec![
+    assert!(!every_entry_has_a_time(&request(vec![
         timed,
         entry("a", "x")
     ])));

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::rollup;
+
 /// The limits of a [`crate::Store`], each for the life of the store.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -35,10 +37,18 @@ pub struct Config {
     /// Generations, which are the rows that are written to disk together, that may wait to be written (2); a seal waits
     /// beyond that.
     pub generations_max: u32,
-    /// Rows of a block that is made by merging smaller ones (524,288). One with at least half of it is left as it is.
+    /// Rows of a block that is made by merging smaller ones (262,144). One with at least half of it is left as it is: with
+    /// the defaults, what a flush of `flush_rows_max` writes is never rewritten. Larger blocks are a little smaller for
+    /// each record, and each record is then written twice.
     pub block_rows_max: u64,
     /// Bytes on disk of a block that is made by merging, likewise (64 MiB). A merge holds so many bytes in memory.
     pub block_bytes_max: u64,
+    /// Series of the rollups of a block (4,096): services, operations, kinds and statuses that occur together. Those beyond
+    /// are counted as "(other)". At most 1,048,576.
+    pub rollup_series_max: u32,
+    /// Calls of a block that are kept one by one because their other end is in another block, of either end (16,384).
+    /// What is more is counted with an unknown caller. At most 1,048,576.
+    pub rollup_links_max: u32,
     /// How long records are kept, in milliseconds (604,800,000: 7 days). A block leaves as a whole, once its newest
     /// record is older; of records that claim to be of the future counts when they arrived.
     pub retention_age_max_ms: u64,
@@ -68,8 +78,10 @@ impl Default for Config {
             flush_bytes_max: 48 << 20,
             flush_age_max_ms: 60_000,
             generations_max: 2,
-            block_rows_max: 524_288,
+            block_rows_max: 262_144,
             block_bytes_max: 64 << 20,
+            rollup_series_max: 4096,
+            rollup_links_max: 16_384,
             retention_age_max_ms: 7 * 24 * 60 * 60 * 1000,
             retention_bytes_max: 20 << 30,
             disk_reserve_bytes: 1 << 30,
@@ -101,6 +113,9 @@ const CHUNK_BYTES_FLOOR: u64 = 64 << 10;
 /// Rows of a block are numbered in 32 bits.
 const FLUSH_ROWS_CEILING: u64 = 1 << 24;
 const BLOCK_ROWS_CEILING: u64 = 1 << 24;
+
+/// What a rollup counts is numbered in 32 bits, and its bounds are multiplied.
+const ROLLUP_CEILING: u64 = 1 << 20;
 
 /// How many chunks a limit must have room for, so that what is evicted at once is a small part of what is kept.
 const CHUNKS_MIN: u64 = 16;
@@ -142,6 +157,13 @@ impl Config {
         check("generations_max", generations, 1, 64)?;
         check("block_rows_max", self.block_rows_max, 2, BLOCK_ROWS_CEILING)?;
         check("block_bytes_max", self.block_bytes_max, 1 << 10, 1 << 30)?;
+        let rollups = [
+            ("rollup_series_max", self.rollup_series_max),
+            ("rollup_links_max", self.rollup_links_max),
+        ];
+        for (key, value) in rollups {
+            check(key, u64::from(value), 1, ROLLUP_CEILING)?;
+        }
         check(
             "retention_age_max_ms",
             self.retention_age_max_ms,
@@ -149,6 +171,14 @@ impl Config {
             u64::MAX,
         )?;
         check("retention_bytes_max", self.retention_bytes_max, 1, u64::MAX)
+    }
+
+    pub(crate) fn rollup_settings(&self) -> rollup::Settings {
+        rollup::Settings {
+            series_max: self.rollup_series_max,
+            links_max: self.rollup_links_max,
+            with_edges: true,
+        }
     }
 }
 

@@ -22,6 +22,7 @@
 //! | `part` | chunks and pieces of blocks in one shape, for searches |
 //! | `fields` | what the query language sees of a span or a log record |
 //! | `search` | one module for each kind of question |
+//! | `rollup` | what is summed up when a block is written, and the questions that it answers |
 //!
 //! # What an answer covers
 //!
@@ -31,7 +32,7 @@
 //!
 //! # What is not here
 //!
-//! No async, no thread of its own, no broker, no log output: what goes wrong is in [`Store::stats`]. The store remembers
+//! No async, no thread but the one that merges while [`Store::maintain`] runs, no broker, no log output: what goes wrong is in [`Store::stats`]. The store remembers
 //! which batches were applied ([`Mark`]), and leaves it to its consumer to apply each once. Answers are its own structs;
 //! who sends them somewhere maps them to messages.
 
@@ -46,6 +47,7 @@ mod key;
 mod mark;
 pub mod parquet;
 mod part;
+mod rollup;
 mod search;
 mod stop;
 mod store;
@@ -58,6 +60,11 @@ pub use engine::{CatalogError, DurableStats, OpenError, Problem, SealError, Stor
 pub use fields::{LogFields, SpanFields};
 pub use key::{Origin, RecordKey, TimeRange};
 pub use mark::{Mark, Restored, SeenBatch};
+pub use rollup::{
+    GraphEdge, GraphSpec, LogVolume, Node, NodeKind, OTHER_NAME, RELATIVE_ERROR, Rate, RateGroup,
+    RateSeries, RateStep, Rates, RatesError, RatesSpec, ServiceGraph, Sketch, SketchError,
+    VolumeSeries,
+};
 pub use search::{
     Facet, FacetSpec, FacetValue, Facets, Histogram, HistogramError, HistogramGroup,
     HistogramSeries, HistogramSpec, Hit, LogHit, LogResults, LogSearch, OperationInfo, Operations,

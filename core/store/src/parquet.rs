@@ -166,7 +166,13 @@ impl<C: Storable> Gathered<C> {
     fn write_in(&self, directory: &Path, path: &Path) -> io::Result<()> {
         let options = Options::new(&BlockCache::new(CACHE_BYTES));
         let id = BlockId(0);
-        let written = block::write(directory, id, &self.frozen, 0, &options);
+        let written = block::write(
+            directory,
+            id,
+            &self.frozen,
+            block::Arrival::default(),
+            &options,
+        );
         written.map_err(|error| match error {
             BlockError::Io { source, .. } => source,
             other => io::Error::other(other),

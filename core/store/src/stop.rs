@@ -13,6 +13,8 @@ use std::{
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     cancelled: Arc<AtomicBool>,
+    /// Cancels this one, too.
+    parent: Option<Arc<AtomicBool>>,
     deadline: Option<Instant>,
     /// Cancels at the look with this number.
     #[cfg(test)]
@@ -42,6 +44,15 @@ impl Stop {
         }
     }
 
+    /// A stop that is cancelled with this one, or alone. This one must have no parent itself.
+    pub(crate) fn child(&self) -> Self {
+        debug_assert!(self.parent.is_none(), "two generations are enough");
+        Self {
+            parent: Some(Arc::clone(&self.cancelled)),
+            ..Self::default()
+        }
+    }
+
     /// Ends all searches that were given this stop.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
@@ -49,7 +60,9 @@ impl Stop {
 
     /// Whether it was cancelled; its deadline does not count.
     pub fn is_cancelled(&self) -> bool {
+        let of_parent = self.parent.as_ref();
         self.cancelled.load(Ordering::Relaxed)
+            || of_parent.is_some_and(|parent| parent.load(Ordering::Relaxed))
     }
 
     /// Why a search has to end now, if it does.

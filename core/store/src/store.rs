@@ -2,16 +2,20 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use log_tracer_record::{LogRow, SpanRow, TraceId};
+use log_tracer_record::{
+    LogRow, SpanRow, TraceId,
+    wire::{Logs, Request, Spans},
+};
 use prost::Message;
 
 use crate::{
-    Config, ConfigError, DurableStats, FacetSpec, Facets, Histogram, HistogramError, HistogramSpec,
-    LogResults, LogSearch, Mark, OpenError, Operations, Origin, Restored, SealError, Services,
-    Signal, SpanResults, SpanSearch, Stop, Trace, TraceLimits, TraceResults, TraceSearch,
+    Config, ConfigError, DurableStats, FacetSpec, Facets, GraphSpec, Histogram, HistogramError,
+    HistogramSpec, LogResults, LogSearch, LogVolume, Mark, OpenError, Operations, Origin, Rates,
+    RatesError, RatesSpec, Restored, SealError, ServiceGraph, Services, Signal, SpanResults,
+    SpanSearch, Stop, Trace, TraceLimits, TraceResults, TraceSearch,
     chunk::{LogChunk, SpanChunk},
     engine::{self, Engine, Options, Tables},
-    search,
+    rollup, search,
     table::Table,
 };
 
@@ -23,6 +27,7 @@ pub struct Store {
     pub(crate) spans: Table<SpanChunk>,
     pub(crate) logs: Table<LogChunk>,
     answer_bytes_max: u64,
+    rollup: rollup::Settings,
     flush_rows_max: u64,
     flush_bytes_max: u64,
     flush_age_max: Duration,
@@ -130,6 +135,7 @@ impl Store {
             spans,
             logs,
             answer_bytes_max: config.answer_bytes_max,
+            rollup: config.rollup_settings(),
             flush_rows_max: config.flush_rows_max,
             flush_bytes_max: config.flush_bytes_max,
             flush_age_max: Duration::from_millis(config.flush_age_max_ms),
@@ -182,7 +188,8 @@ impl Store {
     /// written; or cannot be, which [`Self::stats`] tells. Calls `on_durable` with the cursors of each mark that became
     /// durable: the log may forget what is before them. Returns at once in a store that is in memory only.
     ///
-    /// For one thread of its own, which it blocks.
+    /// For one thread of its own, which it blocks. While it runs it has a second one, on which blocks are merged, so that
+    /// no merge holds up what was sealed; a merge that is under way when it is told to stop is given up.
     pub fn maintain(&self, stop: &Stop, on_durable: &mut dyn FnMut(&BTreeMap<u16, u64>)) {
         if let Some(engine) = &self.engine {
             engine.maintain(self.tables(), stop, on_durable);
@@ -202,8 +209,8 @@ impl Store {
         engine.map_or_else(BTreeMap::new, Engine::durable_cursors)
     }
 
-    /// Closes the directory, once [`Self::maintain`] has returned; another store can then open it. Searches can go on.
-    /// Dropping the store does the same.
+    /// Closes the directory: nothing is written any more, and once [`Self::maintain`] has returned, another store can
+    /// open it. Searches can go on. Dropping the store does the same.
     pub fn close(&self) {
         if let Some(engine) = &self.engine {
             engine.close();
@@ -229,6 +236,19 @@ impl Store {
     /// Adds the log records of one envelope, likewise.
     pub fn apply_logs(&self, origin: Origin, rows: &[LogRow]) {
         self.logs.apply(origin, rows, LogRow::time_unix_nano);
+    }
+
+    /// Adds the spans of one envelope from where they lie in it; the same as [`Self::apply_spans`] of the rows that they
+    /// decode to.
+    pub fn apply_span_request(&self, origin: Origin, request: &Request<'_, Spans>) {
+        self.spans
+            .apply_request(origin, request, |span| span.start_time_unix_nano);
+    }
+
+    /// Adds the log records of one envelope, likewise.
+    pub fn apply_log_request(&self, origin: Origin, request: &Request<'_, Logs>) {
+        self.logs
+            .apply_request(origin, request, |record| record.time());
     }
 
     /// One trace with its logs; empty when there is no record of it.
@@ -284,6 +304,31 @@ impl Store {
                 search::count_over_time(&self.logs.snapshot(), spec, self.answer_bytes_max, stop)
             }
         }
+    }
+
+    /// How many spans there are, how many failed and how long they took, by service or operation and over time.
+    ///
+    /// # Errors
+    /// The range or the steps cannot be made as they were asked for.
+    pub fn rates(&self, spec: &RatesSpec, stop: &Stop) -> Result<Rates, RatesError> {
+        let spans = self.spans.snapshot();
+        rollup::rates(&spans, spec, self.rollup, self.answer_bytes_max, stop)
+    }
+
+    /// Which service calls which, how often, and how long that takes.
+    pub fn service_graph(&self, spec: &GraphSpec, stop: &Stop) -> ServiceGraph {
+        let spans = self.spans.snapshot();
+        rollup::service_graph(&spans, spec, self.rollup, self.answer_bytes_max, stop)
+    }
+
+    /// How many log records there are, by service and level and over time. Looks at the range, the steps and the service
+    /// of the question.
+    ///
+    /// # Errors
+    /// The range or the steps cannot be made as they were asked for.
+    pub fn log_volume(&self, spec: &RatesSpec, stop: &Stop) -> Result<LogVolume, RatesError> {
+        let logs = self.logs.snapshot();
+        rollup::log_volume(&logs, spec, self.rollup, self.answer_bytes_max, stop)
     }
 
     /// The most frequent values of fields.

@@ -11,10 +11,12 @@ use std::{
     time::Instant,
 };
 
+use log_tracer_record::wire::{Request, Signal, View};
+
 use crate::{
     Config, Coverage, Origin, TableStats, TimeRange,
     block::{Block, BlockId, BlockInfo, Storable},
-    chunk::{ChunkBuilder, TimeBounds},
+    chunk::{Above, Chunk, ChunkBuilder, TimeBounds},
     engine::Expired,
     evicted::Evicted,
     faults::Faults,
@@ -33,6 +35,10 @@ const OPEN_FACTOR: u64 = 3;
 /// What a chunk takes at most however few rows it has: itself, and its buffers, of which none is smaller than a cache
 /// line.
 const CHUNK_BYTES_MIN: u64 = 16 << 10;
+
+/// What a request of the rows of a table holds, and one record of it.
+type SignalOf<C> = <<C as Chunk>::Builder as ChunkBuilder>::Signal;
+type ViewOf<'a, C> = <SignalOf<C> as Signal>::View<'a>;
 
 /// Rows of one kind.
 #[derive(Debug)]
@@ -169,29 +175,87 @@ impl<C: Storable> Table<C> {
 
     /// Adds rows. Searches that start when it has returned find them.
     pub(crate) fn apply(&self, origin: Origin, rows: &[C::Row], time_of: impl Fn(&C::Row) -> u64) {
-        let row_bytes_max = self.bytes_max.map_or(ROW_BYTES_CEILING, |bytes_max| {
-            ROW_BYTES_CEILING.min(bytes_max / ROWS_MIN)
-        });
         let mut inner = self.lock();
-        inner.snapshot = None;
-        if inner.since.is_none() && !rows.is_empty() {
-            inner.since = Some(Instant::now());
-        }
+        inner.begin(rows.is_empty());
         for (index, row) in (0..).zip(rows) {
-            inner.applied_rows += 1;
             let bytes = C::Builder::bytes_max_of(row) as u64;
-            if bytes > row_bytes_max {
+            inner.applied_rows += 1;
+            if self.make_room(&mut inner, bytes) {
+                inner.open.append(origin, index, row);
+            } else {
                 inner.evicted.include_time(time_of(row));
-                continue;
             }
-            let is_full = inner.open.rows() >= self.chunk_rows_max
-                || inner.open.bytes() as u64 + bytes > self.chunk_bytes_max;
-            if is_full {
-                inner.seal();
-            }
-            inner.make_room(bytes, self.bytes_max);
-            inner.open.append(origin, index, row);
         }
+        self.end(inner);
+    }
+
+    /// The same for the records of a request, from where they lie into the columns.
+    pub(crate) fn apply_request(
+        &self,
+        origin: Origin,
+        request: &Request<'_, SignalOf<C>>,
+        time_of: impl Fn(&ViewOf<'_, C>) -> u64,
+    ) {
+        let mut inner = self.lock();
+        inner.begin(request.records() == 0);
+        let (mut index, mut scope_place) = (0, 0);
+        for (resource_place, resource) in (0..).zip(request.resources()) {
+            for scope in resource.scopes.iter() {
+                let above = Above::new((resource_place, &resource), (scope_place, &scope));
+                scope_place += 1;
+                for message in scope.records.messages() {
+                    // Nearly always there is room for far more than a record of its length can take.
+                    let ceiling = C::Builder::bytes_ceiling_of_message(message.len()) as u64;
+                    let has_room = self.has_room(&inner, ceiling) || {
+                        let bytes = C::Builder::bytes_max_of_message(message) as u64;
+                        self.make_room(&mut inner, bytes)
+                    };
+                    inner.applied_rows += 1;
+                    if has_room {
+                        inner.open.append_message(origin, index, &above, message);
+                    } else {
+                        inner
+                            .evicted
+                            .include_time(time_of(&ViewOf::<C>::of(message)));
+                    }
+                    index += 1;
+                }
+            }
+        }
+        self.end(inner);
+    }
+
+    /// Whether a row of so many bytes fits as things are.
+    fn has_room(&self, inner: &Inner<C>, bytes: u64) -> bool {
+        bytes <= self.row_bytes_max()
+            && !self.is_full(inner, bytes)
+            && self.bytes_max.is_none_or(|max| inner.fits(bytes, max))
+    }
+
+    /// Makes room for a row of at most so many bytes; false when it is too large to be kept.
+    fn make_room(&self, inner: &mut Inner<C>, bytes: u64) -> bool {
+        if bytes > self.row_bytes_max() {
+            return false;
+        }
+        if self.is_full(inner, bytes) {
+            inner.seal();
+        }
+        inner.make_room(bytes, self.bytes_max);
+        true
+    }
+
+    fn row_bytes_max(&self) -> u64 {
+        self.bytes_max.map_or(ROW_BYTES_CEILING, |bytes_max| {
+            ROW_BYTES_CEILING.min(bytes_max / ROWS_MIN)
+        })
+    }
+
+    fn is_full(&self, inner: &Inner<C>, bytes: u64) -> bool {
+        inner.open.rows() >= self.chunk_rows_max
+            || inner.open.bytes() as u64 + bytes > self.chunk_bytes_max
+    }
+
+    fn end(&self, mut inner: MutexGuard<'_, Inner<C>>) {
         inner.open.release();
         // The bytes of new resources and scopes were not known before.
         inner.make_room(0, self.bytes_max);
@@ -268,16 +332,23 @@ impl<C: Storable> Table<C> {
     }
 
     /// Lets a block take the place of others.
-    pub(crate) fn exchange(&self, remove: &[BlockId], add: Option<Arc<Block<C>>>) {
+    pub(crate) fn exchange(&self, remove: &[BlockId], add: Arc<Block<C>>) {
         let mut inner = self.lock();
         inner.blocks.retain(|it| !remove.contains(&it.info().id));
-        inner.blocks.extend(add);
+        inner.blocks.push(add);
+    }
+
+    /// Whether all of these are blocks here.
+    pub(crate) fn has_all(&self, ids: &[BlockId]) -> bool {
+        let inner = self.lock();
+        let is_here = |id: &BlockId| inner.blocks.iter().any(|it| it.info().id == *id);
+        ids.iter().all(is_here)
     }
 
     /// Lets blocks go that have expired.
     pub(crate) fn expire(&self, remove: &[BlockId], expired: Expired) {
-        self.exchange(remove, None);
         let mut inner = self.lock();
+        inner.blocks.retain(|it| !remove.contains(&it.info().id));
         let is_kept = |it: &&Unreadable| !remove.contains(&it.info.id);
         inner.unreadable = inner.unreadable.iter().filter(is_kept).cloned().collect();
         inner.expired = expired;
@@ -354,14 +425,26 @@ impl<C: Storable> Inner<C> {
         self.sealed.push_back(Arc::new(chunk));
     }
 
+    /// Before rows are applied; `nothing` when there are none.
+    fn begin(&mut self, nothing: bool) {
+        self.snapshot = None;
+        if self.since.is_none() && !nothing {
+            self.since = Some(Instant::now());
+        }
+    }
+
+    /// Whether so many bytes more fit into the open chunk.
+    fn fits(&self, more: u64, bytes_max: u64) -> bool {
+        let open = OPEN_FACTOR * (self.open.bytes() as u64 + more) + 2 * CHUNK_BYTES_MIN;
+        self.sealed_bytes + open <= bytes_max
+    }
+
     /// Lets the oldest chunks go until so many bytes more fit into the open chunk.
     fn make_room(&mut self, more: u64, bytes_max: Option<u64>) {
         let Some(bytes_max) = bytes_max else {
             return;
         };
-        let open =
-            |inner: &Self| OPEN_FACTOR * (inner.open.bytes() as u64 + more) + 2 * CHUNK_BYTES_MIN;
-        while self.sealed_bytes + open(self) > bytes_max {
+        while !self.fits(more, bytes_max) {
             if self.sealed.is_empty() {
                 if self.open.rows() == 0 {
                     return;

@@ -1,10 +1,13 @@
-//! `log-tracer logs`, `traces` and `trace`: ask a running log-tracer from the terminal.
+//! `log-tracer logs`, `traces`, `trace`, `services` and `graph`: ask a running log-tracer from the terminal.
 //!
 //! With `--json`, each line of the standard output is one JSON object: for logs, one record in OTLP/JSON within its
 //! resource and scope, as collectors read it from a file.
 
 mod export;
+mod graph;
 mod logs;
+mod services;
+mod table;
 mod traces;
 
 use std::{
@@ -20,7 +23,9 @@ use super::{Failure, progress::Progress};
 use crate::client::Client;
 
 pub(super) use export::Options as ExportOptions;
+pub(super) use graph::Options as GraphOptions;
 pub(super) use logs::Options as LogsOptions;
+pub(super) use services::Options as ServicesOptions;
 pub(super) use traces::{OneOptions as TraceOptions, Options as TracesOptions};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -53,6 +58,14 @@ pub(super) fn traces(options: &TracesOptions) -> Result<(), Failure> {
 
 pub(super) fn trace(options: &TraceOptions) -> Result<(), Failure> {
     block_on(traces::run_one(options))
+}
+
+pub(super) fn services(options: &ServicesOptions) -> Result<(), Failure> {
+    block_on(services::run(options))
+}
+
+pub(super) fn graph(options: &GraphOptions) -> Result<(), Failure> {
+    block_on(graph::run(options))
 }
 
 impl Server {

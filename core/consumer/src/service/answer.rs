@@ -48,7 +48,10 @@ impl Room {
     }
 
     /// Those elements that fit, and how many do not.
-    fn fill<T: Message>(&mut self, elements: impl ExactSizeIterator<Item = T>) -> (Vec<T>, usize) {
+    pub(crate) fn fill<T: Message>(
+        &mut self,
+        elements: impl ExactSizeIterator<Item = T>,
+    ) -> (Vec<T>, usize) {
         let all = elements.len();
         let taken: Vec<T> = elements.filter(|element| self.take(element)).collect();
         let left_out = all - taken.len();

@@ -4,6 +4,7 @@ mod answer;
 pub(crate) mod export;
 mod gate;
 mod pieces;
+mod rates;
 mod records;
 mod request;
 mod status;
@@ -201,6 +202,42 @@ impl QueryService for Queries {
         let covered = self.covered(std::mem::take(&mut results.coverage));
         let answer = answer::operations(results, covered, self.answer_bytes_max());
         Ok(Response::new(answer))
+    }
+
+    async fn rates(
+        &self,
+        request: Request<v1::RatesRequest>,
+    ) -> Result<Response<v1::RatesResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let config = &self.shared.config.query;
+        let spec = rates::spec(request.get_ref(), config)?;
+        let form = rates::Form::of_rates(request.get_ref(), config)?;
+        let (_, results) = self
+            .ask(deadline, move |store, stop| store.rates(&spec, stop))
+            .await?;
+        // The request was checked, but the store has limits of its own.
+        let mut results = results.map_err(|error| request::invalid("range", error.to_string()))?;
+        let covered = self.covered(std::mem::take(&mut results.coverage));
+        Ok(Response::new(rates::answer(
+            results, covered, &form, config,
+        )))
+    }
+
+    async fn service_graph(
+        &self,
+        request: Request<v1::ServiceGraphRequest>,
+    ) -> Result<Response<v1::ServiceGraphResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let config = &self.shared.config.query;
+        let spec = rates::graph_spec(request.get_ref())?;
+        let form = rates::Form::of_graph(request.get_ref(), config)?;
+        let (_, mut results) = self
+            .ask(deadline, move |store, stop| {
+                store.service_graph(&spec, stop)
+            })
+            .await?;
+        let covered = self.covered(std::mem::take(&mut results.coverage));
+        Ok(Response::new(rates::graph(results, covered, &form, config)))
     }
 
     async fn wait_for_position(

@@ -7,9 +7,10 @@ use log_tracer_proto::v1::{
     ExportQuarantineRequest, ExportQuarantineResponse, ExportRequest, ExportResponse,
     FacetsRequest, FacetsResponse, GetTraceRequest, GetTraceResponse, HistogramRequest,
     HistogramResponse, ListOperationsRequest, ListOperationsResponse, ListServicesRequest,
-    ListServicesResponse, SearchLogsRequest, SearchLogsResponse, SearchTracesRequest,
-    SearchTracesResponse, StatusRequest, StatusResponse, TailRequest, TailResponse,
-    WaitForPositionRequest, WaitForPositionResponse,
+    ListServicesResponse, RatesRequest, RatesResponse, SearchLogsRequest, SearchLogsResponse,
+    SearchTracesRequest, SearchTracesResponse, ServiceGraphRequest, ServiceGraphResponse,
+    StatusRequest, StatusResponse, TailRequest, TailResponse, WaitForPositionRequest,
+    WaitForPositionResponse,
     query_service_server::{QueryService, QueryServiceServer},
 };
 use tokio::net::TcpListener;
@@ -115,6 +116,17 @@ impl QueryService for Canned {
 
     async fn facets(&self, _: Request<FacetsRequest>) -> Result<Response<FacetsResponse>, Status> {
         self.answer(&self.facets).await
+    }
+
+    async fn rates(&self, _: Request<RatesRequest>) -> Result<Response<RatesResponse>, Status> {
+        self.answer(&RatesResponse::default()).await
+    }
+
+    async fn service_graph(
+        &self,
+        _: Request<ServiceGraphRequest>,
+    ) -> Result<Response<ServiceGraphResponse>, Status> {
+        self.answer(&ServiceGraphResponse::default()).await
     }
 
     async fn list_services(

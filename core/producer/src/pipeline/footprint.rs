@@ -1,8 +1,9 @@
 //! How much memory a request takes once it is decoded, found out before it is decoded.
 //!
 //! A few bytes on the wire can become a hundred in memory: an attribute that says nothing is two bytes in protobuf and a
-//! whole `KeyValue` in a list. So a request is first walked over, with the sizes of the structs at hand, and is decoded
-//! only when that much memory was found for it. Lists are counted as they grow, by doubling from four.
+//! whole `KeyValue` in a list. So what has to be decoded is first walked over, with the sizes of the structs at hand, and
+//! is decoded only when that much memory was found for it. Lists are counted as they grow, by doubling from four. What is
+//! plain is not decoded; its check counts the same ([`Request::decoded_bytes`](log_tracer_record::wire::Request)).
 
 use std::mem::size_of;
 
@@ -294,9 +295,11 @@ impl<'a> Iterator for Fields<'a> {
 #[cfg(test)]
 mod tests {
     use log_tracer_proto::otlp::{
+        collector_logs::ExportLogsServiceRequest,
         collector_trace::ExportTraceServiceRequest,
         common::{ArrayValue, any_value::Value},
     };
+    use log_tracer_record::wire::{Logs, Request, Spans};
     use prost::Message;
 
     use super::*;
@@ -352,6 +355,21 @@ mod tests {
             crate::budget::Budget::new(config.inflight_bytes_max, config.request_bytes_max);
         let of_largest = footprint as u64 * config.request_bytes_max as u64 / bytes.len() as u64;
         assert!(of_largest < budget.work.bytes() as u64, "{of_largest}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_check_of_a_plain_request_counts_the_same(
+            resource_spans in log_tracer_proto::arbitrary::resource_spans(),
+            resource_logs in log_tracer_proto::arbitrary::resource_logs(),
+        ) {
+            let bytes = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+            let checked = Request::<Spans>::check(&bytes).unwrap().decoded_bytes();
+            proptest::prop_assert_eq!(checked, of_export(&bytes, true, 1, 1 << 20).structs);
+            let bytes = ExportLogsServiceRequest { resource_logs }.encode_to_vec();
+            let checked = Request::<Logs>::check(&bytes).unwrap().decoded_bytes();
+            proptest::prop_assert_eq!(checked, of_export(&bytes, false, 1, 1 << 20).structs);
+        }
     }
 
     #[test]

@@ -2,12 +2,15 @@
 //! bytes always give the same envelopes.
 //!
 //! 1. Decompress, up to the limit.
-//! 2. Find out how much memory the decoded request takes, and get it.
-//! 3. Decode. What cannot be decoded is refused whole.
-//! 4. Leave out the spans that OTLP calls invalid; log records with invalid ids are kept, without a trace.
-//! 5. Identify the batch, see [`batch_id`].
-//! 6. Cut into one part for each partition, and into more where an envelope would become too large. A record that is
-//!    too large alone is left out. A request that goes to one partition in one piece keeps the client's own bytes.
+//! 2. Walk once over the protobuf where it lies ([`Request::check`](log_tracer_record::wire::Request::check)): is it well
+//!    formed, how many records are there, which spans are invalid, do all records go to one partition, and how large would
+//!    it be if it were decoded. What is not in protobuf is first turned into it; protobuf that is not in the plain form
+//!    that encoders write is decoded and written again. What cannot be decoded is refused whole.
+//! 3. Identify the batch, see [`batch_id`].
+//! 4. A request that goes to one partition in one piece keeps the client's own bytes. Any other is cut into one part for
+//!    each partition, and into more where an envelope would become too large, by copying ranges of bytes. The spans that
+//!    OTLP calls invalid are left out, and so is a record that is too large alone; log records with invalid ids are kept,
+//!    without a trace.
 
 mod export;
 mod footprint;
@@ -22,19 +25,17 @@ use log_tracer_proto::{
 };
 use log_tracer_record::{
     Rejected,
-    batch::every_record_has_a_time,
-    otlp::{collector_logs::ExportLogsServiceRequest, collector_trace::ExportTraceServiceRequest},
-    split::RouteKey,
+    otlp::collector_logs::ExportLogsServiceRequest,
+    split::{self, Split},
     submit,
+    wire::{Logs, Request as Checked, Spans},
 };
-use log_tracer_transport::{
-    BatchId, Capabilities, Envelope, Part, Partition, partition_of_service, partition_of_trace,
-};
+use log_tracer_transport::{BatchId, Capabilities, Envelope, Kind, Part, Partition};
 use prost::Message;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 
-use crate::{Encoding, Memory, Reason, Refusal};
-use export::Export;
+use crate::{Encoding, Memory, NoRoom, Reason, Refusal};
+use export::{Export, Routes, partition_of};
 use footprint::Footprint;
 
 /// What a request carries, and in which form.
@@ -128,8 +129,14 @@ impl Prepared {
 /// How much memory [`prepare`] will probably ask for. Less is found out on the way; for more, there may be room or not.
 #[must_use]
 pub fn expected_memory_bytes(request: &Request, rules: &Rules) -> usize {
-    /// Structs and payloads of an ordinary request, in multiples of its bytes.
-    const USUAL_GROWTH: usize = 7;
+    /// What an ordinary request becomes, in multiples of its bytes: protobuf is copied at most, and everything else is
+    /// structs before it is protobuf.
+    const COPY: usize = 2;
+    const STRUCTS: usize = 7;
+    let growth = match request.content {
+        Content::Traces | Content::Logs => COPY,
+        Content::TracesJson | Content::LogsJson | Content::Submit => STRUCTS,
+    };
     let len = request
         .encoding
         .expected_len(&request.bytes, rules.request_bytes_max);
@@ -137,7 +144,7 @@ pub fn expected_memory_bytes(request: &Request, rules: &Rules) -> usize {
         Encoding::Identity => 0,
         _ => len,
     };
-    decompressed.saturating_add(len.saturating_mul(USUAL_GROWTH))
+    decompressed.saturating_add(len.saturating_mul(growth))
 }
 
 /// Turns a request into envelopes. `memory` pays for everything but the request's own bytes, and in the end for what
@@ -165,10 +172,10 @@ pub fn prepare(
         bytes: &bytes,
     };
     let prepared = match request.content {
-        Content::Traces => step.protobuf::<ExportTraceServiceRequest>(memory),
-        Content::Logs => step.protobuf::<ExportLogsServiceRequest>(memory),
-        Content::TracesJson => step.json(memory, json::decode_traces),
-        Content::LogsJson => step.json(memory, json::decode_logs),
+        Content::Traces => step.protobuf::<Spans>(memory),
+        Content::Logs => step.protobuf::<Logs>(memory),
+        Content::TracesJson => step.json::<Spans>(memory, json::decode_traces),
+        Content::LogsJson => step.json::<Logs>(memory, json::decode_logs),
         Content::Submit => step.submit(memory),
     }?;
     // Everything but the payloads is gone.
@@ -206,24 +213,28 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    fn protobuf<M: Export>(&self, memory: &mut dyn Memory) -> Result<Prepared, Refusal> {
-        self.pay(memory, self.footprint_of(self.bytes).total())?;
-        let message = M::decode(self.bytes.clone()).map_err(malformed)?;
-        let batch = self.batch_id(None, every_record_has_a_time(&message));
-        self.envelopes(message, self.bytes.clone(), batch)
+    fn protobuf<S: Export>(&self, memory: &mut dyn Memory) -> Result<Prepared, Refusal> {
+        let batch = |is_timed| self.batch_id(None, is_timed);
+        if let Some(prepared) = self.envelopes::<S>(self.bytes, 0, memory, batch)? {
+            return Ok(prepared);
+        }
+        // Not plain: prost refuses it and says why, or reads it, and what it writes is plain.
+        let footprint = self.footprint_of::<S>(self.bytes);
+        self.pay(memory, footprint.total())?;
+        let message = S::Message::decode(self.bytes.clone()).map_err(malformed)?;
+        self.message::<S>(message, footprint.structs, memory, batch)
     }
 
-    fn json<M: Export>(
+    fn json<S: Export>(
         &self,
         memory: &mut dyn Memory,
-        decode: impl FnOnce(&[u8]) -> Result<M, JsonError>,
+        decode: impl FnOnce(&[u8]) -> Result<S::Message, JsonError>,
     ) -> Result<Prepared, Refusal> {
         let decoded = json_footprint::of_json(self.bytes);
         self.pay(memory, decoded)?;
         let message = decode(self.bytes).map_err(|error| malformed(&error).at(error.path))?;
-        let batch = self.batch_id(None, every_record_has_a_time(&message));
-        let bytes = self.encode(&message, decoded, memory)?;
-        self.envelopes(message, bytes, batch)
+        let batch = |is_timed| self.batch_id(None, is_timed);
+        self.message::<S>(message, decoded, memory, batch)
     }
 
     fn submit(&self, memory: &mut dyn Memory) -> Result<Prepared, Refusal> {
@@ -231,7 +242,7 @@ impl Step<'_> {
         self.pay(memory, decoded)?;
         let submitted = SubmitRequest::decode(self.bytes.clone()).map_err(malformed)?;
         let key = submitted.idempotency_key.as_bytes();
-        let batch = self.batch_id(Some(key), every_record_has_a_time(&submitted));
+        let batch = self.batch_id(Some(key), submit::every_entry_has_a_time(&submitted));
         let resource_logs =
             submit::resource_logs(submitted.entries, self.request.received_unix_nano).map_err(
                 |error| {
@@ -240,8 +251,7 @@ impl Step<'_> {
                 },
             )?;
         let message = ExportLogsServiceRequest { resource_logs };
-        let bytes = self.encode(&message, decoded, memory)?;
-        let prepared = self.envelopes(message, bytes, batch)?;
+        let prepared = self.message::<Logs>(message, decoded, memory, |_| batch)?;
         // All of the entries or none.
         if !prepared.rejected.is_empty() {
             let message = prepared.rejected.to_string();
@@ -250,37 +260,44 @@ impl Step<'_> {
         Ok(prepared)
     }
 
-    fn footprint_of(&self, protobuf: &[u8]) -> Footprint {
+    /// Goes on with a request that was decoded, whose structs take `decoded` bytes: writes it in protobuf.
+    fn message<S: Export>(
+        &self,
+        message: S::Message,
+        decoded: usize,
+        memory: &mut dyn Memory,
+        batch: impl FnOnce(bool) -> BatchId,
+    ) -> Result<Prepared, Refusal> {
+        let len = message.encoded_len();
+        self.pay(memory, decoded.saturating_add(len))?;
+        let bytes = Bytes::from(message.encode_to_vec());
+        drop(message);
+        let prepared = self.envelopes::<S>(&bytes, len, memory, batch)?;
+        prepared.ok_or_else(|| {
+            // Protobuf that prost wrote is plain unless it is nested too deeply for prost to read it again.
+            malformed("values are nested too deeply: at most 100 messages in each other are read")
+        })
+    }
+
+    fn footprint_of<S: Export>(&self, protobuf: &[u8]) -> Footprint {
         footprint::of_export(
             protobuf,
-            self.request.content.is_trace(),
+            S::KIND == Kind::Traces,
             usize::from(self.rules.partitions.get()),
             self.rules.payload_bytes_max,
         )
     }
 
-    /// A message in protobuf, and memory for it and for what it becomes besides the `decoded` bytes that are paid for.
-    fn encode(
-        &self,
-        message: &impl Message,
-        decoded: usize,
-        memory: &mut dyn Memory,
-    ) -> Result<Bytes, Refusal> {
-        let held = decoded.saturating_add(message.encoded_len());
-        self.pay(memory, held)?;
-        let bytes = Bytes::from(message.encode_to_vec());
-        let split = self.footprint_of(&bytes).split();
-        self.pay(memory, held.saturating_add(split))?;
-        Ok(bytes)
-    }
-
     /// Takes memory for what the request becomes, besides its decompressed bytes.
     fn pay(&self, memory: &mut dyn Memory, bytes: usize) -> Result<(), Refusal> {
-        let decompressed = match self.request.encoding {
+        Ok(memory.resize(self.decompressed_bytes().saturating_add(bytes))?)
+    }
+
+    fn decompressed_bytes(&self) -> usize {
+        match self.request.encoding {
             Encoding::Identity => 0,
             _ => self.bytes.len(),
-        };
-        Ok(memory.resize(decompressed.saturating_add(bytes))?)
+        }
     }
 
     fn batch_id(&self, own_key: Option<&[u8]>, is_timed: bool) -> BatchId {
@@ -289,49 +306,99 @@ impl Step<'_> {
         batch_id(self.bytes, key, is_timed)
     }
 
-    /// `bytes` are the message in protobuf, as the client wrote it or as we did.
-    fn envelopes<M: Export>(
+    /// The envelopes of a request in protobuf, as the client wrote it or as we did, with `held` bytes that were paid for;
+    /// `None` when it is not plain.
+    fn envelopes<S: Export>(
         &self,
-        mut message: M,
-        bytes: Bytes,
-        batch: BatchId,
-    ) -> Result<Prepared, Refusal> {
-        let partitions = self.rules.partitions;
-        let payload_bytes_max = self.rules.payload_bytes_max;
-        let mut rejected = message.reject_invalid();
-        let is_untouched = rejected.is_empty() && bytes.len() <= payload_bytes_max;
-        let split = message.split(payload_bytes_max, |key| match key {
-            RouteKey::Trace(trace_id) => partition_of_trace(trace_id.as_bytes(), partitions).0,
-            RouteKey::Service(service) => partition_of_service(service, partitions).0,
-        });
+        bytes: &Bytes,
+        held: usize,
+        memory: &mut dyn Memory,
+        batch: impl FnOnce(bool) -> BatchId,
+    ) -> Result<Option<Prepared>, Refusal> {
+        let mut routes = Routes::new(self.rules.partitions);
+        let Ok(request) = Checked::<S>::check_with(bytes, |key| routes.see(key)) else {
+            return Ok(None);
+        };
+        self.admit(&request, memory)?;
+        let split = self.split(&request, &routes, bytes, held, memory)?;
         let too_large = split.rejected.count;
+        let mut rejected = request.rejected().clone();
         rejected.merge(split.rejected);
 
+        let batch = batch(request.every_record_has_a_time());
         let mut numbers = PartNumbers::new(split.parts.iter().map(|part| part.partition))?;
         let mut accepted = 0;
         let envelopes = split.parts.into_iter().map(|part| {
             accepted += u64::from(part.records);
             Envelope {
                 partition: Partition(part.partition),
-                kind: M::KIND,
+                kind: S::KIND,
                 batch,
                 part: numbers.next(part.partition),
                 records: part.records,
                 received_unix_nano: self.request.received_unix_nano,
-                payload: if part.is_whole && is_untouched {
-                    bytes.clone()
-                } else {
-                    part.request.encode_to_vec().into()
-                },
+                payload: part.payload,
             }
         });
-        Ok(Prepared {
+        Ok(Some(Prepared {
             envelopes: envelopes.collect(),
             accepted,
             rejected,
             too_large,
             decompressed_bytes: self.bytes.len(),
-        })
+        }))
+    }
+
+    /// Refuses what could never be decoded within the memory for requests. It is not decoded here, but by those who read
+    /// records whole: what a producer takes in must not be too large for them.
+    fn admit<S: Export>(
+        &self,
+        request: &Checked<'_, S>,
+        memory: &dyn Memory,
+    ) -> Result<(), Refusal> {
+        let bytes = self
+            .decompressed_bytes()
+            .saturating_add(request.decoded_bytes())
+            .saturating_add(request.bytes().len());
+        let max = memory.bytes_max();
+        if bytes > max {
+            return Err(NoRoom::Never { bytes, max }.into());
+        }
+        Ok(())
+    }
+
+    /// The parts of a request: itself where one partition takes all of it, or ranges of it copied together.
+    fn split<S: Export>(
+        &self,
+        request: &Checked<'_, S>,
+        routes: &Routes,
+        bytes: &Bytes,
+        held: usize,
+        memory: &mut dyn Memory,
+    ) -> Result<Split, Refusal> {
+        let Rules {
+            partitions,
+            payload_bytes_max,
+            ..
+        } = *self.rules;
+        let is_whole = request.rejected().is_empty() && bytes.len() <= payload_bytes_max;
+        if let Some(partition) = routes.only().filter(|_| is_whole) {
+            let part = split::Part {
+                partition,
+                records: u32::try_from(request.records()).unwrap_or(u32::MAX),
+                payload: bytes.clone(),
+            };
+            return Ok(Split {
+                parts: vec![part],
+                rejected: Rejected::default(),
+            });
+        }
+        let lists = split::CUT_BYTES_PER_RECORD.saturating_mul(request.records());
+        let cut = self.footprint_of::<S>(bytes).split().saturating_add(lists);
+        self.pay(memory, held.saturating_add(cut))?;
+        Ok(split::cut(request, payload_bytes_max, |key| {
+            partition_of(key, partitions)
+        }))
     }
 }
 

@@ -26,8 +26,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Rows of each table.
 const ROWS: u64 = 1 << 20;
-/// Rows of a flush: what the default of `flush_rows_max` says.
+/// Rows of a flush: what the default of `flush_rows_max` says, and of one that age ends.
 const FLUSH_ROWS: u64 = 131_072;
+const SMALL_ROWS: u64 = 32_768;
 
 fn main() {
     let directory = tempfile::tempdir().unwrap();
@@ -67,8 +68,16 @@ fn ingest(directory: &Path, name: &str, apply: impl Fn(&Store, u64)) {
         pauses[pauses.len() - 1],
         pauses[pauses.len() / 2],
     );
+    assert_eq!(merge_all(&store, 0), 0, "what is full is not rewritten");
+    for flush in (ROWS..2 * ROWS).step_by(SMALL_ROWS as usize) {
+        for first in (flush..flush + SMALL_ROWS).step_by(BATCH_ROWS as usize) {
+            apply(&store, first);
+        }
+        store.seal(mark(flush, flush + SMALL_ROWS)).unwrap();
+        write_all(&store);
+    }
     let (begin, cpu) = (Instant::now(), cpu());
-    let compactions = merge_all(&store);
+    let compactions = merge_all(&store, ROWS / config().block_rows_max);
     let merge_cpu = self::cpu() - cpu;
     println!(
         "{name}: {compactions} merges, {:.0}k rows a CPU second, {:?}",
@@ -176,14 +185,15 @@ fn write_all(store: &Store) {
     assert_eq!(durable.failing, None);
 }
 
-/// Every row is merged once: into blocks of 524,288 rows.
-fn merge_all(store: &Store) -> u64 {
+/// Every row of a small block is merged once: into blocks of 262,144 rows.
+fn merge_all(store: &Store, expected: u64) -> u64 {
     let stop = Stop::never();
     let merges = || store.stats().durable.unwrap().compactions;
     let give_up = Instant::now() + Duration::from_secs(300);
     thread::scope(|scope| {
         scope.spawn(|| store.maintain(&stop, &mut |_| {}));
-        while merges() < ROWS / config().block_rows_max && Instant::now() < give_up {
+        thread::sleep(Duration::from_millis(50));
+        while merges() < expected && Instant::now() < give_up {
             thread::sleep(Duration::from_millis(20));
         }
         stop.cancel();

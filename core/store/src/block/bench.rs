@@ -5,9 +5,9 @@ use std::{path::Path, sync::Arc};
 use log_tracer_query::Query;
 use log_tracer_record::{LogRow, SpanRow};
 
-use super::{Block, BlockCache, BlockId, Columns, Options, Settings, merge, write};
+use super::{Arrival, Block, BlockCache, BlockId, Columns, Options, Settings, merge, write};
 use crate::{
-    Origin,
+    Origin, Stop,
     chunk::{Chunk, ChunkBuilder, LogChunk, SpanChunk},
 };
 
@@ -97,7 +97,8 @@ macro_rules! bench_table {
                 id: u64,
                 tuning: &Tuning,
             ) -> Result<$block, String> {
-                let block = write(directory, BlockId(id), &self.chunks, 0, &tuning.options());
+                let (id, arrival) = (BlockId(id), Arrival::default());
+                let block = write(directory, id, &self.chunks, arrival, &tuning.options());
                 block
                     .map(|block| $block(Arc::new(block)))
                     .map_err(|error| error.to_string())
@@ -213,10 +214,11 @@ macro_rules! bench_table {
                 tuning: &Tuning,
             ) -> Result<Self, String> {
                 let blocks: Vec<_> = blocks.iter().map(|block| Arc::clone(&block.0)).collect();
-                let merged = merge(directory, BlockId(id), &blocks, &tuning.options());
-                merged
-                    .map(|block| Self(Arc::new(block)))
-                    .map_err(|error| error.to_string())
+                let (id, options) = (BlockId(id), tuning.options());
+                let merged = merge(directory, id, &blocks, &options, &Stop::never());
+                let merged = merged.map_err(|error| error.to_string())?;
+                let merged = merged.ok_or_else(|| "it was stopped".to_owned())?;
+                Ok(Self(Arc::new(merged)))
             }
         }
     };

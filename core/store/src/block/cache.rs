@@ -24,6 +24,8 @@ pub(crate) enum Cached {
     Footer,
     /// The filter of a piece.
     Filter(u32),
+    /// The head of its rollups, or all of them where they had to be worked out.
+    Rollup,
 }
 
 /// One for all blocks of a store.

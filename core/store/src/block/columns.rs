@@ -21,6 +21,8 @@ pub(crate) struct Columns {
     pub(crate) resources: bool,
     /// What `Chunk::traces` needs.
     pub(crate) traces: bool,
+    /// The flags of spans.
+    pub(crate) flags: bool,
 }
 
 impl Columns {

@@ -88,17 +88,50 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), BlockError> {
 pub(crate) struct Draft {
     partial: PathBuf,
     path: PathBuf,
-    file: Option<BufWriter<File>>,
+    file: Option<BufWriter<Paced>>,
 }
 
 /// What the drafts of one file have in common with a system call: few are enough.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// So much of a file is handed to the disk at once: whoever else waits for it, a request that is to be acknowledged or
+/// another block, waits for this and not for the whole file.
+const SYNC_EVERY_BYTES: u64 = 4 << 20;
+
+/// A file that is synced piece by piece while it is written.
+#[derive(Debug)]
+struct Paced {
+    file: File,
+    unsynced: u64,
+}
+
+impl Write for Paced {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = usize::try_from(SYNC_EVERY_BYTES.saturating_sub(self.unsynced));
+        let length = bytes.len().min(room.unwrap_or(usize::MAX));
+        let some = bytes.get(..length).unwrap_or(bytes);
+        let written = self.file.write(some)?;
+        self.unsynced += written as u64;
+        if self.unsynced >= SYNC_EVERY_BYTES {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 impl Draft {
     pub(crate) fn create(directory: &Path, name: &str) -> Result<Self, BlockError> {
         let path = directory.join(name);
         let partial = directory.join(format!("{name}{PARTIAL}"));
-        let file = File::create(&partial).map_err(BlockError::io(&partial))?;
+        let file = Paced {
+            file: File::create(&partial).map_err(BlockError::io(&partial))?,
+            unsynced: 0,
+        };
         Ok(Self {
             partial,
             path,
@@ -119,7 +152,7 @@ impl Draft {
         let file = file
             .into_inner()
             .map_err(|error| failed(error.into_error()))?;
-        file.sync_all().map_err(&failed)?;
+        file.file.sync_all().map_err(&failed)?;
         fs::rename(&self.partial, &self.path).map_err(&failed)
     }
 }

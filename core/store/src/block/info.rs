@@ -29,8 +29,17 @@ pub(crate) struct BlockInfo {
     pub(crate) last_unix_nano: u64,
     /// About when the newest of its rows arrived: what retention goes by when a row claims to be of the future.
     pub(crate) received_unix_nano: u64,
-    /// 0 as it was flushed, 1 once it was merged.
+    /// How it came to be: [`Self::FLUSHED`], [`Self::MERGED`] or [`Self::WHOLE`].
     pub(crate) level: u8,
+}
+
+impl BlockInfo {
+    /// As it was flushed: small, because little came in.
+    pub(crate) const FLUSHED: u8 = 0;
+    /// Merged from others.
+    pub(crate) const MERGED: u8 = 1;
+    /// As it was flushed, and as large as a flush gets: it is never rewritten, whatever its rows and bytes are.
+    pub(crate) const WHOLE: u8 = 2;
 }
 
 /// Neighbouring rows of a block, read together.

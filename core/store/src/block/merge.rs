@@ -3,26 +3,29 @@
 use std::{cmp::Reverse, collections::BinaryHeap, path::Path, sync::Arc};
 
 use super::{
-    Block, BlockError, BlockId, Columns, Options, Storable,
+    Block, BlockError, BlockId, BlockInfo, Columns, Options, Storable,
     files::{self, Role},
     gather::{Picked, Place},
     schema::{AttributeCounts, Column, Sample},
-    write::{sum_operations, sum_services},
+    write::{Arrival, sum_operations, sum_services},
     writer::{BlockWriter, Plan, Totals},
 };
-use crate::RecordKey;
+use crate::{Origin, RecordKey, Stop};
 
-/// Merges blocks into one, durable when this returns; none of them is changed. Needs no more memory than a few pieces
-/// of each and the encoded block.
+/// Merges blocks into one, durable when this returns; none of them is changed. None when it was stopped: it looks after
+/// each piece, and what was written until then has to be deleted.
+///
+/// Needs no more memory than the encoded block and, of those blocks whose times overlap, two pieces each.
 pub(crate) fn merge<C: Storable>(
     directory: &Path,
     id: BlockId,
     blocks: &[Arc<Block<C>>],
     options: &Options,
-) -> Result<Block<C>, BlockError> {
+    stop: &Stop,
+) -> Result<Option<Block<C>>, BlockError> {
     let plan = plan(blocks, options)?;
     let mut writer = BlockWriter::create::<C>(directory, id, plan, options)?;
-    let mut inputs = Inputs::open(blocks)?;
+    let mut inputs = Inputs::new(blocks);
     if inputs.heads.is_empty() {
         let path = directory.join(files::name(C::TABLE, id, Role::Rows));
         return Err(BlockError::unwritable(&path, "there are no rows"));
@@ -33,6 +36,9 @@ pub(crate) fn merge<C: Storable>(
         let of_row = inputs.text_bytes(place);
         let is_full = places.len() >= settings.piece_rows || bytes + of_row > settings.piece_bytes;
         if is_full && !places.is_empty() {
+            if stop.is_cancelled() {
+                return Ok(None);
+            }
             writer.add(inputs.picked(&places))?;
             bytes = 0;
             inputs.forget_all_but(&mut places, place);
@@ -42,21 +48,29 @@ pub(crate) fn merge<C: Storable>(
         bytes += of_row;
     }
     writer.add(inputs.picked(&places))?;
-    let mut totals = Totals {
-        level: 1,
-        ..Totals::default()
-    };
+    drop(inputs);
+    if stop.is_cancelled() {
+        return Ok(None);
+    }
+    let info = writer.finish(totals(blocks)?)?;
+    Block::open(directory, &info, &options.cache).map(Some)
+}
+
+fn totals<C: Storable>(blocks: &[Arc<Block<C>>]) -> Result<Totals, BlockError> {
     let (mut services, mut operations) = (Vec::new(), Vec::new());
     for block in blocks {
         services.push(block.services()?);
         operations.push(block.operations()?);
-        let received = block.info().received_unix_nano;
-        totals.received_unix_nano = totals.received_unix_nano.max(received);
     }
-    totals.services = sum_services(services.into_iter());
-    totals.operations = sum_operations(operations.into_iter());
-    let info = writer.finish(totals)?;
-    Block::open(directory, &info, &options.cache)
+    let received = blocks.iter().map(|block| block.info().received_unix_nano);
+    Ok(Totals {
+        services: sum_services(services.into_iter()),
+        operations: sum_operations(operations.into_iter()),
+        arrival: Arrival {
+            received_unix_nano: received.max().unwrap_or(0),
+            level: BlockInfo::MERGED,
+        },
+    })
 }
 
 /// The columns of all blocks, with what each knows of them. A key that is rare in each is rare in all.
@@ -97,25 +111,42 @@ struct Inputs<'b, C> {
 struct Input<'b, C> {
     block: &'b Block<C>,
     next_piece: usize,
-    head: Place,
+    /// None when the next row is the first of a piece that was not read yet.
+    head: Option<Place>,
 }
 
 impl<'b, C: Storable> Inputs<'b, C> {
-    fn open(blocks: &'b [Arc<Block<C>>]) -> Result<Self, BlockError> {
+    fn new(blocks: &'b [Arc<Block<C>>]) -> Self {
+        let input = |block| Input {
+            block,
+            next_piece: 0,
+            head: None,
+        };
         let mut all = Self {
-            inputs: Vec::with_capacity(blocks.len()),
+            inputs: blocks.iter().map(|block| input(block.as_ref())).collect(),
             heads: BinaryHeap::with_capacity(blocks.len()),
             chunks: Vec::new(),
         };
-        for (number, block) in blocks.iter().enumerate() {
-            all.inputs.push(Input {
-                block,
-                next_piece: 0,
-                head: Place { chunk: 0, row: 0 },
-            });
-            all.load(number)?;
+        (0..blocks.len()).for_each(|number| all.announce(number));
+        all
+    }
+
+    /// Puts the next piece of an input where its turn comes, unread until then: of blocks that follow one another,
+    /// only one is in memory at a time.
+    fn announce(&mut self, number: usize) {
+        let Some(input) = self.inputs.get_mut(number) else {
+            return;
+        };
+        input.head = None;
+        if let Some(piece) = input.block.pieces().get(input.next_piece) {
+            // No row of the piece has a key before this one.
+            let nowhere = Origin {
+                partition: 0,
+                offset: 0,
+            };
+            let least = RecordKey::new(piece.bounds.first, nowhere, 0);
+            self.heads.push(Reverse((least, number)));
         }
-        Ok(all)
     }
 
     /// Makes the first row of the next piece of an input its head.
@@ -123,15 +154,12 @@ impl<'b, C: Storable> Inputs<'b, C> {
         let Some(input) = self.inputs.get_mut(number) else {
             return Ok(());
         };
-        if input.next_piece >= input.block.pieces().len() {
-            return Ok(());
-        }
         let chunk = input.block.read(input.next_piece, &Columns::all())?;
         input.next_piece += 1;
-        input.head = Place {
+        input.head = Some(Place {
             chunk: self.chunks.len() as u32,
             row: 0,
-        };
+        });
         self.heads.push(Reverse((chunk.key(0), number)));
         self.chunks.push(chunk);
         Ok(())
@@ -139,22 +167,28 @@ impl<'b, C: Storable> Inputs<'b, C> {
 
     /// The row with the least key.
     fn next(&mut self) -> Result<Option<Place>, BlockError> {
-        let Some(Reverse((_, number))) = self.heads.pop() else {
-            return Ok(None);
-        };
-        let Some(input) = self.inputs.get_mut(number) else {
-            return Ok(None);
-        };
-        let place = input.head;
-        let after = place.row as usize + 1;
-        match self.chunks.get(place.chunk as usize) {
-            Some(chunk) if after < chunk.rows() => {
-                input.head.row += 1;
-                self.heads.push(Reverse((chunk.key(after), number)));
+        while let Some(Reverse((_, number))) = self.heads.pop() {
+            let Some(input) = self.inputs.get_mut(number) else {
+                return Ok(None);
+            };
+            let Some(place) = input.head else {
+                self.load(number)?;
+                continue;
+            };
+            let after = place.row as usize + 1;
+            match self.chunks.get(place.chunk as usize) {
+                Some(chunk) if after < chunk.rows() => {
+                    input.head = Some(Place {
+                        row: place.row + 1,
+                        ..place
+                    });
+                    self.heads.push(Reverse((chunk.key(after), number)));
+                }
+                _ => self.announce(number),
             }
-            _ => self.load(number)?,
+            return Ok(Some(place));
         }
-        Ok(Some(place))
+        Ok(None)
     }
 
     fn text_bytes(&self, place: Place) -> usize {
@@ -184,9 +218,8 @@ impl<'b, C: Storable> Inputs<'b, C> {
         };
         let mut taken = taken;
         keep(&mut taken);
-        for input in &mut self.inputs {
-            keep(&mut input.head);
-        }
+        let heads = self.inputs.iter_mut();
+        heads.flat_map(|input| &mut input.head).for_each(keep);
         *places = vec![taken];
         self.chunks = kept.into_iter().map(|(_, chunk)| chunk).collect();
     }

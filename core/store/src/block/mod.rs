@@ -15,6 +15,7 @@
 //! | `verified`, `decode` | read the Parquet file, every byte checked |
 //! | `index` | the index file |
 //! | `cache` | what blocks share |
+//! | `rollup` | the rollups in the index file, for [`crate::rollup`] |
 //! | `verify` | checks a block in all its parts |
 
 mod assemble;
@@ -31,6 +32,7 @@ mod json;
 mod merge;
 mod open;
 mod options;
+mod rollup;
 mod schema;
 mod storable;
 #[cfg(test)]
@@ -43,12 +45,15 @@ mod writer;
 
 pub(crate) use cache::BlockCache;
 pub(crate) use columns::Columns;
-pub(crate) use error::BlockError;
+pub(crate) use error::{BlockError, Malformed};
 pub(crate) use files::{delete, owner_of, rows_path};
+pub(crate) use gather::{Picked, Place};
 pub(crate) use info::{BlockId, BlockInfo, OperationCount, PieceInfo, ServiceCount, TraceEntry};
 pub(crate) use merge::merge;
 pub(crate) use open::Block;
 pub(crate) use options::{Options, Settings};
+pub(crate) use rollup::LoadedRollup;
 pub(crate) use storable::Storable;
 pub(crate) use verify::verify;
-pub(crate) use write::write;
+pub(crate) use wire::{Input, put_text, put_varint};
+pub(crate) use write::{Arrival, write};

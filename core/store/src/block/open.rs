@@ -374,6 +374,44 @@ impl<C: Storable> Block<C> {
         }
     }
 
+    /// Some bytes of a section that have a checksum of their own; none when there is no such section.
+    pub(super) fn part_of_section(
+        &self,
+        kind: Kind,
+        offset: u64,
+        length: usize,
+        checksum: Option<u32>,
+    ) -> Result<Option<Vec<u8>>, BlockError> {
+        let Some(section) = self.index.sections.get(&kind) else {
+            return Ok(None);
+        };
+        let end = offset.checked_add(length as u64);
+        if end.is_none_or(|end| end > section.length) {
+            let reason = format!("section {} ends too early", kind as u32);
+            return Err(self.index_file.corrupt(Malformed(reason)));
+        }
+        let file = self.file(&self.index_file, true)?;
+        let at = section.offset + offset;
+        let bytes = match checksum {
+            None => self.index_file.read(&file, at, length)?,
+            Some(checksum) => {
+                let what = format!("section {}", kind as u32);
+                self.index_file
+                    .read_checked(&file, at, length, checksum, &what)?
+            }
+        };
+        Ok(Some(bytes))
+    }
+
+    /// What is cached of the block, or what `read` answers.
+    pub(super) fn cached<T: Send + Sync + 'static, E>(
+        &self,
+        what: Cached,
+        read: impl FnOnce() -> Result<(T, usize), E>,
+    ) -> Result<Arc<T>, E> {
+        self.cache.get(self.owner, what, read)
+    }
+
     /// The kinds of the sections of the index, and their bytes.
     pub(super) fn section_bytes(&self) -> Vec<(u32, u64)> {
         let sections = self.index.sections.iter();

@@ -41,6 +41,7 @@
 use std::sync::Arc;
 
 use super::BlockCache;
+use crate::rollup;
 
 /// What writing a block needs beside its rows.
 #[derive(Clone, Debug)]
@@ -86,6 +87,8 @@ pub(crate) struct Settings {
     pub(crate) dictionary_bytes_max: u64,
     /// How often a value of such a column stands in the sample at least, on average.
     pub(crate) dictionary_repeats: u64,
+    /// The bounds of its rollups.
+    pub(crate) rollup: rollup::Settings,
 }
 
 impl Default for Settings {
@@ -103,6 +106,7 @@ impl Default for Settings {
             attribute_columns_max: 256,
             dictionary_bytes_max: 32 << 10,
             dictionary_repeats: 4,
+            rollup: rollup::Settings::default(),
         }
     }
 }

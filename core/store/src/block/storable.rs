@@ -13,10 +13,13 @@ use super::{
     index::{Facts, needles::Needles},
     schema::ColumnType,
 };
-use crate::chunk::{
-    Chunk, Contexts, LogChunk, SpanChunk,
-    attributes::Attributes,
-    column::{bytes_at, text_at},
+use crate::{
+    chunk::{
+        Chunk, Contexts, LogChunk, SpanChunk,
+        attributes::Attributes,
+        column::{bytes_at, text_at},
+    },
+    rollup::Rollup,
 };
 
 /// Rows that can be kept in blocks.
@@ -56,6 +59,12 @@ pub(crate) trait Storable: Chunk + Sized + 'static {
 
     /// Adds all that a query can ask a row for.
     fn add_needles(&self, row: usize, needles: &mut Needles, facts: &mut Facts);
+
+    /// Counts rows.
+    fn roll_up(picked: Picked<'_, Self>, rollup: &mut Rollup);
+
+    /// The section of the index with what was counted.
+    fn rolled_up(rollup: Rollup) -> Vec<u8>;
 }
 
 impl Storable for SpanChunk {
@@ -136,6 +145,14 @@ impl Storable for SpanChunk {
             needles.add_attribute_texts(&self.events.attributes, item);
         }
     }
+
+    fn roll_up(picked: Picked<'_, Self>, rollup: &mut Rollup) {
+        rollup.spans.add(picked);
+    }
+
+    fn rolled_up(rollup: Rollup) -> Vec<u8> {
+        rollup.spans.finish()
+    }
 }
 
 impl Storable for LogChunk {
@@ -197,5 +214,13 @@ impl Storable for LogChunk {
         }
         needles.add_body(&self.bodies, row);
         needles.add_attributes(&self.attributes, row);
+    }
+
+    fn roll_up(picked: Picked<'_, Self>, rollup: &mut Rollup) {
+        rollup.logs.add(picked);
+    }
+
+    fn rolled_up(rollup: Rollup) -> Vec<u8> {
+        rollup.logs.finish()
     }
 }

@@ -87,13 +87,18 @@ fn in_order<C: Chunk>(chunks: &[Arc<C>]) -> Vec<(usize, usize)> {
     rows
 }
 
+const ARRIVAL: Arrival = Arrival {
+    received_unix_nano: 77,
+    level: BlockInfo::FLUSHED,
+};
+
 fn written<C: Storable>(
     directory: &Path,
     id: u64,
     chunks: &[Arc<C>],
     options: &Options,
 ) -> Block<C> {
-    write(directory, BlockId(id), chunks, 77, options).unwrap()
+    write(directory, BlockId(id), chunks, ARRIVAL, options).unwrap()
 }
 
 fn assert_whole<C: Storable>(directory: &Path, block: &Block<C>) {

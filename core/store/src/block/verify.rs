@@ -11,7 +11,11 @@ use super::{
     },
     write::{sum_operations, sum_services},
 };
-use crate::{RecordKey, chunk::TimeBounds};
+use crate::{
+    RecordKey,
+    chunk::TimeBounds,
+    rollup::{Rollup, add_all},
+};
 
 /// How far a check is: rows that were checked, of so many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,8 @@ struct Check<'b, C> {
     problems: Vec<BlockError>,
     chunks: Vec<Sums>,
     traces: Vec<TraceRow>,
+    /// With the bounds that those on disk were made with; none where there are none.
+    rollup: Option<Rollup>,
     last: Option<RecordKey>,
 }
 
@@ -78,11 +84,16 @@ type Sums = (Vec<super::ServiceCount>, Vec<super::OperationCount>);
 
 impl<'b, C: Storable> Check<'b, C> {
     fn new(block: &'b Block<C>) -> Self {
+        let (rollup, problem) = match block.rollup_settings() {
+            Ok(settings) => (settings.map(Rollup::new), None),
+            Err(error) => (None, Some(error)),
+        };
         Self {
             block,
-            problems: Vec::new(),
+            problems: problem.into_iter().collect(),
             chunks: Vec::new(),
             traces: Vec::new(),
+            rollup,
             last: None,
         }
     }
@@ -131,6 +142,9 @@ impl<'b, C: Storable> Check<'b, C> {
         }
         self.chunks
             .push((chunk.service_counts(), chunk.operation_counts()));
+        if let Some(rollup) = &mut self.rollup {
+            add_all(&chunk, rollup);
+        }
     }
 
     fn add_trace(&mut self, chunk: &Arc<C>, row: usize, in_block: u32) {
@@ -167,6 +181,15 @@ impl<'b, C: Storable> Check<'b, C> {
                 self.index_is_wrong("its services or operations are not those of the rows");
             }
             (a, b) => self.problems.extend(a.err().into_iter().chain(b.err())),
+        }
+        if let Some(rollup) = self.rollup.take() {
+            match self.block.section(Kind::Rollup) {
+                Ok(said) if said != C::rolled_up(rollup) => {
+                    self.index_is_wrong("its rollups are not those of the rows");
+                }
+                Ok(_) => {}
+                Err(error) => self.problems.push(error),
+            }
         }
     }
 }

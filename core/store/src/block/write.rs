@@ -15,8 +15,16 @@ use super::{
 /// Rows whose values decide how a column is encoded.
 const SAMPLE_ROWS: usize = 8192;
 
-/// Writes the rows of `chunks`, sorted by their key, as a new block, durable when this returns. `received_unix_nano` is
-/// about when the newest of them arrived.
+/// What a block says of its rows that does not stand in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    /// About when the newest of them arrived.
+    pub(crate) received_unix_nano: u64,
+    /// [`BlockInfo::level`](super::BlockInfo::level).
+    pub(crate) level: u8,
+}
+
+/// Writes the rows of `chunks`, sorted by their key, as a new block, durable when this returns.
 ///
 /// # Errors
 /// There is no row, or the file system refuses. What was written until then has to be deleted.
@@ -24,7 +32,7 @@ pub(crate) fn write<C: Storable>(
     directory: &Path,
     id: BlockId,
     chunks: &[Arc<C>],
-    received_unix_nano: u64,
+    arrival: Arrival,
     options: &Options,
 ) -> Result<Block<C>, BlockError> {
     let places = sorted(chunks);
@@ -48,8 +56,7 @@ pub(crate) fn write<C: Storable>(
     let totals = Totals {
         services: sum_services(chunks.iter().map(|chunk| chunk.service_counts())),
         operations: sum_operations(chunks.iter().map(|chunk| chunk.operation_counts())),
-        received_unix_nano,
-        level: 0,
+        arrival,
     };
     let info = writer.finish(totals)?;
     Block::open(directory, &info, &options.cache)

@@ -27,8 +27,9 @@ use super::{
     info::{OperationCount, PieceInfo, ServiceCount},
     schema::{self, AttributeCounts, Column, FileSchema, Sample},
     verified::{Extents, Summing},
+    write::Arrival,
 };
-use crate::chunk::TimeBounds;
+use crate::{chunk::TimeBounds, rollup::Rollup};
 
 /// The columns of a file that is to be written, with how each is encoded.
 #[derive(Debug)]
@@ -131,16 +132,17 @@ pub(crate) struct BlockWriter<'o> {
     pieces: Vec<Piece>,
     filters: Vec<u8>,
     traces: Vec<TraceRow>,
+    rollup: Rollup,
+    rolled_up: fn(Rollup) -> Vec<u8>,
     rows: u32,
 }
 
 /// What is known of all rows beforehand.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Totals {
     pub(crate) services: Vec<ServiceCount>,
     pub(crate) operations: Vec<OperationCount>,
-    pub(crate) received_unix_nano: u64,
-    pub(crate) level: u8,
+    pub(crate) arrival: Arrival,
 }
 
 impl<'o> BlockWriter<'o> {
@@ -177,6 +179,8 @@ impl<'o> BlockWriter<'o> {
             pieces: Vec::new(),
             filters: Vec::new(),
             traces: Vec::new(),
+            rollup: Rollup::new(options.settings.rollup),
+            rolled_up: C::rolled_up,
             rows: 0,
         })
     }
@@ -216,6 +220,7 @@ impl<'o> BlockWriter<'o> {
                     .push(TraceRow::new(id, number, chunk.is_error(row), time, end));
             }
         }
+        C::roll_up(picked, &mut self.rollup);
         let filter = self.needles.take_filter(self.options.settings.filter_bits);
         let filter = filter.map_or_else(Vec::new, |filter| filter.encode());
         self.pieces.push(Piece {
@@ -243,8 +248,8 @@ impl<'o> BlockWriter<'o> {
             bytes: 0,
             first_unix_nano: bounds.first,
             last_unix_nano: bounds.last,
-            received_unix_nano: totals.received_unix_nano,
-            level: totals.level,
+            received_unix_nano: totals.arrival.received_unix_nano,
+            level: totals.arrival.level,
         };
         let (leaves, directory) = traces::encode(&mut self.traces, bounds.first);
         let failed = |error: parquet::errors::ParquetError| {
@@ -261,6 +266,7 @@ impl<'o> BlockWriter<'o> {
         index.add(Kind::Extents, &extents.encode());
         index.add(Kind::Pieces, &encode_pieces(&self.pieces));
         index.add(Kind::Leaves, &traces::encode_directory(&directory));
+        index.add(Kind::Rollup, &(self.rolled_up)(self.rollup));
         index.add(Kind::Summary, &encode_summary(self.table, &info));
         let index = index.finish();
         info.bytes = extents.length + index.len() as u64;

@@ -3,12 +3,15 @@
 use arrow_array::{Array, StringArray};
 use arrow_buffer::ScalarBuffer;
 use log_tracer_query::Value;
-use log_tracer_record::otlp::common::{AnyValue, KeyValue};
+use log_tracer_record::{
+    otlp::common::{AnyValue, KeyValue},
+    wire::{Elements, KeyValueView},
+};
 
 use super::{
     column::{DictionaryBuilder, ListBuilder, Lists, at, freeze, number_bytes, text_at},
     plan::FieldPlan,
-    value::{ValueBuilder, Values, value_bytes_max},
+    value::{ValueBuilder, Values, value_bytes_max, value_view_bytes_max},
 };
 use crate::fields::remainder;
 
@@ -46,6 +49,28 @@ impl AttributesBuilder {
             }
             self.keys.push(key);
             bytes += grown + self.values.append(attribute.value.as_ref());
+        }
+        bytes + self.lists.end(self.keys.len())
+    }
+
+    /// The same of the attributes of a row in a request.
+    pub(super) fn append_views<'a>(&mut self, attributes: Elements<'a, KeyValueView<'a>>) -> usize {
+        let mut bytes = 0;
+        let row_start = self.keys.len();
+        let before = std::mem::replace(&mut self.row_start, row_start);
+        for (attribute, like) in attributes.iter().zip(before..) {
+            let name = attribute.key.as_bytes();
+            let (key, grown) = match self.keys.get(like) {
+                Some(key) if self.key_names.text_of(*key).as_bytes() == name => (*key, 0),
+                _ => self.key_names.number_of(attribute.key.as_str()),
+            };
+            if attribute.key_strindex != 0 {
+                self.key_indexes
+                    .push((self.keys.len() as u32, attribute.key_strindex));
+                bytes += size_of::<(u32, i32)>();
+            }
+            self.keys.push(key);
+            bytes += KEY_BYTES + grown + self.values.append_view(attribute.value);
         }
         bytes + self.lists.end(self.keys.len())
     }
@@ -103,6 +128,14 @@ impl AttributesBuilder {
 pub(super) fn attributes_bytes_max(attributes: &[KeyValue]) -> usize {
     let of_one = |attribute: &KeyValue| {
         KEY_BYTES + attribute.key.len() + value_bytes_max(attribute.value.as_ref())
+    };
+    attributes.iter().map(of_one).sum()
+}
+
+/// The same of the attributes of a row in a request.
+pub(super) fn attribute_views_bytes_max<'a>(attributes: Elements<'a, KeyValueView<'a>>) -> usize {
+    let of_one = |attribute: KeyValueView<'_>| {
+        KEY_BYTES + attribute.key.as_bytes().len() + value_view_bytes_max(attribute.value)
     };
     attributes.iter().map(of_one).sum()
 }

@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 use arrow_array::{Array, BinaryArray, StringArray, builder::StringBuilder};
 use arrow_buffer::{ArrowNativeType, Buffer, OffsetBuffer, ScalarBuffer};
 use hashbrown::{DefaultHashBuilder, HashTable};
+use log_tracer_record::wire::Text;
 use prost::Message;
 
 /// The value of a row; a row that is not there has the default, which no caller asks for.
@@ -159,6 +160,18 @@ impl LabelBuilder {
         let (number, bytes) = match last {
             Some(last) if self.labels.text_of(last) == text => (last, 0),
             _ => self.labels.number_of(text),
+        };
+        self.numbers.push(number);
+        size_of::<u32>() + bytes
+    }
+
+    /// The same of a text in a request.
+    #[inline]
+    pub(super) fn append_view(&mut self, text: Text<'_>) -> usize {
+        let last = self.numbers.last().copied();
+        let (number, bytes) = match last {
+            Some(last) if self.labels.text_of(last).as_bytes() == text.as_bytes() => (last, 0),
+            _ => self.labels.number_of(text.as_str()),
         };
         self.numbers.push(number);
         size_of::<u32>() + bytes

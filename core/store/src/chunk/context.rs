@@ -11,14 +11,19 @@ use log_tracer_record::{
         resource::Resource,
     },
 };
-use prost::Message;
+use prost::{Message, encoding::encode_varint};
 
-use super::column::{at, freeze, number_bytes};
+use super::{
+    column::{at, freeze, number_bytes},
+    request::ContextView,
+};
 
 /// What rows share: a resource or a scope.
 pub(super) trait Context: Default {
     /// Equal contexts, and only those, have equal encodings.
     fn encode(&self) -> Vec<u8>;
+    /// The encoding of a context in a request, if the message is written as prost would; otherwise what decodes to it.
+    fn encode_view(view: &ContextView<'_>) -> Vec<u8>;
     fn decode(encoded: Bytes) -> Self;
     /// Bytes of memory that it takes beside its encoding.
     fn memory(&self) -> usize;
@@ -28,6 +33,13 @@ impl Context for ResourceContext {
     fn encode(&self) -> Vec<u8> {
         let mut encoded = self.resource.encode_length_delimited_to_vec();
         encoded.extend_from_slice(self.schema_url.as_bytes());
+        encoded
+    }
+
+    fn encode_view(view: &ContextView<'_>) -> Vec<u8> {
+        let mut encoded = Vec::new();
+        put_message(&mut encoded, view.message.unwrap_or_default());
+        encoded.extend_from_slice(view.schema_url.as_bytes());
         encoded
     }
 
@@ -61,6 +73,15 @@ impl Context for ScopeContext {
         encoded
     }
 
+    fn encode_view(view: &ContextView<'_>) -> Vec<u8> {
+        let mut encoded = vec![u8::from(view.message.is_some())];
+        if let Some(message) = view.message {
+            put_message(&mut encoded, message);
+        }
+        encoded.extend_from_slice(view.schema_url.as_bytes());
+        encoded
+    }
+
     fn decode(mut encoded: Bytes) -> Self {
         let has_scope = encoded.first() == Some(&1);
         bytes::Buf::advance(&mut encoded, 1);
@@ -80,6 +101,13 @@ impl Context for ScopeContext {
         };
         size_of::<Self>() + self.schema_url.len() + scope.map_or(0, of_scope)
     }
+}
+
+/// A message with its length before it.
+fn put_message(encoded: &mut Vec<u8>, message: &[u8]) {
+    encoded.reserve(message.len() + 10);
+    encode_varint(message.len() as u64, encoded);
+    encoded.extend_from_slice(message);
 }
 
 /// An entity is texts: each takes a `String` of 24 bytes where the wire takes 2.
@@ -116,6 +144,8 @@ pub(super) struct ContextBuilder<C> {
     /// The context of the row before, as its sender shared it. Held only while rows are added: it would keep alive the
     /// whole request that it came in.
     last: Option<(Arc<C>, u32)>,
+    /// The same of a row in a request: the place of its context there.
+    last_place: Option<(u32, u32)>,
 }
 
 impl<C> Default for ContextBuilder<C> {
@@ -126,6 +156,7 @@ impl<C> Default for ContextBuilder<C> {
             by_encoding: HashMap::new(),
             memory: 0,
             last: None,
+            last_place: None,
         }
     }
 }
@@ -144,28 +175,53 @@ impl<C: Context> ContextBuilder<C> {
         size_of::<u32>() + grown
     }
 
+    /// The same of the context of a row in a request.
+    #[inline]
+    pub(super) fn append_view(&mut self, view: &ContextView<'_>) -> usize {
+        let (number, grown) = match self.last_place {
+            Some((last, number)) if last == view.place => (number, 0),
+            _ => self.number_of_view(view),
+        };
+        self.numbers.push(number);
+        size_of::<u32>() + grown
+    }
+
     fn number_of(&mut self, context: &Arc<C>) -> (u32, usize) {
-        let encoded = Bytes::from(context.encode());
+        let (number, grown) = self.intern(context.encode().into());
+        self.last = Some((Arc::clone(context), number));
+        (number, grown)
+    }
+
+    fn number_of_view(&mut self, view: &ContextView<'_>) -> (u32, usize) {
+        let encoded = Bytes::from(C::encode_view(view));
+        // What prost wrote is found as it lies. Anything else is written anew, so that equal contexts are one.
         let (number, grown) = match self.by_encoding.get(&encoded) {
             Some(number) => (*number, 0),
-            None => {
-                let number = u32::try_from(self.contexts.len()).unwrap_or(u32::MAX);
-                // A copy of its own, so that nothing of the request stays.
-                let copy = C::decode(encoded.clone());
-                let grown = copy.memory() + encoded.len() + ENTRY_BYTES;
-                self.contexts.push(Arc::new(copy));
-                self.by_encoding.insert(encoded, number);
-                self.memory += grown;
-                (number, grown)
-            }
+            None => self.intern(C::decode(encoded).encode().into()),
         };
-        self.last = Some((Arc::clone(context), number));
+        self.last_place = Some((view.place, number));
+        (number, grown)
+    }
+
+    /// The number of a context by its encoding, and how many bytes the column grew by.
+    fn intern(&mut self, encoded: Bytes) -> (u32, usize) {
+        if let Some(number) = self.by_encoding.get(&encoded) {
+            return (*number, 0);
+        }
+        let number = u32::try_from(self.contexts.len()).unwrap_or(u32::MAX);
+        // A copy of its own, so that nothing of the request stays.
+        let copy = C::decode(encoded.clone());
+        let grown = copy.memory() + encoded.len() + ENTRY_BYTES;
+        self.contexts.push(Arc::new(copy));
+        self.by_encoding.insert(encoded, number);
+        self.memory += grown;
         (number, grown)
     }
 
     /// Lets go of what belongs to the sender.
     pub(super) fn release(&mut self) {
         self.last = None;
+        self.last_place = None;
     }
 
     pub(super) fn freeze(self) -> Contexts<C> {

@@ -1,10 +1,13 @@
 //! The events of spans as columns: a list for each span.
 
 use arrow_buffer::ScalarBuffer;
-use log_tracer_record::otlp::trace::span::Event;
+use log_tracer_record::{
+    otlp::trace::span::Event,
+    wire::{Elements, EventView},
+};
 
 use super::{
-    attributes::{Attributes, AttributesBuilder, attributes_bytes_max},
+    attributes::{Attributes, AttributesBuilder, attribute_views_bytes_max, attributes_bytes_max},
     column::{LabelBuilder, Labels, ListBuilder, Lists, at, freeze, number_bytes},
 };
 
@@ -32,6 +35,19 @@ impl EventsBuilder {
         bytes + self.lists.end(self.times.len())
     }
 
+    /// The same of the events of a span in a request.
+    pub(super) fn append_views<'a>(&mut self, events: Elements<'a, EventView<'a>>) -> usize {
+        let mut bytes = 0;
+        for event in events.iter() {
+            self.times.push(event.time_unix_nano);
+            self.dropped_attributes.push(event.dropped_attributes_count);
+            bytes += FIXED_BYTES
+                + self.names.append_view(event.name)
+                + self.attributes.append_views(event.attributes);
+        }
+        bytes + self.lists.end(self.times.len())
+    }
+
     pub(crate) fn freeze(self) -> Events {
         Events {
             lists: self.lists.freeze(),
@@ -53,11 +69,22 @@ impl EventsBuilder {
     }
 }
 
+/// What the name of an event and the end of its list take beside the text.
+const LIST_AND_NAME: usize = 32;
+
 /// At most so many bytes do the events of a span add to their columns.
 pub(super) fn events_bytes_max(events: &[Event]) -> usize {
     let of_one = |event: &Event| {
-        const LIST_AND_NAME: usize = 32;
         FIXED_BYTES + LIST_AND_NAME + event.name.len() + attributes_bytes_max(&event.attributes)
+    };
+    events.iter().map(of_one).sum()
+}
+
+/// The same of the events of a span in a request.
+pub(super) fn event_views_bytes_max<'a>(events: Elements<'a, EventView<'a>>) -> usize {
+    let of_one = |event: EventView<'_>| {
+        let name = event.name.as_bytes().len();
+        FIXED_BYTES + LIST_AND_NAME + name + attribute_views_bytes_max(event.attributes)
     };
     events.iter().map(of_one).sum()
 }

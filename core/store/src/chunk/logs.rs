@@ -1,6 +1,7 @@
 //! A chunk of log records.
 
 mod fields;
+mod wire;
 
 use std::sync::Arc;
 
@@ -9,11 +10,12 @@ use arrow_buffer::ScalarBuffer;
 use log_tracer_record::{
     LogRow, ResourceContext, ScopeContext,
     otlp::logs::{LogRecord, SeverityNumber},
+    wire::{LogView, Logs, View},
 };
 use prost::Message;
 
 use super::{
-    BUFFERS_BYTES, Chunk, ChunkBuilder, TimeBounds,
+    Above, BUFFERS_BYTES, Chunk, ChunkBuilder, TimeBounds,
     attributes::{Attributes, AttributesBuilder, attributes_bytes_max},
     column::{LabelBuilder, Labels, MessageBuilder, at, bytes_at, freeze, number_bytes},
     context::{ContextBuilder, Contexts},
@@ -84,12 +86,15 @@ const FIXED_BYTES: usize = size_of::<[u8; 16 + 8]>()
     + TRACE_TABLE_ROW_BYTES_MAX
     + size_of::<ServiceTally>();
 
+/// What the labels of a log record take beside their texts, and its runs in columns that have one for many rows.
+const LABELS_AND_RUNS: usize = 256;
+
 impl ChunkBuilder for LogBuilder {
     type Row = LogRow;
+    type Signal = Logs;
     type Chunk = LogChunk;
 
     fn bytes_max_of(row: &LogRow) -> usize {
-        const LABELS_AND_RUNS: usize = 256;
         let record = &row.record;
         FIXED_BYTES
             + LABELS_AND_RUNS
@@ -99,6 +104,14 @@ impl ChunkBuilder for LogBuilder {
             + record.span_id.len()
             + value_bytes_max(record.body.as_ref())
             + attributes_bytes_max(&record.attributes)
+    }
+
+    fn bytes_max_of_message(message: &[u8]) -> usize {
+        Self::bytes_max_of_log(&LogView::of(message))
+    }
+
+    fn append_message(&mut self, origin: Origin, index: u32, above: &Above<'_>, message: &[u8]) {
+        self.append_log(origin, index, above, message);
     }
 
     fn append(&mut self, origin: Origin, index: u32, row: &LogRow) {

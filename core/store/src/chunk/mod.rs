@@ -17,6 +17,8 @@
 
 #[cfg(test)]
 mod agreement;
+#[cfg(test)]
+mod agreement_in_place;
 pub(crate) mod attributes;
 pub(crate) mod column;
 mod context;
@@ -25,6 +27,7 @@ pub(crate) mod ids;
 pub(crate) mod logs;
 pub(crate) mod origin;
 mod plan;
+pub(crate) mod request;
 pub(crate) mod spans;
 mod tally;
 mod traces;
@@ -33,11 +36,12 @@ pub(crate) mod value;
 use std::fmt;
 
 use log_tracer_query::Record;
-use log_tracer_record::ResourceContext;
+use log_tracer_record::{ResourceContext, wire};
 
 pub(crate) use context::Contexts;
 pub(crate) use logs::LogChunk;
 pub(crate) use plan::FieldPlan;
+pub(crate) use request::Above;
 pub(crate) use spans::SpanChunk;
 pub(crate) use traces::{TraceTable, trace_id, trace_number};
 
@@ -52,14 +56,30 @@ const BUFFERS_BYTES: usize = 4 << 10;
 /// Rows that grow.
 pub(crate) trait ChunkBuilder: Default + fmt::Debug + Send {
     type Row;
+    /// What a request of such rows holds.
+    type Signal: wire::Signal;
     type Chunk: Chunk<Row = Self::Row, Builder = Self>;
 
     /// At most so many bytes does a row add, its resource and scope left aside.
     fn bytes_max_of(row: &Self::Row) -> usize;
 
+    /// The same of a record in a request that was checked.
+    fn bytes_max_of_message(message: &[u8]) -> usize;
+
+    /// More than that, from the length of a record alone. The most that a byte can add is the half of an empty link,
+    /// which takes two bytes in a request.
+    fn bytes_ceiling_of_message(len: usize) -> usize {
+        const FIXED: usize = 2 << 10;
+        const OF_BYTE: usize = 256;
+        FIXED + len * OF_BYTE
+    }
+
     fn append(&mut self, origin: Origin, index: u32, row: &Self::Row);
 
-    /// Lets go of what belongs to the sender of the rows: the end of a batch.
+    /// Adds a record of a request that was checked: the same row as [`Self::append`] of what prost decodes.
+    fn append_message(&mut self, origin: Origin, index: u32, above: &Above<'_>, message: &[u8]);
+
+    /// Lets go of what belongs to the sender of the rows: the end of a batch or of a request.
     fn release(&mut self);
 
     fn rows(&self) -> u32;

@@ -1,6 +1,7 @@
 //! A chunk of spans.
 
 mod fields;
+mod wire;
 
 use std::sync::Arc;
 
@@ -12,11 +13,12 @@ use log_tracer_record::{
         common::any_value,
         trace::{Span, Status, span::SpanKind, status::StatusCode},
     },
+    wire::{SpanView, Spans, View},
 };
 use prost::Message;
 
 use super::{
-    BUFFERS_BYTES, Chunk, ChunkBuilder, TimeBounds,
+    Above, BUFFERS_BYTES, Chunk, ChunkBuilder, TimeBounds,
     attributes::{Attributes, AttributesBuilder, attributes_bytes_max},
     column::{
         LabelBuilder, Labels, MessageBuilder, at, bytes_at, freeze, freeze_text, number_bytes,
@@ -108,6 +110,9 @@ const FIXED_BYTES: usize = size_of::<[u8; 16 + 8 + 8]>()
     + size_of::<TraceTally>()
     + SpanTally::ROW_BYTES_MAX;
 
+/// What the labels of a span take beside their texts, and its runs in columns that have one for many rows.
+const LABELS_AND_RUNS: usize = 256;
+
 impl Default for SpanBuilder {
     fn default() -> Self {
         Self {
@@ -135,10 +140,10 @@ impl Default for SpanBuilder {
 
 impl ChunkBuilder for SpanBuilder {
     type Row = SpanRow;
+    type Signal = Spans;
     type Chunk = SpanChunk;
 
     fn bytes_max_of(row: &SpanRow) -> usize {
-        const LABELS_AND_RUNS: usize = 256;
         let span = &row.span;
         let links: usize = span
             .links
@@ -160,6 +165,14 @@ impl ChunkBuilder for SpanBuilder {
             + attributes_bytes_max(&span.attributes)
             + events_bytes_max(&span.events)
             + links
+    }
+
+    fn bytes_max_of_message(message: &[u8]) -> usize {
+        Self::bytes_max_of_span(&SpanView::of(message))
+    }
+
+    fn append_message(&mut self, origin: Origin, index: u32, above: &Above<'_>, message: &[u8]) {
+        self.append_span(origin, index, above, message);
     }
 
     fn append(&mut self, origin: Origin, index: u32, row: &SpanRow) {

@@ -6,7 +6,10 @@ use arrow_array::{Array, BinaryArray, StringArray, builder::StringBuilder};
 use arrow_buffer::ScalarBuffer;
 use bytes::Bytes;
 use log_tracer_query::Value;
-use log_tracer_record::otlp::common::{AnyValue, any_value::Value as Otlp};
+use log_tracer_record::{
+    otlp::common::{AnyValue, any_value::Value as Otlp},
+    wire::{AnyValueView, ValueView},
+};
 use prost::Message;
 
 use super::column::{
@@ -89,6 +92,40 @@ impl ValueBuilder {
         self.numbers.push(number);
         self.texts.append_value(text);
         bytes
+    }
+
+    /// The same of a value in a request.
+    #[inline]
+    pub(super) fn append_view(&mut self, value: Option<AnyValueView<'_>>) -> usize {
+        let Some(any) = value else {
+            self.append_number(Kind::Absent, 0);
+            return VALUE_BYTES;
+        };
+        match any.value {
+            None => self.append_number(Kind::Empty, 0),
+            Some(ValueView::String(text)) => {
+                let text = text.as_str();
+                self.append_text(text);
+                return VALUE_BYTES + text.len();
+            }
+            Some(ValueView::Bool(value)) => self.append_number(Kind::Bool, i64::from(value)),
+            Some(ValueView::Int(value)) => self.append_number(Kind::Int, value),
+            Some(ValueView::Double(value)) => {
+                self.append_number(Kind::Double, value.to_bits().cast_signed());
+            }
+            Some(ValueView::Bytes(value)) => {
+                self.append_bytes(value);
+                return VALUE_BYTES + value.len() + ENCODED_BYTES;
+            }
+            Some(ValueView::Array(_) | ValueView::Map(_) | ValueView::Strindex(_)) => {
+                let number = self.encoded.len() as i64;
+                // Written by prost, as every encoded value here: equal values are then equal bytes.
+                let bytes = self.encoded.append_message(&nested(any));
+                self.append_number(Kind::Nested, number);
+                return VALUE_BYTES + bytes + ENCODED_BYTES;
+            }
+        }
+        VALUE_BYTES
     }
 
     pub(crate) fn freeze(mut self) -> Values {
@@ -230,6 +267,24 @@ impl Values {
             + self.texts.get_buffer_memory_size()
             + self.encoded.get_buffer_memory_size()
     }
+}
+
+/// A value of a request that was checked, so that it can be decoded.
+fn nested(any: AnyValueView<'_>) -> AnyValue {
+    AnyValue::decode(any.message).unwrap_or_default()
+}
+
+/// The same as [`value_bytes_max`] of a value in a request.
+pub(super) fn value_view_bytes_max(value: Option<AnyValueView<'_>>) -> usize {
+    let content = value.map_or(0, |any| match any.value {
+        Some(ValueView::String(text)) => text.as_bytes().len(),
+        Some(ValueView::Bytes(bytes)) => bytes.len() + ENCODED_BYTES,
+        Some(ValueView::Array(_) | ValueView::Map(_) | ValueView::Strindex(_)) => {
+            nested(any).encoded_len() + ENCODED_BYTES
+        }
+        _ => 0,
+    });
+    VALUE_BYTES + content
 }
 
 /// At most so many bytes does a value add to its column.

@@ -44,6 +44,8 @@ enum Slot {
     Open(OpenFile),
     /// An error came up, after which redb wants the file opened anew.
     Broken,
+    /// Likewise, and whether the last change took place is not known: nothing may follow it before that is settled.
+    Unsettled,
     Closed,
 }
 
@@ -161,6 +163,16 @@ pub enum CatalogError {
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
+    /// Nobody knows whether an earlier change took place.
+    #[error(
+        "whether an earlier change of {} took place cannot be told, so that nothing may follow it: see to the disk, and \
+         start again",
+        path.display()
+    )]
+    Unsettled {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// What is known of a change that failed.
@@ -222,6 +234,10 @@ impl Catalog {
         after: impl FnOnce() -> io::Result<()>,
     ) -> Result<(), Failure> {
         let mut slot = self.lock();
+        if matches!(*slot, Slot::Unsettled) {
+            let path = self.path.clone();
+            return Err(Failure::NotCommitted(CatalogError::Unsettled { path }));
+        }
         self.reopen(&mut slot).map_err(Failure::NotCommitted)?;
         let Slot::Open(file) = &*slot else {
             return Err(Failure::NotCommitted(CatalogError::Closed));
@@ -245,14 +261,14 @@ impl Catalog {
             after().map_err(|source| io_error(&self.path, source))
         });
         if let Err(error) = committed {
-            *slot = Slot::Broken;
+            *slot = Slot::Unsettled;
             return Err(Failure::Unknown(error));
         }
         self.commits.store(commit, Ordering::Relaxed);
         Ok(())
     }
 
-    /// After [`Failure::Unknown`]: whether the change took place. Nothing else may be changed before it has answered.
+    /// After [`Failure::Unknown`]: whether the change took place. Any other change is refused before it has answered.
     pub(crate) fn settle(&self) -> Result<bool, CatalogError> {
         let mut slot = self.lock();
         self.reopen(&mut slot)?;
@@ -317,7 +333,7 @@ impl Catalog {
     }
 
     fn reopen(&self, slot: &mut Slot) -> Result<(), CatalogError> {
-        if matches!(slot, Slot::Broken) {
+        if matches!(slot, Slot::Broken | Slot::Unsettled) {
             *slot = Slot::Open(open_file(&self.path)?);
         }
         Ok(())

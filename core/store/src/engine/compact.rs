@@ -2,17 +2,25 @@
 //!
 //! # Which
 //!
-//! A block with at least half of `block_rows_max` rows, or of `block_bytes_max` bytes, is **full** and never rewritten.
-//! The others are sorted into **tiers** by their rows: tier `t` has from 8^t to 8^(t+1) - 1. In each tier, in the order
-//! of arrival, the oldest blocks are merged
+//! A block is **full**, and never rewritten, when it is [whole](BlockInfo::WHOLE), which is what a flush makes of a
+//! generation that rows or bytes ended, or when it has at least half of `block_rows_max` rows or of `block_bytes_max`
+//! bytes. The others are sorted into **tiers** by their rows: tier `t` has from 32^t to 32^(t+1) - 1. In each tier, in the
+//! order of arrival, the oldest blocks are merged
 //!
-//! - once there are eight of them, or
+//! - once there are 32 of them, or
 //! - once the next would make the merged block larger than it may be,
 //!
-//! so that the result is of a higher tier, or full. Hence a record is rewritten once where flushes are large: four
-//! blocks of 131,072 rows make one of 524,288. Where they are small because little comes in, it is rewritten at most
-//! once for each tier, the logarithm to the base of eight of `block_rows_max`; these are rewrites of little. And at most
-//! seven blocks of each tier wait, some forty of a table, however long little comes in.
+//! so that the result is of a higher tier, or full. So long as the bounds are the default ones, a record is rewritten
+//!
+//! | records a second, of its table | a flush | rewrites of a record |
+//! |---|---|---|
+//! | 2,200 and more, or a quarter of what ended the flush | is ended by rows or bytes | none |
+//! | 68 and more | is ended by age, with 4,096 rows and more | one: the merged block is full |
+//! | 3 and more | is ended by age, with 128 rows and more | two |
+//! | fewer | | three or four |
+//!
+//! at most, and once more if it is in a small block when its period ends. The rewrites of the last two lines are rewrites
+//! of little. At most 31 blocks of each tier wait, 124 of a table.
 //!
 //! Blocks of different **periods**, each an eighth of `retention_age_max_ms`, are not merged: else a little that comes in
 //! now and then would keep much that is old. What is left of a period when the next has begun is merged whatever the
@@ -23,7 +31,7 @@
 
 use std::sync::Arc;
 
-use super::{Engine, EngineError, Point, Tables, flush::named};
+use super::{Change, Engine, EngineError, Point, Tables, flush::named};
 use crate::{
     Config, Stop,
     block::{self, Block, BlockError, BlockId, BlockInfo, Storable},
@@ -31,26 +39,22 @@ use crate::{
 };
 
 /// How many blocks of a tier are merged, and the base of the tiers.
-const FAN_IN: u64 = 8;
+const FAN_IN: u64 = 32;
 
 /// Into so many periods is the time divided for which records are kept.
 const PERIODS: u64 = 8;
 
+/// A merge that was written and is to take the place of its inputs.
+#[derive(Debug)]
+pub(super) struct Merge<C: Storable> {
+    inputs: Vec<Arc<Block<C>>>,
+    merged: Arc<Block<C>>,
+}
+
 impl Engine {
-    /// Makes one merge, if one is due in either table. Answers whether it did.
+    /// Makes one merge, if one is due in either table. Answers whether it did; no, too, when it was stopped.
     pub(super) fn compact(&self, tables: Tables<'_>, stop: &Stop) -> Result<bool, EngineError> {
         Ok(self.compact_table(tables.spans, stop)? || self.compact_table(tables.logs, stop)?)
-    }
-
-    /// How many blocks of a table are not full.
-    pub(super) fn small_blocks(&self, tables: Tables<'_>) -> usize {
-        let count = |infos: Vec<BlockInfo>| {
-            infos
-                .iter()
-                .filter(|info| !is_full(info, &self.config))
-                .count()
-        };
-        count(tables.spans.block_infos()).max(count(tables.logs.block_infos()))
     }
 
     fn compact_table<C: Storable>(
@@ -58,63 +62,108 @@ impl Engine {
         table: &Table<C>,
         stop: &Stop,
     ) -> Result<bool, EngineError> {
-        let blocks: Vec<Arc<Block<C>>> = table.blocks();
+        let inputs = self.due(table);
+        if inputs.is_empty() {
+            return Ok(false);
+        }
+        match self.merge(inputs, stop) {
+            Ok(Some(merge)) => self.conclude(table, merge, stop).map(|()| true),
+            Ok(None) => Ok(false),
+            // It will not get better, and the others must not wait for it.
+            Err(Refused::Corrupt(inputs, error)) => {
+                self.note(Err(error.into()));
+                self.set_corrupt_apart(&inputs);
+                Ok(true)
+            }
+            Err(Refused::Error(error)) => Err(error),
+        }
+    }
+
+    /// The blocks to merge next, in the order in which they were made; none when no merge is due.
+    pub(super) fn due<C: Storable>(&self, table: &Table<C>) -> Vec<Arc<Block<C>>> {
+        let mut blocks: Vec<Arc<Block<C>>> = table.blocks();
         let mergeable = blocks.iter().map(|block| block.info());
         let mergeable = mergeable.filter(|info| !self.counts().unmergeable.contains(&info.id));
         let chosen = pick(mergeable, &self.config);
-        if chosen.is_empty() {
-            return Ok(false);
-        }
-        let inputs: Vec<Arc<Block<C>>> = blocks
-            .iter()
-            .filter(|block| chosen.contains(&block.info().id))
-            .cloned()
-            .collect();
-        drop(blocks);
-        self.merge(table, &inputs, stop)?;
-        Ok(true)
+        blocks.retain(|block| chosen.contains(&block.info().id));
+        blocks
     }
 
-    fn merge<C: Storable>(
+    /// Writes the merged block; nobody knows it yet. None when it was stopped.
+    pub(super) fn merge<C: Storable>(
         &self,
-        table: &Table<C>,
-        inputs: &[Arc<Block<C>>],
+        inputs: Vec<Arc<Block<C>>>,
         stop: &Stop,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<Merge<C>>, Refused<C>> {
         let id = self.new_block();
-        let merged = match block::merge(&self.blocks, id, inputs, &self.block_options) {
-            Ok(merged) => Arc::new(merged),
+        let merged = block::merge(&self.blocks, id, &inputs, &self.block_options, stop);
+        match merged {
+            Ok(Some(merged)) => Ok(Some(Merge {
+                inputs,
+                merged: Arc::new(merged),
+            })),
+            Ok(None) => {
+                self.delete_files::<C>(id);
+                Ok(None)
+            }
             Err(error) => {
                 self.delete_files::<C>(id);
-                if !matches!(error, BlockError::Corrupt { .. }) {
-                    return Err(error.into());
-                }
-                // It will not get better, and the others must not wait for it.
-                self.note(Err(error.into()));
-                self.set_corrupt_apart(inputs);
-                return Ok(());
+                Err(match error {
+                    BlockError::Corrupt { .. } => Refused::Corrupt(inputs, error),
+                    error => Refused::Error(error.into()),
+                })
             }
-        };
-        let ready = self.hook(Point::CompactWritten);
-        let mut change = self.change();
-        change.add.push(named(&merged));
+        }
+    }
+
+    /// Lets the merged block take the place of its inputs; throws it away when one of them has left meanwhile.
+    pub(super) fn conclude<C: Storable>(
+        &self,
+        table: &Table<C>,
+        merge: Merge<C>,
+        stop: &Stop,
+    ) -> Result<(), EngineError> {
+        let Merge { inputs, merged } = merge;
+        if let Err(error) = self.hook(Point::CompactWritten) {
+            self.delete_unused(Some(&merged));
+            return Err(error);
+        }
+        let turn = self.turn();
         let ids: Vec<BlockId> = inputs.iter().map(|input| input.info().id).collect();
-        change.remove.extend(ids.iter().map(|id| (C::TABLE, *id)));
-        if let Err(error) = ready.and_then(|()| self.commit(&change, stop)) {
+        if !table.has_all(&ids) {
+            drop(turn);
+            self.delete_unused(Some(&merged));
+            return Ok(());
+        }
+        let change = Change {
+            add: vec![named(&merged)],
+            remove: ids.iter().map(|id| (C::TABLE, *id)).collect(),
+            ..Change::default()
+        };
+        if let Err(error) = self.commit(change, stop) {
             if !matches!(error, EngineError::Unsettled(_)) {
-                self.delete_files::<C>(id);
+                self.delete_unused(Some(&merged));
             }
             return Err(error);
         }
         self.note(self.hook(Point::CompactCommitted));
-        table.exchange(&ids, Some(Arc::clone(&merged)));
+        table.exchange(&ids, merged);
+        drop(turn);
         self.counts().compactions += 1;
         for input in inputs {
-            self.delete_block(input);
+            self.delete_block(&input);
             self.note(self.hook(Point::CompactDeleting));
         }
         Ok(())
     }
+}
+
+/// Why a merge was not written.
+#[derive(Debug)]
+pub(super) enum Refused<C: Storable> {
+    /// One of these is corrupt.
+    Corrupt(Vec<Arc<Block<C>>>, BlockError),
+    Error(EngineError),
 }
 
 impl Engine {
@@ -195,7 +244,8 @@ fn period(info: &BlockInfo, config: &Config) -> u64 {
 }
 
 fn is_full(info: &BlockInfo, config: &Config) -> bool {
-    info.rows >= config.block_rows_max.div_ceil(2)
+    info.level == BlockInfo::WHOLE
+        || info.rows >= config.block_rows_max.div_ceil(2)
         || info.bytes >= config.block_bytes_max.div_ceil(2)
 }
 
@@ -227,29 +277,40 @@ mod tests {
     }
 
     #[test]
-    fn four_full_flushes_are_merged_and_three_are_not() {
-        let blocks: Vec<BlockInfo> = (0..4).map(|id| info(id, 131_072)).collect();
-        assert_eq!(picked(&blocks), [0, 1, 2, 3]);
-        assert_eq!(picked(&blocks[..3]), [0; 0]);
-        assert_eq!(picked(&[info(1, 524_288), info(2, 262_144)]), [0; 0]);
+    fn full_flushes_are_never_merged() {
+        let blocks: Vec<BlockInfo> = (0..40).map(|id| info(id, 131_072)).collect();
+        assert_eq!(picked(&blocks), [0; 0]);
+        let whole = |id| BlockInfo {
+            level: BlockInfo::WHOLE,
+            ..info(id, 1)
+        };
+        let blocks: Vec<BlockInfo> = (0..40).map(whole).collect();
+        assert_eq!(picked(&blocks), [0; 0]);
+    }
+
+    #[test]
+    fn blocks_of_a_tier_wait_until_there_are_thirty_two_of_them() {
+        let blocks: Vec<BlockInfo> = (0..32).map(|id| info(id, 5000)).collect();
+        assert_eq!(picked(&blocks), (0..32).collect::<Vec<_>>());
+        assert_eq!(picked(&blocks[..31]), [0; 0]);
     }
 
     #[test]
     fn blocks_of_different_periods_are_not_merged_and_a_period_that_is_over_is_tidied() {
         let day = 24 * 60 * 60 * 1_000_000_000;
-        let mut blocks: Vec<BlockInfo> = (0..7).map(|id| info(id, 1)).collect();
+        let mut blocks: Vec<BlockInfo> = (0..31).map(|id| info(id, 1)).collect();
         assert_eq!(picked(&blocks), [0; 0]);
-        blocks.push(info(7, 100));
+        blocks.push(info(31, 100));
         assert_eq!(picked(&blocks), [0; 0]);
-        blocks.push(info(8, 1));
-        blocks[8].received_unix_nano = day;
-        assert_eq!(picked(&blocks), [0, 1, 2, 3, 4, 5, 6, 7]);
-        assert_eq!(picked(&blocks[7..]), [0; 0]);
+        blocks.push(info(32, 1));
+        blocks[32].received_unix_nano = day;
+        assert_eq!(picked(&blocks), (0..32).collect::<Vec<_>>());
+        assert_eq!(picked(&blocks[31..]), [0; 0]);
     }
 
     #[test]
     fn blocks_that_together_are_too_large_are_merged_as_far_as_they_fit() {
-        let blocks: Vec<BlockInfo> = (0..3).map(|id| info(id, 200_000)).collect();
+        let blocks: Vec<BlockInfo> = (0..3).map(|id| info(id, 100_000)).collect();
         assert_eq!(picked(&blocks), [0, 1]);
     }
 
@@ -285,15 +346,15 @@ mod tests {
     }
 
     #[test]
-    fn full_flushes_are_rewritten_once() {
-        assert_eq!(simulate((0..64).map(|_| 131_072)), (16, 1));
+    fn full_flushes_are_not_rewritten() {
+        assert_eq!(simulate((0..64).map(|_| 131_072)), (64, 0));
     }
 
     #[test]
     fn a_record_a_minute_for_a_week_is_a_few_blocks() {
         let (blocks, rewrites) = simulate((0..7 * 24 * 60).map(|_| 1));
-        assert!(blocks <= 42, "{blocks}");
-        assert!(rewrites <= 7, "{rewrites}");
+        assert!(blocks <= 2 * 31 + 9, "{blocks}");
+        assert!(rewrites <= 2, "{rewrites}");
     }
 
     proptest! {
@@ -301,8 +362,18 @@ mod tests {
         fn few_small_blocks_remain_whatever_is_flushed(flushes in prop::collection::vec(prop_oneof![1..20u64, 1..131_072u64], 1..400)) {
             let rows: u64 = flushes.iter().sum();
             let (blocks, rewrites) = simulate(flushes.into_iter());
-            prop_assert!(blocks as u64 <= 49 + rows / (524_288 / 2), "{} blocks", blocks);
-            prop_assert!(rewrites <= 7, "{} rewrites", rewrites);
+            prop_assert!(blocks as u64 <= 4 * 31 + rows / (262_144 / 2), "{} blocks", blocks);
+            prop_assert!(rewrites <= 4, "{} rewrites", rewrites);
+        }
+
+        #[test]
+        fn flushes_of_4096_rows_and_more_are_rewritten_once_at_most(flushes in prop::collection::vec(4096..131_072u64, 1..400)) {
+            prop_assert!(simulate(flushes.into_iter()).1 <= 1);
+        }
+
+        #[test]
+        fn steady_flushes_of_128_rows_and_more_are_rewritten_twice_at_most(rows in 128..131_072u64) {
+            prop_assert!(simulate((0..1500).map(|_| rows)).1 <= 2);
         }
     }
 }

@@ -19,11 +19,22 @@
 //! Whatever happens, the catalog tells what is: a file that it does not name is deleted when the store is opened, and
 //! files are deleted only after the transaction that let go of them.
 //!
+//! # The two threads
+//!
+//! Flushes and retention run on one thread, merges on another, so that rows which wait to become durable never wait for
+//! a merge. Each writes its files alone. What follows is a **turn** ([`Engine::turn`]), of which there is one at a time:
+//! to look at the blocks that there are, to commit a change of them, and to make the same change in the tables. A merge
+//! whose inputs have left meanwhile is thrown away in its turn. A turn takes one transaction of the catalog, some
+//! milliseconds.
+//!
+//! A commit that nobody knows the outcome of keeps its turn until it is known. When that cannot be found out, the catalog
+//! takes no more, and both threads end.
+//!
 //! | module | what it does |
 //! |---|---|
 //! | `catalog`, `schema` | the transactions, and the tables of the catalog |
 //! | `queue` | generations that wait, and who waits for them |
-//! | `maintain` | the loop: what is done next |
+//! | `maintain` | the loops of both threads: what is done next |
 //! | `flush` | a generation to blocks |
 //! | `compact` | small blocks to larger ones |
 //! | `retain`, `expired` | which blocks leave, and what is remembered of them |
@@ -89,8 +100,10 @@ pub(crate) struct Engine {
     counts: Mutex<stats::Counts>,
     /// How blocks are written and read.
     block_options: block::Options,
-    /// Held for as long as the store is open.
-    lock: Mutex<Option<fs::File>>,
+    /// Held by whoever changes which blocks there are.
+    turn: Mutex<()>,
+    /// Held for as long as the store is open, or one of its threads runs.
+    lock: Mutex<Option<Arc<fs::File>>>,
 }
 
 /// Both tables.
@@ -232,6 +245,12 @@ impl Engine {
     /// A number that no block of the store had before, once the catalog has it from [`Self::next_block`].
     fn new_block(&self) -> BlockId {
         BlockId(self.next_block.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Waits until no other thread changes which blocks there are.
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        // A thread that panics in its turn sees to it that nothing is written any more.
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn counts(&self) -> MutexGuard<'_, stats::Counts> {

@@ -119,6 +119,7 @@ pub(crate) fn open(
     let all = || kept.spans.blocks.iter().chain(&kept.logs.blocks);
     let last_received = all().map(|info| info.received_unix_nano).max().unwrap_or(0);
     let mut block_options = block::Options::new(&BlockCache::new(config.cache_bytes_max));
+    block_options.settings.rollup = config.rollup_settings();
     let piece_rows = &mut block_options.settings.piece_rows;
     *piece_rows = (*piece_rows).min(config.chunk_rows_max as usize);
     let cache = &block_options.cache;
@@ -141,7 +142,8 @@ pub(crate) fn open(
         last_received: AtomicU64::new(last_received),
         counts: Mutex::new(counts),
         block_options,
-        lock: Mutex::new(Some(lock)),
+        turn: Mutex::new(()),
+        lock: Mutex::new(Some(Arc::new(lock))),
     };
     Ok(Opened {
         engine,

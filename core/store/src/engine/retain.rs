@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Engine, EngineError, Point, Tables};
+use super::{Change, Engine, EngineError, Point, Tables};
 use crate::{
     Config, Stop,
     block::{Block, BlockId, BlockInfo, Storable},
@@ -25,14 +25,16 @@ struct Leaving {
 impl Engine {
     /// Lets the blocks go that have to: from the catalog, then from the tables, then from the disk.
     pub(super) fn retain(&self, tables: Tables<'_>, stop: &Stop) -> Result<(), EngineError> {
+        let lacking = self.lacking_bytes();
+        let turn = self.turn();
         let infos = infos(tables);
-        let leaving = pick(&infos, &self.config, self.now(), self.lacking_bytes());
+        let leaving = pick(&infos, &self.config, self.now(), lacking);
         if leaving.is_empty() {
             return Ok(());
         }
         self.hook(Point::RetainBegun)?;
         let (spans, logs) = (ids::<SpanChunk>(&leaving), ids::<LogChunk>(&leaving));
-        let mut change = self.change();
+        let mut change = Change::default();
         let of_table = leaving.iter().map(|it| (it.table, it.id));
         change.remove.extend(of_table);
         let expired = |name, mut expired: super::Expired| {
@@ -51,11 +53,12 @@ impl Engine {
             (SpanChunk::TABLE, expired_spans.clone()),
             (LogChunk::TABLE, expired_logs.clone()),
         ];
-        self.commit(&change, stop)?;
+        self.commit(change, stop)?;
         self.note(self.hook(Point::RetainCommitted));
         let (span_blocks, log_blocks) = (tables.spans.blocks(), tables.logs.blocks());
         tables.spans.expire(&spans, expired_spans);
         tables.logs.expire(&logs, expired_logs);
+        drop(turn);
         self.delete_all(span_blocks, &spans);
         self.delete_all(log_blocks, &logs);
         Ok(())

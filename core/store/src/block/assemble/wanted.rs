@@ -42,6 +42,9 @@ pub(crate) fn wanted(footer: &Footer, columns: &Columns, table: &ColumnsOf) -> V
     if columns.traces {
         wanted.add(&["trace_id"]);
     }
+    if columns.flags {
+        wanted.add(&["flags"]);
+    }
     if columns.texts {
         wanted.add(table.texts);
         wanted.add_attributes(|_, r#type| r#type == ColumnType::Text);

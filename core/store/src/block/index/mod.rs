@@ -25,6 +25,7 @@
 //! | 6 | pieces, as below |
 //! | 7 | the directory of the leaves: id 16 bytes, offset u64, length u32, CRC-32C u32 |
 //! | 8 | summary: table, block id u64, rows u64, first time u64, last time u64, received u64, level u8 |
+//! | 10 | rollups ([`crate::rollup`]); absent in older blocks |
 //!
 //! Texts are their length in LEB128 and UTF-8; the numbers of sections 3 and 4 are LEB128. Filters and leaves have
 //! checksums of their own in sections 6 and 7, so that one can be read without the others.
@@ -69,10 +70,11 @@ pub(crate) enum Kind {
     Pieces = 6,
     Leaves = 7,
     Summary = 8,
+    Rollup = 10,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Filters,
         Self::Traces,
         Self::Services,
@@ -81,6 +83,7 @@ impl Kind {
         Self::Pieces,
         Self::Leaves,
         Self::Summary,
+        Self::Rollup,
     ];
 }
 

@@ -8,6 +8,7 @@ use log_tracer_record::otlp::{
 };
 
 use super::*;
+use crate::Stop;
 
 fn text(text: String) -> Option<AnyValue> {
     Some(AnyValue {
@@ -66,9 +67,11 @@ fn default_options() -> Options {
 #[test]
 fn a_block_without_rows_is_refused_and_leaves_no_file() {
     let directory = tempfile::tempdir().unwrap();
-    let error = write::<LogChunk>(directory.path(), BlockId(1), &[], 0, &small()).unwrap_err();
+    let error =
+        write::<LogChunk>(directory.path(), BlockId(1), &[], ARRIVAL, &small()).unwrap_err();
     assert!(matches!(error, BlockError::Unwritable { .. }), "{error}");
-    let error = merge::<LogChunk>(directory.path(), BlockId(1), &[], &small()).unwrap_err();
+    let stop = Stop::never();
+    let error = merge::<LogChunk>(directory.path(), BlockId(1), &[], &small(), &stop).unwrap_err();
     assert!(matches!(error, BlockError::Unwritable { .. }), "{error}");
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }

@@ -120,6 +120,7 @@ where
         levels,
         resources,
         traces,
+        flags: traces,
     };
     let (directory, options) = (tempfile::tempdir().unwrap(), small());
     let block = written(directory.path(), 1, &chunks, &options);

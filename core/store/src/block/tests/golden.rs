@@ -58,8 +58,11 @@ fn sections(path: &Path) -> Vec<(Kind, Vec<u8>)> {
         Ok::<_, super::super::error::Malformed>(bytes[offset as usize..][..length].to_vec())
     };
     let found = read_directory(bytes.len() as u64, read).unwrap();
-    assert_eq!(found.len(), Kind::ALL.len());
-    let own = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Extents);
+    // Sections that came later are not in the golden files, which stay as they were.
+    let later = [Kind::Rollup];
+    let of_version_1 = Kind::ALL.into_iter().filter(|kind| !later.contains(kind));
+    assert!(of_version_1.clone().all(|kind| found.contains_key(&kind)));
+    let own = of_version_1.filter(|kind| *kind != Kind::Extents);
     own.map(|kind| {
         (
             kind,
@@ -75,7 +78,14 @@ where
 {
     let directory = tempfile::tempdir().unwrap();
     let options = small();
-    write(directory.path(), ID, &[chunk::<C>(0, rows)], 77, &options).unwrap();
+    write(
+        directory.path(),
+        ID,
+        &[chunk::<C>(0, rows)],
+        ARRIVAL,
+        &options,
+    )
+    .unwrap();
     let index = name(C::TABLE, ID, Role::Index);
     assert_eq!(
         sections(&directory.path().join(&index)),
@@ -117,7 +127,7 @@ fn write_golden_files() {
         &golden(""),
         ID,
         &[chunk::<SpanChunk>(0, &spans(20))],
-        77,
+        ARRIVAL,
         &small(),
     )
     .unwrap();
@@ -125,7 +135,7 @@ fn write_golden_files() {
         &golden(""),
         ID,
         &[chunk::<LogChunk>(0, &logs())],
-        77,
+        ARRIVAL,
         &small(),
     )
     .unwrap();

@@ -4,6 +4,7 @@ use log_tracer_record::arbitrary;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Stop;
 
 fn check<C: Storable>(
     parts: &[Vec<C::Row>],
@@ -31,8 +32,15 @@ where
     let blocks = blocks
         .map(|(id, chunk)| written(directory.path(), id, std::slice::from_ref(chunk), &options));
     let blocks: Vec<_> = blocks.map(Arc::new).collect();
-    let merged = merge(directory.path(), BlockId(2), &blocks, &options).unwrap();
-    prop_assert_eq!(merged.info().level, 1);
+    let merged = merge(
+        directory.path(),
+        BlockId(2),
+        &blocks,
+        &options,
+        &Stop::never(),
+    );
+    let merged = merged.unwrap().expect("nobody stops it");
+    prop_assert_eq!(merged.info().level, BlockInfo::MERGED);
     check_block(&merged, &chunks, &order, picks)?;
     assert_whole(directory.path(), &merged);
     Ok(())

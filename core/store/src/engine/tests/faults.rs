@@ -46,7 +46,7 @@ fn a_flush_that_fails_keeps_its_rows_shows_why_and_is_tried_again() {
 fn a_commit_that_took_place_although_it_failed_is_not_repeated() {
     let directory = tempfile::tempdir().unwrap();
     let machine = Machine::new();
-    let (store, _) = machine.open(&config(), directory.path());
+    let (store, _) = machine.open(&small_blocks(config()), directory.path());
     for offset in 0..8 {
         store.apply_logs(at(offset), &[log(1, offset)]);
         store.seal(mark(offset + 1)).unwrap();
@@ -63,7 +63,7 @@ fn a_commit_that_took_place_although_it_failed_is_not_repeated() {
     );
     assert_eq!(block_owners(directory.path()), 1);
     drop(store);
-    let (store, restored) = machine.open(&config(), directory.path());
+    let (store, restored) = machine.open(&small_blocks(config()), directory.path());
     assert_eq!(restored.seen.len(), 8);
     assert_eq!(log_offsets(&store).len(), 8);
 }
@@ -72,9 +72,9 @@ fn a_commit_that_took_place_although_it_failed_is_not_repeated() {
 fn a_merge_or_a_retention_that_fails_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let machine = Machine::new();
-    let (store, _) = machine.open(&Config::default(), directory.path());
+    let (store, _) = machine.open(&small_blocks(Config::default()), directory.path());
     let engine = store.engine.as_ref().unwrap();
-    let stop = Stop::never();
+    let (stop, go_on) = (Stop::never(), Stop::never());
     stop.cancel();
     for offset in 0..8 {
         store.apply_logs(at(offset), &[log(machine.now(), offset)]);
@@ -83,7 +83,7 @@ fn a_merge_or_a_retention_that_fails_changes_nothing() {
     }
     for point in [Point::CompactWritten, Point::Commit] {
         machine.on(move |at| if at == point { Err(full()) } else { Ok(()) });
-        engine.compact(store.tables(), &stop).unwrap_err();
+        engine.compact(store.tables(), &go_on).unwrap_err();
         assert_eq!(block_owners(directory.path()), 8);
         assert_eq!(store.stats().logs.block_count, 8);
     }

@@ -26,7 +26,7 @@ use log_tracer_record::{
     },
 };
 
-use super::{Options, Point};
+use super::{Engine, Options, Point};
 use crate::{
     Config, Mark, Origin, RecordKey, Restored, SeenBatch, Stop, Store, TimeRange,
     block::{Columns, Storable},
@@ -90,6 +90,15 @@ fn config() -> Config {
     Config {
         retention_age_max_ms: u64::MAX,
         ..Config::default()
+    }
+}
+
+/// Eight rows make a block that is full.
+fn small_blocks(config: Config) -> Config {
+    Config {
+        flush_rows_max: 2,
+        block_rows_max: 8,
+        ..config
     }
 }
 

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{super::compact::Merge, *};
+use crate::chunk::{LogChunk, SpanChunk};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -16,6 +17,10 @@ enum Step {
     /// What waits is written.
     Flush,
     Merge,
+    /// A merge of each table is written, if one is due; meanwhile, other things happen.
+    BeginMerge,
+    /// What was written takes its place.
+    EndMerge,
     Expire,
     /// So many hours go by.
     Pass(u64),
@@ -31,7 +36,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(spans, logs, days)| Step::Apply { spans, logs, days }),
         5 => Just(Step::Seal),
         4 => Just(Step::Flush),
-        2 => Just(Step::Merge),
+        1 => Just(Step::Merge),
+        2 => Just(Step::BeginMerge),
+        2 => Just(Step::EndMerge),
         2 => Just(Step::Expire),
         2 => (1..60u64).prop_map(Step::Pass),
         1 => Just(Step::Crash),
@@ -53,6 +60,14 @@ struct World {
     machine: Machine,
     store: Store,
     plain: Plain,
+    merging: Merging,
+}
+
+/// Merges that are under way.
+#[derive(Default)]
+struct Merging {
+    spans: Option<Merge<SpanChunk>>,
+    logs: Option<Merge<LogChunk>>,
 }
 
 impl World {
@@ -65,6 +80,7 @@ impl World {
             machine,
             store,
             plain: Plain::default(),
+            merging: Merging::default(),
         }
     }
 
@@ -86,6 +102,16 @@ impl World {
             }
             Step::Flush => self.flush(),
             Step::Merge => while matches!(engine.compact(self.store.tables(), &go_on), Ok(true)) {},
+            Step::BeginMerge => {
+                begin(engine, &self.store.spans, &mut self.merging.spans);
+                begin(engine, &self.store.logs, &mut self.merging.logs);
+            }
+            Step::EndMerge => {
+                let Merging { spans, logs } = std::mem::take(&mut self.merging);
+                let spans = spans.map(|it| engine.conclude(&self.store.spans, it, &go_on));
+                let logs = logs.map(|it| engine.conclude(&self.store.logs, it, &go_on));
+                drop((spans, logs));
+            }
             Step::Expire => drop(engine.retain(self.store.tables(), &go_on)),
             Step::Pass(hours) => self.machine.pass(hours * DAY / 24),
             Step::Fail(after) => {
@@ -121,6 +147,7 @@ impl World {
 
     fn crash(&mut self) {
         self.machine.on(|_| Ok(()));
+        self.merging = Merging::default();
         let durable = self.store.durable_cursors();
         let elsewhere = tempfile::tempdir().unwrap();
         let other = Machine::new().open(&config(), elsewhere.path()).0;
@@ -186,10 +213,22 @@ impl World {
     }
 }
 
+fn begin<C: Storable>(engine: &Engine, table: &Table<C>, merging: &mut Option<Merge<C>>) {
+    if merging.is_none() {
+        let inputs = engine.due(table);
+        if !inputs.is_empty() {
+            let merge = engine.merge(inputs, &Stop::never());
+            *merging = merge.expect("the blocks are sound");
+        }
+    }
+}
+
 fn model_config() -> Config {
     Config {
         retention_age_max_ms: DAY / MILLI,
         block_rows_max: 12,
+        // So that a flush of a few rows is a small one.
+        flush_rows_max: 3,
         chunk_rows_max: 3,
         ..Config::default()
     }

@@ -15,6 +15,7 @@ fn every_row_is_found_exactly_once_at_every_moment() {
     let directory = tempfile::tempdir().unwrap();
     let config = Config {
         flush_rows_max: 30,
+        block_rows_max: 120,
         chunk_rows_max: 7,
         ..config()
     };
@@ -60,7 +61,11 @@ fn every_row_is_found_exactly_once_at_every_moment() {
     assert!(looks.load(Ordering::Relaxed) > 10);
     let stats = store.stats();
     assert_eq!((stats.logs.rows, stats.logs.block_rows), (0, ENVELOPES));
-    assert!(stats.durable.unwrap().flushes > 10);
+    let durable = stats.durable.unwrap();
+    assert!(
+        durable.flushes > 10 && durable.compactions > 0,
+        "{durable:?}"
+    );
 }
 
 #[test]
@@ -130,4 +135,192 @@ fn the_loop_ends_soon_after_it_was_told_to_and_writes_first() {
         assert_eq!(running.join().unwrap(), BTreeMap::from([(0, 2)]));
         assert!(told.elapsed() < Duration::from_secs(5));
     });
+}
+
+/// Options with a hook that several threads can be in at once.
+fn hooked(hook: impl Fn(Point) -> io::Result<()> + Send + Sync + 'static) -> Options {
+    Options {
+        hook: Arc::new(hook),
+        ..Machine::new().options()
+    }
+}
+
+fn wait_for(what: impl Fn() -> bool) {
+    let give_up = Instant::now() + Duration::from_secs(60);
+    while !what() {
+        assert!(Instant::now() < give_up, "it never came");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn flushes_go_on_while_a_merge_is_under_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let may_end = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&may_end);
+    let options = hooked(move |point| {
+        if point == Point::CompactWritten {
+            wait_for(|| gate.load(Ordering::Relaxed));
+        }
+        Ok(())
+    });
+    let config = small_blocks(config());
+    let (store, _) = Store::open_with(config, directory.path(), options).unwrap();
+    let stop = Stop::never();
+    thread::scope(|scope| {
+        scope.spawn(|| store.maintain(&stop, &mut |_| {}));
+        for offset in 0..30 {
+            store.apply_logs(at(offset), &[log(1, offset)]);
+            store.seal(mark(offset + 1)).unwrap();
+        }
+        wait_for(|| store.durable_cursors().get(&0) == Some(&30));
+        assert_eq!(store.stats().durable.unwrap().compactions, 0);
+        assert_eq!(log_offsets(&store), (0..30).collect::<Vec<_>>());
+        may_end.store(true, Ordering::Relaxed);
+        wait_for(|| store.stats().durable.unwrap().compactions == 3);
+        stop.cancel();
+    });
+    assert_eq!(log_offsets(&store), (0..30).collect::<Vec<_>>());
+    assert_eq!(block_owners(directory.path()), 3 + 6);
+}
+
+#[test]
+fn a_merge_whose_inputs_leave_meanwhile_is_thrown_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let config = small_blocks(Config::default());
+    let (store, _) = machine.open(&config, directory.path());
+    let engine = store.engine.as_ref().unwrap();
+    let (stop, go_on) = (Stop::never(), Stop::never());
+    stop.cancel();
+    for offset in 0..8 {
+        // The last two stay.
+        let days = if offset < 6 { 0 } else { 1 };
+        let time = machine.now() + days * DAY / 10;
+        store.apply_logs(at(offset), &[log(time, offset)]);
+        store.seal(mark(offset + 1)).unwrap();
+        store.maintain(&stop, &mut |_| {});
+        machine.pass(DAY / 100);
+    }
+    let merge = engine.merge(engine.due(&store.logs), &go_on).unwrap();
+    assert_eq!(block_owners(directory.path()), 9);
+    machine.pass(7 * DAY - 2 * DAY / 100 - DAY / 200);
+    engine.retain(store.tables(), &go_on).unwrap();
+    assert_eq!(store.stats().logs.expired_rows_by_age, 6);
+    engine
+        .conclude(&store.logs, merge.unwrap(), &go_on)
+        .unwrap();
+    assert_eq!(log_offsets(&store), [6, 7]);
+    assert_eq!(block_owners(directory.path()), 2);
+    assert_eq!(store.stats().durable.unwrap().compactions, 0);
+    drop(store);
+    let (store, _) = machine.open(&config, directory.path());
+    assert_eq!(log_offsets(&store), [6, 7]);
+}
+
+#[test]
+fn a_merge_that_is_stopped_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let (store, _) = machine.open(&small_blocks(config()), directory.path());
+    let stop = Stop::never();
+    stop.cancel();
+    for offset in 0..8 {
+        store.apply_logs(at(offset), &[log(1, offset)]);
+        store.seal(mark(offset + 1)).unwrap();
+        store.maintain(&stop, &mut |_| {});
+    }
+    let before = block_files(directory.path());
+    let engine = store.engine.as_ref().unwrap();
+    assert!(!engine.compact(store.tables(), &stop).unwrap());
+    assert_eq!(block_files(directory.path()), before);
+    assert_eq!(log_offsets(&store).len(), 8);
+    assert!(engine.compact(store.tables(), &Stop::never()).unwrap());
+    assert_eq!(block_owners(directory.path()), 1);
+}
+
+#[test]
+fn a_store_that_is_closed_keeps_its_directory_until_its_threads_have_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let (is_there, may_end) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let (there, gate) = (Arc::clone(&is_there), Arc::clone(&may_end));
+    let options = hooked(move |point| {
+        if point == Point::CompactWritten {
+            there.store(true, Ordering::Relaxed);
+            wait_for(|| gate.load(Ordering::Relaxed));
+        }
+        Ok(())
+    });
+    let config = small_blocks(config());
+    let (store, _) = Store::open_with(config.clone(), directory.path(), options).unwrap();
+    let stop = Stop::never();
+    thread::scope(|scope| {
+        let running = scope.spawn(|| store.maintain(&stop, &mut |_| {}));
+        for offset in 0..8 {
+            store.apply_logs(at(offset), &[log(1, offset)]);
+            store.seal(mark(offset + 1)).unwrap();
+        }
+        wait_for(|| is_there.load(Ordering::Relaxed));
+        stop.cancel();
+        store.close();
+        let again = Store::open(config.clone(), directory.path());
+        assert!(matches!(again, Err(crate::OpenError::Locked { .. })));
+        may_end.store(true, Ordering::Relaxed);
+        running.join().unwrap();
+        let (again, _) = Store::open(config.clone(), directory.path()).unwrap();
+        assert_eq!(log_offsets(&again).len(), 8);
+        assert_eq!(again.stats().durable.unwrap().deleted_files, 0);
+    });
+}
+
+#[test]
+fn nothing_follows_a_change_of_which_nobody_knows_whether_it_took_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let config = small_blocks(config());
+    let (store, _) = machine.open(&config, directory.path());
+    let engine = store.engine.as_ref().unwrap();
+    let stop = Stop::never();
+    stop.cancel();
+    for offset in 0..8 {
+        store.apply_logs(at(offset), &[log(1, offset)]);
+        store.seal(mark(offset + 1)).unwrap();
+        store.maintain(&stop, &mut |_| {});
+    }
+    let merge = engine
+        .merge(engine.due(&store.logs), &Stop::never())
+        .unwrap();
+    let (catalog, away) = (
+        directory.path().join("catalog.redb"),
+        directory.path().join("away"),
+    );
+    let (from, to) = (catalog.clone(), away.clone());
+    machine.on(move |point| match point {
+        Point::Committed => fs::rename(&from, &to).and(Err(io::Error::other("lost the disk"))),
+        _ => Ok(()),
+    });
+    store.apply_logs(at(8), &[log(1, 8)]);
+    store.seal(mark(9)).unwrap();
+    store.maintain(&stop, &mut |_| panic!("nobody knows"));
+    machine.on(|_| Ok(()));
+    let error = engine
+        .conclude(&store.logs, merge.unwrap(), &stop)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("nothing may follow it"),
+        "{error}"
+    );
+    let refused = store.seal(mark(10));
+    assert!(
+        matches!(refused, Err(SealError::Ended { .. })),
+        "{refused:?}"
+    );
+    drop(store);
+    fs::rename(&away, &catalog).unwrap();
+    let (store, restored) = machine.open(&config, directory.path());
+    assert_eq!(restored.cursors, BTreeMap::from([(0, 9)]), "it took place");
+    assert_eq!(log_offsets(&store), (0..9).collect::<Vec<_>>());
 }

@@ -1,0 +1,378 @@
+//! Which service calls which.
+//!
+//! The edges of each block and of the memory are added up, and the calls that were cut apart are put together: of each
+//! called span whose parent was elsewhere, the calling span with this id is looked for in all places near in time. What a
+//! called span then finds, and what is left of calling spans that nobody answered, are the rest of the edges ([`super::edges`]
+//! has the rules). A caller that is not found is [`NodeKind::Unknown`]; it may be a sender that does not trace, or a span
+//! that is not here yet, or one that is neither a client nor a producer and whose trace was cut right there.
+
+use std::{cmp::Reverse, sync::Arc};
+
+use hashbrown::HashMap;
+
+use super::{
+    OTHER_NAME, Rate, Settings,
+    bits::BitReader,
+    links::{self, KEY_MASK, Link},
+    names::OTHER,
+    section::{Head, NODE_OTHER, NODE_UNKNOWN, NODES_BEFORE, Places},
+    source::{Minutes, Source, for_each_source},
+};
+use crate::{
+    Coverage, Stop, TimeRange,
+    block::{BlockError, Malformed},
+    chunk::SpanChunk,
+    stop::Progress,
+    table::Snapshot,
+};
+
+/// How far outside of the range the other half of a call is looked for, in minutes: a call that lasts longer than this
+/// has an unknown caller when its trace was cut.
+const REACH_MINUTES: u32 = 60;
+
+/// Asks for the calls between services.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GraphSpec {
+    /// Where the called span starts, or the calling one when the other side is not a service that sends spans. Widened to
+    /// whole minutes.
+    pub range: TimeRange,
+}
+
+/// What a node stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NodeKind {
+    /// Whoever called, and is not known.
+    #[default]
+    Unknown,
+    /// A service that sends spans.
+    Service,
+    /// A database, by its system.
+    Database,
+    /// A queue, by its system and destination.
+    Queue,
+    /// A service that sends no spans, by its name or address.
+    Outside,
+}
+
+impl NodeKind {
+    /// Its number among peers, in a section.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Database => 1,
+            Self::Queue => 2,
+            Self::Outside => 3,
+            Self::Unknown | Self::Service => 0,
+        }
+    }
+
+    pub(crate) fn peer(code: u8) -> Option<Self> {
+        [Self::Database, Self::Queue, Self::Outside]
+            .into_iter()
+            .find(|kind| kind.code() == code)
+    }
+}
+
+/// Who calls, or is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Node {
+    /// What it is.
+    pub kind: NodeKind,
+    /// Its name; empty when it is not known. [`OTHER_NAME`] stands for those of which there were too many in a block.
+    pub name: String,
+}
+
+/// Calls from one node to another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GraphEdge {
+    /// Who calls.
+    pub caller: Node,
+    /// Who is called.
+    pub callee: Node,
+    /// How many calls there are, how many failed, and how long they took: as the callee says when it is a service, else
+    /// as the caller says.
+    pub calls: Rate,
+}
+
+/// The calls between services.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceGraph {
+    /// The most calls first.
+    pub edges: Vec<GraphEdge>,
+    /// What was asked for, in whole minutes.
+    pub range: TimeRange,
+    /// Spans whose parent was not found. Those that are certain to come from another process are calls from an unknown
+    /// caller; of the others it is not known whether they were calls at all.
+    pub unresolved: u64,
+    /// Calls that a block had no room to keep one by one; the caller of some of them may be there and yet be unknown, and
+    /// some that call an outside service may be of one that sends spans.
+    pub unlisted: u64,
+    /// What was covered.
+    pub coverage: Coverage,
+}
+
+pub(crate) fn service_graph(
+    snapshot: &Snapshot<SpanChunk>,
+    spec: &GraphSpec,
+    settings: Settings,
+    answer_bytes_max: u64,
+    stop: &Stop,
+) -> ServiceGraph {
+    let minutes = Minutes::of(spec.range);
+    let mut progress = Progress::start(stop);
+    snapshot.cover(minutes.range(), &mut progress.coverage);
+    let mut graph = Graph {
+        minutes,
+        nodes: HashMap::new(),
+        named: Vec::new(),
+        edges: HashMap::new(),
+        calling: HashMap::new(),
+        called: Vec::new(),
+        unlisted: 0,
+        bytes: 0,
+        bytes_max: usize::try_from(answer_bytes_max).unwrap_or(usize::MAX),
+    };
+    for_each_source(
+        snapshot,
+        minutes.widened(REACH_MINUTES),
+        settings,
+        &mut progress,
+        |source, progress| graph.add_source(source, progress),
+    );
+    let unresolved = graph.join();
+    let unlisted = graph.unlisted;
+    let edges = graph.into_edges();
+    progress.coverage.matched = edges.iter().map(|edge| edge.calls.durations.count()).sum();
+    ServiceGraph {
+        edges,
+        range: minutes.range(),
+        unresolved,
+        unlisted,
+        coverage: progress.finish(),
+    }
+}
+
+/// A calling span that was not answered where it is.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    service: u32,
+    /// Numbers of nodes; [`OTHER`] for none.
+    peer: u32,
+    link: Link,
+    is_answered: bool,
+}
+
+/// A called span whose parent is not where it is.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    parent: u64,
+    service: u32,
+    is_entry: bool,
+    link: Link,
+}
+
+/// What is known so far.
+struct Graph {
+    minutes: Minutes,
+    /// The numbers of nodes, of all blocks.
+    nodes: HashMap<(NodeKind, Arc<str>), u32>,
+    named: Vec<(NodeKind, Arc<str>)>,
+    edges: HashMap<(u32, u32), Rate>,
+    calling: HashMap<u64, Open>,
+    called: Vec<Lost>,
+    unlisted: u64,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+/// What they take, with the room that a table leaves free.
+const NODE_BYTES: usize = 160;
+const EDGE_BYTES: usize = 2 * size_of::<Rate>();
+const OPEN_BYTES: usize = 2 * size_of::<(u64, Open)>();
+const LOST_BYTES: usize = 2 * size_of::<Lost>();
+
+impl Graph {
+    /// Adds what a place knows. False when there is no more room or no more time.
+    fn add_source(
+        &mut self,
+        source: &Source<'_, SpanChunk>,
+        progress: &mut Progress<'_>,
+    ) -> Result<bool, BlockError> {
+        let head = source.head();
+        let nodes = self.nodes_of(head);
+        for part in source.parts(self.minutes) {
+            if !progress.look() {
+                return Ok(false);
+            }
+            if part.edge_bytes == 0 {
+                continue;
+            }
+            let (bytes, series) = source.read(part)?;
+            let bytes = bytes.get(series..).unwrap_or_default();
+            self.add_part(head, bytes, &nodes)
+                .map_err(|reason| source.corrupt(reason))?;
+        }
+        self.unlisted += head.unlisted.0 + head.unlisted.1;
+        let links = source.read_links()?;
+        self.add_links(head, &links, &nodes)
+            .map_err(|reason| source.corrupt(reason))?;
+        if self.bytes > self.bytes_max {
+            let max = self.bytes_max;
+            progress.coverage.miss(format!(
+                "the calls take more than the {max} bytes that an answer may: ask for a shorter time"
+            ));
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn add_part(&mut self, head: &Head, bytes: &[u8], nodes: &[u32]) -> Result<(), Malformed> {
+        let (mut bits, mut places) = (BitReader::new(bytes), Places::default());
+        while let Some(edge) = places.next(bits.take_gamma()?)? {
+            let errors = bits.take_gamma()? - 1;
+            let ends = head.edges.get(edge as usize);
+            let node = |number: u32| nodes.get(number as usize).copied();
+            let ends = ends.and_then(|(caller, callee)| node(*caller).zip(node(*callee)));
+            let ends = ends.ok_or_else(|| Malformed::new("an edge has no ends"))?;
+            let rate = self.edge(ends);
+            rate.durations.merge_encoded(&mut bits)?;
+            rate.errors = rate.errors.saturating_add(errors);
+        }
+        Ok(())
+    }
+
+    fn add_links(&mut self, head: &Head, bytes: &[u8], nodes: &[u32]) -> Result<(), Malformed> {
+        let reach = self.minutes.widened(REACH_MINUTES);
+        let service = |number: u32| {
+            let place = match number {
+                OTHER => NODE_OTHER,
+                number => number.saturating_add(NODES_BEFORE),
+            };
+            nodes.get(place as usize).copied().unwrap_or(OTHER)
+        };
+        let before = (head.services.len() as u32).saturating_add(NODES_BEFORE);
+        let peer = |number: u32| {
+            let place = before.checked_add(number).map(|place| place as usize);
+            let node = place.and_then(|place| nodes.get(place));
+            node.copied().unwrap_or(OTHER)
+        };
+        let (calling, called) = (&mut self.calling, &mut self.called);
+        links::read(
+            bytes,
+            |key, of, link| {
+                if reach.contains(link.minute) {
+                    let open = Open {
+                        service: service(link.service),
+                        peer: peer(of),
+                        link,
+                        is_answered: false,
+                    };
+                    calling.insert(key, open);
+                }
+            },
+            |parent, is_entry, link| {
+                if reach.contains(link.minute) {
+                    called.push(Lost {
+                        parent,
+                        service: service(link.service),
+                        is_entry,
+                        link,
+                    });
+                }
+            },
+        )?;
+        self.bytes = self.nodes.len() * NODE_BYTES
+            + self.edges.len() * EDGE_BYTES
+            + self.calling.len() * OPEN_BYTES
+            + self.called.len() * LOST_BYTES;
+        Ok(())
+    }
+
+    /// The numbers of the nodes of a block, in the order in which its edges count them.
+    fn nodes_of(&mut self, head: &Head) -> Vec<u32> {
+        let mut nodes = vec![
+            self.node(NodeKind::Unknown, &"".into()),
+            self.node(NodeKind::Service, &OTHER_NAME.into()),
+        ];
+        for name in &head.services {
+            nodes.push(self.node(NodeKind::Service, name));
+        }
+        for (kind, name) in &head.peers {
+            nodes.push(self.node(*kind, name));
+        }
+        nodes
+    }
+
+    fn node(&mut self, kind: NodeKind, name: &Arc<str>) -> u32 {
+        let next = self.named.len() as u32;
+        let node = (kind, Arc::clone(name));
+        let number = *self.nodes.entry(node.clone()).or_insert(next);
+        if number == next {
+            self.named.push(node);
+        }
+        number
+    }
+
+    fn edge(&mut self, ends: (u32, u32)) -> &mut Rate {
+        self.edges.entry(ends).or_default()
+    }
+
+    fn count(&mut self, caller: u32, callee: u32, link: &Link) {
+        let rate = self.edge((caller, callee));
+        rate.durations.add(link.nanos);
+        rate.errors += u64::from(link.is_error);
+    }
+
+    /// Puts the halves of calls together. Answers how many parents were not found.
+    fn join(&mut self) -> u64 {
+        let unknown = self.node(NodeKind::Unknown, &"".into());
+        let mut unresolved = 0;
+        for lost in std::mem::take(&mut self.called) {
+            let is_counted = self.minutes.contains(lost.link.minute);
+            let Some(open) = self.calling.get_mut(&(lost.parent & KEY_MASK)) else {
+                unresolved += u64::from(is_counted);
+                if is_counted && lost.is_entry {
+                    self.count(unknown, lost.service, &lost.link);
+                }
+                continue;
+            };
+            let (caller, is_other) = (open.service, open.service != lost.service);
+            open.is_answered |= is_other || lost.is_entry;
+            if is_counted && is_other {
+                self.count(caller, lost.service, &lost.link);
+            }
+        }
+        for open in std::mem::take(&mut self.calling).into_values() {
+            let is_counted = self.minutes.contains(open.link.minute);
+            if is_counted && !open.is_answered && open.peer != OTHER {
+                self.count(open.service, open.peer, &open.link);
+            }
+        }
+        unresolved
+    }
+
+    fn into_edges(self) -> Vec<GraphEdge> {
+        let node = |number: u32| {
+            let named = self.named.get(number as usize);
+            named.map_or_else(Node::default, |(kind, name)| Node {
+                kind: *kind,
+                name: name.to_string(),
+            })
+        };
+        let edges = self.edges.into_iter();
+        let mut edges: Vec<GraphEdge> = edges
+            .map(|((caller, callee), calls)| GraphEdge {
+                caller: node(caller),
+                callee: node(callee),
+                calls,
+            })
+            .collect();
+        edges.sort_by(|a, b| {
+            let key = |edge: &GraphEdge| Reverse(edge.calls.durations.count());
+            (key(a), &a.caller, &a.callee).cmp(&(key(b), &b.caller, &b.callee))
+        });
+        edges
+    }
+}
+
+/// The unknown caller stands first in every section.
+const _: () = assert!(NODE_UNKNOWN == 0 && NODE_OTHER == 1 && NODES_BEFORE == 2);

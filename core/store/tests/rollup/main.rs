@@ -1,0 +1,148 @@
+//! Rollups against a look at every row: whatever is sent in whatever order, flushed, merged and let go, rates, the graph
+//! of services and the volume of logs are those of the rows that are kept.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod generate;
+mod plain;
+
+use generate::{Step, steps};
+use log_tracer_query::Query;
+use log_tracer_store::{
+    Config, GraphSpec, LogSearch, Mark, Origin, RateGroup, RatesSpec, RecordSearch, SpanSearch,
+    Stop, Store, TimeRange,
+};
+use plain::{Plain, minute};
+use proptest::prelude::*;
+
+/// Blocks are merged often, and leave by bytes now and then.
+fn config(retention_bytes_max: u64) -> Config {
+    Config {
+        chunk_rows_max: 7,
+        block_rows_max: 120,
+        retention_bytes_max,
+        ..Config::default()
+    }
+}
+
+fn search() -> RecordSearch {
+    RecordSearch {
+        query: Query::default(),
+        range: TimeRange::ALL,
+        limit: 100_000,
+        bytes_max: 1 << 30,
+        after: None,
+        oldest_first: true,
+    }
+}
+
+/// The rows that the store says it has.
+fn kept(store: &Store) -> Plain {
+    let (spans, logs): (SpanSearch, LogSearch) = (search(), search());
+    let spans = store.search_spans(&spans, &Stop::never());
+    let logs = store.search_logs(&logs, &Stop::never());
+    assert!(spans.next.is_none() && logs.next.is_none());
+    Plain {
+        spans: spans.hits.into_iter().map(|hit| hit.row).collect(),
+        logs: logs.hits.into_iter().map(|hit| hit.row).collect(),
+    }
+}
+
+fn range() -> impl Strategy<Value = TimeRange> {
+    let some = (0..40_u64, 1..40_u64, 0..60_u64).prop_map(|(start, minutes, seconds)| TimeRange {
+        start_unix_nano: generate::START + start * minute() + seconds * 1_000_000_000,
+        end_unix_nano: Some(generate::START + (start + minutes) * minute()),
+    });
+    prop_oneof![1 => Just(TimeRange::ALL), 3 => some]
+}
+
+fn check(store: &Store, range: TimeRange, group: RateGroup) -> Result<(), TestCaseError> {
+    let plain = kept(store);
+    let step_nano = if range.end_unix_nano.is_some() {
+        5 * minute()
+    } else {
+        0
+    };
+    let spec = RatesSpec {
+        range,
+        step_nano,
+        group,
+        ..RatesSpec::default()
+    };
+    let rates = store.rates(&spec, &Stop::never()).unwrap();
+    let widened = rates.range;
+    prop_assert!(widened.start_unix_nano <= range.start_unix_nano);
+    prop_assert_eq!(&rates.series, &plain.rates(widened, &spec));
+    for series in &rates.series {
+        plain.check_quantiles(widened, series)?;
+    }
+    let graph = store.service_graph(&GraphSpec { range }, &Stop::never());
+    let found: Vec<_> = graph.edges.into_iter().map(plain::edge).collect();
+    let mut expected = plain.edges(widened);
+    expected.sort();
+    let mut sorted = found;
+    sorted.sort();
+    prop_assert_eq!(sorted, expected);
+    let volume = store.log_volume(&spec, &Stop::never()).unwrap();
+    prop_assert_eq!(volume.series, plain.volume(widened, step_nano));
+    Ok(())
+}
+
+fn run(
+    store: &Store,
+    steps: Vec<Step>,
+    range: TimeRange,
+    group: RateGroup,
+) -> Result<(), TestCaseError> {
+    for (offset, step) in (0..).zip(steps) {
+        let origin = Origin {
+            partition: 0,
+            offset,
+        };
+        match step {
+            Step::Spans(rows) => store.apply_spans(origin, &rows),
+            Step::Logs(rows) => store.apply_logs(origin, &rows),
+            Step::Seal => {
+                store.seal(Mark::default()).unwrap();
+                let stop = Stop::never();
+                stop.cancel();
+                store.maintain(&stop, &mut |_| {});
+            }
+        }
+    }
+    check(store, range, group)
+}
+
+fn group() -> impl Strategy<Value = RateGroup> {
+    prop_oneof![
+        Just(RateGroup::Service),
+        Just(RateGroup::Operation),
+        Just(RateGroup::OperationAndKind)
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn rollups_are_those_of_the_rows_that_are_kept(
+        steps in steps(),
+        range in range(),
+        group in group(),
+        is_scarce in any::<bool>(),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let retention = if is_scarce { 60_000 } else { 1 << 30 };
+        let (store, _) = Store::open(config(retention), directory.path()).unwrap();
+        run(&store, steps.clone(), range, group)?;
+        store.close();
+        let problems = log_tracer_store::check(directory.path(), &mut |_, _| {}).unwrap().problems;
+        prop_assert!(problems.is_empty(), "{:?}", problems);
+        let store = Store::new(Config { chunk_rows_max: 7, ..Config::default() }).unwrap();
+        run(&store, steps, range, group)?;
+    }
+}
