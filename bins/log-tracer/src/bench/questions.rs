@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use log_tracer_proto::v1::{
     Coverage, FacetsRequest, GetTraceRequest, HistogramGroup, HistogramRequest,
-    ListServicesRequest, SearchLogsRequest, SearchTracesRequest, Signal, TimeRange,
-    query_service_client::QueryServiceClient,
+    ListServicesRequest, RateGroup, RatesRequest, SearchLogsRequest, SearchTracesRequest,
+    ServiceGraphRequest, Signal, TimeRange, query_service_client::QueryServiceClient,
 };
 use tonic::transport::Channel;
 
@@ -34,6 +34,9 @@ pub(super) enum Kind {
     Histogram(&'static str),
     Facets(&'static str),
     Services,
+    /// The 99th percentile of the duration by operation.
+    Rates,
+    Graph,
 }
 
 /// What came back.
@@ -85,6 +88,8 @@ pub(super) async fn all(client: &mut Client) -> Result<Vec<Question>, BenchError
         ("logs: one attribute's value", None, one),
         ("logs: service and severity", None, severe),
         ("services", None, Kind::Services),
+        ("p99 of duration by operation", Some(50.0), Kind::Rates),
+        ("service graph", None, Kind::Graph),
         (
             "histogram of all logs by severity",
             Some(15.0),
@@ -194,6 +199,25 @@ async fn answer(client: &mut Client, kind: &Kind) -> Result<(u64, Option<Coverag
             let answer = client.list_services(ListServicesRequest {}).await?;
             let answer = answer.into_inner();
             (answer.services.len() as u64, answer.coverage)
+        }
+        Kind::Rates => {
+            let request = RatesRequest {
+                range: Some(last_two_hours()),
+                group: RateGroup::Operation.into(),
+                quantiles: vec![0.99],
+                ..RatesRequest::default()
+            };
+            let answer = client.rates(request).await?.into_inner();
+            (answer.series.len() as u64, answer.coverage)
+        }
+        Kind::Graph => {
+            let request = ServiceGraphRequest {
+                range: Some(last_two_hours()),
+                quantiles: vec![0.99],
+                ..ServiceGraphRequest::default()
+            };
+            let answer = client.service_graph(request).await?.into_inner();
+            (answer.edges.len() as u64, answer.coverage)
         }
     })
 }
