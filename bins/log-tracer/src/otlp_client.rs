@@ -196,7 +196,7 @@ async fn retrying<F: Future<Output = Result<(), Status>>>(
 
 /// `None`: must not be retried. `Some(None)`: may be, after a pause of our own choice. By the OTLP specification,
 /// RESOURCE_EXHAUSTED may be retried only when the server says when.
-fn retry_after(status: &Status) -> Option<Option<Duration>> {
+pub(crate) fn retry_after(status: &Status) -> Option<Option<Duration>> {
     let asked = status
         .get_details_retry_info()
         .and_then(|info| info.retry_delay);

@@ -7,7 +7,11 @@ use log_tracer_proto::{
 };
 use tonic::{Code, transport::Channel};
 
-use super::{BenchError, report::Latencies, server::Server};
+use super::{
+    BenchError,
+    load::{Percentiles, tally},
+    server::Server,
+};
 use crate::workload::Shop;
 
 const TRACES: usize = 200;
@@ -21,7 +25,7 @@ fn now() -> u64 {
     since.map_or(0, |since| since.as_nanos() as u64)
 }
 
-pub(super) async fn measure(server: &Server) -> Result<Latencies, BenchError> {
+pub(super) async fn measure(server: &Server) -> Result<Percentiles, BenchError> {
     let channel = Channel::from_shared(server.otlp_grpc().to_owned())
         .map_err(|error| BenchError::Addresses(error.to_string()))?
         .connect()
@@ -29,7 +33,7 @@ pub(super) async fn measure(server: &Server) -> Result<Latencies, BenchError> {
     let mut ingest = TraceServiceClient::new(channel);
     let mut query = server.query().await?;
     let mut shop = Shop::new(SEED);
-    let mut found_after = Vec::with_capacity(TRACES);
+    let mut found_after = tally::micros()?;
     for _ in 0..TRACES {
         let traffic = shop.next_trace(now());
         let trace_id = traffic
@@ -60,7 +64,7 @@ pub(super) async fn measure(server: &Server) -> Result<Latencies, BenchError> {
                 )));
             }
         }
-        found_after.push(acked.elapsed());
+        tally::record(&mut found_after, acked.elapsed());
     }
-    Ok(Latencies::new(found_after))
+    Ok(Percentiles::of(&found_after))
 }

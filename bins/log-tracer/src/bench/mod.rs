@@ -1,59 +1,85 @@
-//! `log-tracer bench`: starts log-tracer as a process of its own, sends it spans and logs over gRPC, asks it
-//! questions, and prints what that cost: CPU seconds of the server by the operating system's account, latencies as the
-//! client saw them. Times on a shared machine are noise; CPU seconds are what to compare.
+//! `log-tracer bench`: what log-tracer costs, and whether it keeps what it acknowledged.
 //!
-//! - `server`: the process that is measured;
-//! - `load`: requests made from the shop's traffic, sent in a closed loop over several connections;
-//! - `latency`: how long until a record can be found after its ack;
-//! - `queries`: a few questions of each kind over what was sent;
-//! - `restart`: how soon everything can be found again after `kill -9`;
-//! - `report`: the figures, as a table or as JSON.
+//! | command | what it does |
+//! |---|---|
+//! | `bench` | starts a server of its own, sends, asks, and prints the table |
+//! | `bench load` | sends to any OTLP endpoint; figures of the client, and of the server's process |
+//! | `bench verify` | proves that nothing of a load was lost or doubled |
+//! | `bench curves` | cost against records stored, connections and batch size, with a picture |
+//! | `bench mixed` | records and questions at once, at given rates |
+//! | `bench against` | another revision and this one, in turn |
+//!
+//! CPU is that of the server by the operating system's account, latencies are as the client saw them. Times on a shared
+//! machine are noise; CPU seconds are what to compare.
+//!
+//! - `load`, `ledger`, `verify`: the load generator and its check;
+//! - `server`: a process that is measured; `ingest`, `questions`, `queries`, `latency`, `restart`: what it is put through;
+//! - `table`, `report`: the table and its figures; `curves`, `mixed`, `against`: the other measurements;
+//! - `process`: what the operating system says about a process; `units`: numbers as people read them.
 
+mod against;
+mod curves;
+mod ingest;
 mod latency;
+mod ledger;
 mod load;
+mod mixed;
+mod process;
 mod queries;
+mod questions;
 mod report;
 mod restart;
 mod server;
+mod table;
+mod units;
+mod verify;
 
-use std::{io, path::PathBuf};
+use std::io;
 
 use crate::otlp_client::ConnectError;
 
+pub use against::{AgainstReport, Options as AgainstOptions};
+pub use curves::{CurvesReport, Options as CurvesOptions};
+pub use ingest::Ingest;
+pub use ledger::{Ledger, LedgerError};
+pub use load::{LoadReport, Options as LoadOptions, Percentiles};
+pub use mixed::{MixedReport, Options as MixedOptions};
 pub use report::Report;
+pub use table::Options as TableOptions;
+pub use verify::{Options as VerifyOptions, Verdict};
 
-/// What to measure.
+pub use against::run as against;
+pub use curves::run as curves;
+pub use load::run as load;
+pub use mixed::run as mixed;
+pub use table::run as table;
+pub use verify::run as verify;
+
+/// What to measure; without a command, the table.
 #[derive(Clone, Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Options {
-    /// Spans to send, and then as many log records
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
-    pub records: u64,
-    /// Spans or log records in one request, about
-    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=65_536))]
-    pub batch: u64,
-    /// Connections, each with one request under way
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub connections: u16,
-    /// How often each question is asked
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub repeats: u32,
-    /// Keep nothing on disk
-    #[arg(long, conflicts_with = "data_dir")]
-    pub in_memory: bool,
-    /// Where the server that is measured keeps its data, on the disk to be measured; it must be empty, and is emptied
-    /// afterwards [default: a new one among the temporary files]
-    #[arg(long, value_name = "DIRECTORY")]
-    pub data_dir: Option<PathBuf>,
-    /// A setting of the server that is measured, such as consumer.store.retention_bytes_max=1000000000; may be given
-    /// again
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Makes the same traffic as another run with this number
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Print the figures as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// The table.
+    #[command(flatten)]
+    pub table: TableOptions,
+    /// Something else.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Something else than the table.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Send traces and logs to any OTLP endpoint
+    Load(LoadOptions),
+    /// Prove that nothing of a load was lost or doubled
+    Verify(VerifyOptions),
+    /// Measure the cost against records stored, connections and batch size
+    Curves(CurvesOptions),
+    /// Take records in and answer questions at once, at given rates
+    Mixed(MixedOptions),
+    /// Compare with another revision, measured in turn with this one
+    Against(AgainstOptions),
 }
 
 /// Why there are no figures.
@@ -74,54 +100,60 @@ pub enum BenchError {
     /// It cannot be reached by gRPC.
     #[error("cannot reach the server to be measured: {0}")]
     Transport(#[from] tonic::transport::Error),
+    /// What was given is no address.
+    #[error("`{0}` is not an address: expected something like http://127.0.0.1:4317 (without TLS)")]
+    Endpoint(String),
+    /// Nobody answers there.
+    #[error("nothing answers at {endpoint}: {reason}")]
+    Unreachable {
+        /// Where.
+        endpoint: String,
+        /// What the network said.
+        reason: String,
+    },
     /// It refused a request.
     #[error("the server refused: {} ({:?})", .0.message(), .0.code())]
     Refused(Box<tonic::Status>),
+    /// It refused all of them.
+    #[error("nothing was acknowledged: {0}")]
+    NothingAcked(String),
+    /// There is no such process, or no /proc.
+    #[error("process {0} cannot be looked at: expected the id of a running process, on Linux")]
+    NoProcess(u32),
     /// What it answered is not what was sent.
     #[error("wrong answer: {0}")]
     Wrong(String),
     /// A part of the benchmark itself ended early.
     #[error("the load generator failed: {0}")]
     Generator(#[from] tokio::task::JoinError),
+    /// The other revision cannot be built.
+    #[error("the other revision cannot be built: {0}")]
+    Build(String),
+    /// The picture cannot be written.
+    #[error("the picture {path}: {source}")]
+    Picture {
+        /// Which file.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A request could not be made.
+    #[error("a request cannot be made: {0}")]
+    Encode(io::Error),
+    /// The requests could not be made.
+    #[error("the data cannot be made: {0}")]
+    Corpus(String),
+    /// The latencies could not be kept.
+    #[error("no histogram of latencies: {0}")]
+    Histogram(#[from] hdrhistogram::CreationError),
+    /// The file of what was acked.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
 }
 
 impl From<tonic::Status> for BenchError {
     fn from(status: tonic::Status) -> Self {
         Self::Refused(Box::new(status))
     }
-}
-
-/// Measures, telling `progress` what is being done.
-///
-/// # Errors
-/// When the server does not start, refuses, or answers something else than what was sent.
-pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report, BenchError> {
-    let mut server = server::Server::start(options).await?;
-    let result = measure(options, &mut server, progress).await;
-    server.stop().await;
-    result
-}
-
-async fn measure(
-    options: &Options,
-    server: &mut server::Server,
-    progress: impl Fn(&str),
-) -> Result<Report, BenchError> {
-    let mut report = Report::new(options);
-    report.idle_bytes = server.usage().map(|usage| usage.resident_bytes);
-
-    progress("sending spans");
-    report.spans = Some(load::send(options, server, load::Signal::Spans).await?);
-    progress("sending log records");
-    report.logs = Some(load::send(options, server, load::Signal::Logs).await?);
-    progress("measuring how soon a record is found");
-    report.visibility = Some(latency::measure(server).await?);
-    progress("asking questions");
-    report.queries = queries::ask(options, server).await?;
-    report.peak_bytes = server.usage().map(|usage| usage.peak_resident_bytes);
-    if !options.in_memory {
-        progress("starting again after kill -9");
-        report.restart = Some(restart::measure(options, server).await?);
-    }
-    Ok(report)
 }

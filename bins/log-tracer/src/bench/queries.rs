@@ -1,195 +1,111 @@
-//! A few questions of each kind over what was sent.
+//! What answers cost: warm, averaged over some, and the first one after a start with a cold page cache.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use bytes::Bytes;
-use log_tracer_proto::v1::{
-    FacetsRequest, GetTraceRequest, HistogramGroup, HistogramRequest, SearchLogsRequest,
-    SearchTracesRequest, Signal, TimeRange, query_service_client::QueryServiceClient,
-};
-use tonic::transport::Channel;
+use serde::Serialize;
 
 use super::{
-    BenchError, Options,
-    report::{Latencies, Query},
+    BenchError,
+    load::{Percentiles, tally},
+    process,
+    questions::{self, Kind},
     server::Server,
 };
 
-enum Question {
-    Trace(Bytes),
-    Traces(&'static str),
-    Logs(String),
-    Histogram(&'static str),
-    Facets(&'static str),
+/// One question.
+#[derive(Clone, Debug, Serialize)]
+pub struct Query {
+    /// What was asked.
+    pub name: String,
+    /// Spans, records, traces or counts in the answer.
+    pub hits: u64,
+    /// As the client saw it.
+    pub latency: Percentiles,
+    /// CPU time of the server for one answer; none where there is no /proc.
+    pub cpu_ms: Option<f64>,
+    /// What it may be.
+    pub budget_cpu_ms: Option<f64>,
+    /// Answers that may lack something.
+    pub partial: u64,
 }
 
-pub(super) async fn ask(options: &Options, server: &Server) -> Result<Vec<Query>, BenchError> {
+pub(super) async fn ask(
+    server: &Server,
+    repeats: u32,
+    progress: &mut (dyn FnMut(&str) + Send),
+) -> Result<Vec<Query>, BenchError> {
     let mut client = server.query().await?;
     let mut figures = Vec::new();
-    for (name, question) in questions(&mut client).await? {
-        let mut took = Vec::new();
-        let mut hits = 0;
-        let before = server.usage();
-        for _ in 0..options.repeats {
-            let started = Instant::now();
-            hits = answer(&mut client, &question).await?;
-            took.push(started.elapsed());
+    for question in questions::all(&mut client).await? {
+        progress(&format!("asking: {}", question.name));
+        let mut took = tally::micros()?;
+        let (mut hits, mut partial) = (0, 0);
+        // The first answer reads what the others find in memory.
+        questions::ask(&mut client, &question.kind).await?;
+        let before = process::cpu(server.pid());
+        for _ in 0..repeats {
+            let answered = questions::ask(&mut client, &question.kind).await?;
+            tally::record(&mut took, answered.took);
+            hits = answered.hits;
+            partial += u64::from(answered.is_partial);
         }
-        let cpu = before
-            .zip(server.usage())
-            .map(|(before, after)| after.cpu.saturating_sub(before.cpu) / options.repeats);
+        let cpu = before.zip(process::cpu(server.pid()));
+        let cpu = cpu.map(|(before, after)| after.saturating_sub(before) / repeats.max(1));
         figures.push(Query {
-            name: name.to_owned(),
+            name: question.name.to_owned(),
             hits,
-            latency: Latencies::new(took),
+            latency: Percentiles::of(&took),
             cpu_ms: cpu.map(|cpu| cpu.as_secs_f64() * 1e3),
+            budget_cpu_ms: question.budget_cpu_ms,
+            partial,
         });
     }
     Ok(figures)
 }
 
-/// The questions; ids and rare words are taken from what is there.
-async fn questions(
-    client: &mut QueryServiceClient<Channel>,
-) -> Result<Vec<(&'static str, Question)>, BenchError> {
-    let traces = client
-        .search_traces(SearchTracesRequest {
-            query: "name:\"shop.Checkout/PlaceOrder\"".to_owned(),
-            limit: 20,
-            ..SearchTracesRequest::default()
-        })
-        .await?
-        .into_inner();
-    let trace_id = traces
-        .traces
-        .last()
-        .map(|trace| trace.trace_id.clone())
-        .ok_or_else(|| BenchError::Wrong("no checkout was found".to_owned()))?;
-    let logs = client
-        .search_logs(SearchLogsRequest {
-            query: "app.order.id:* placing".to_owned(),
-            limit: 50,
-            ..SearchLogsRequest::default()
-        })
-        .await?
-        .into_inner();
-    let order = logs
-        .hits
-        .last()
-        .and_then(|hit| order_id(&hit.record.as_ref()?.attributes))
-        .ok_or_else(|| BenchError::Wrong("no order was found".to_owned()))?;
-    Ok(vec![
-        ("trace by id, with its logs", Question::Trace(trace_id)),
-        ("traces: newest 20", Question::Traces("")),
-        (
-            "traces: service, duration > 200ms",
-            Question::Traces("service:checkout duration>200ms"),
-        ),
-        ("traces: errors", Question::Traces("status:error")),
-        ("logs: newest 100", Question::Logs(String::new())),
-        (
-            "logs: common word, newest 100",
-            Question::Logs("order".to_owned()),
-        ),
-        ("logs: rare word", Question::Logs(format!("\"{order}\""))),
-        (
-            "logs: one attribute's value",
-            Question::Logs(format!("app.order.id:{order}")),
-        ),
-        (
-            "logs: service and severity",
-            Question::Logs("service:payment severity>=error".to_owned()),
-        ),
-        ("histogram of all logs by severity", Question::Histogram("")),
-        ("histogram of a common word", Question::Histogram("order")),
-        ("facets of all logs", Question::Facets("")),
-    ])
-}
-
-async fn answer(
-    client: &mut QueryServiceClient<Channel>,
-    question: &Question,
-) -> Result<u64, BenchError> {
-    Ok(match question {
-        Question::Trace(trace_id) => {
-            let mut pieces = client
-                .get_trace(GetTraceRequest {
-                    trace_id: trace_id.clone(),
-                    ..GetTraceRequest::default()
-                })
-                .await?
-                .into_inner();
-            let mut spans = 0;
-            while let Some(piece) = pieces.message().await? {
-                let scopes = piece
-                    .resource_spans
-                    .iter()
-                    .flat_map(|resource| &resource.scope_spans);
-                spans += scopes.map(|scope| scope.spans.len() as u64).sum::<u64>();
-            }
-            spans
+/// The first answer of each of a few kinds after a start with nothing in the page cache; nothing where the page cache
+/// cannot be emptied.
+#[cfg(target_os = "linux")]
+pub(super) async fn ask_cold(
+    server: &mut Server,
+    progress: &mut (dyn FnMut(&str) + Send),
+) -> Result<Vec<Query>, BenchError> {
+    let all = questions::all(&mut server.query().await?).await?;
+    let mut figures = Vec::new();
+    for question in all {
+        let is_asked = match &question.kind {
+            Kind::Trace(_) | Kind::Histogram("") => true,
+            Kind::Logs(_) => question.budget_cpu_ms.is_some(),
+            _ => false,
+        };
+        if !is_asked {
+            continue;
         }
-        Question::Traces(query) => {
-            let request = SearchTracesRequest {
-                query: (*query).to_owned(),
-                limit: 20,
-                ..SearchTracesRequest::default()
-            };
-            client
-                .search_traces(request)
-                .await?
-                .into_inner()
-                .traces
-                .len() as u64
-        }
-        Question::Logs(query) => {
-            let request = SearchLogsRequest {
-                query: query.clone(),
-                limit: 100,
-                ..SearchLogsRequest::default()
-            };
-            client.search_logs(request).await?.into_inner().hits.len() as u64
-        }
-        Question::Histogram(query) => {
-            let request = HistogramRequest {
-                signal: Signal::Logs.into(),
-                query: (*query).to_owned(),
-                range: Some(last_two_hours()),
-                step_nano: 60_000_000_000,
-                group: HistogramGroup::Level.into(),
-            };
-            let series = client.histogram(request).await?.into_inner().series;
-            series.iter().flat_map(|group| &group.counts).sum()
-        }
-        Question::Facets(query) => {
-            let request = FacetsRequest {
-                signal: Signal::Logs.into(),
-                query: (*query).to_owned(),
-                ..FacetsRequest::default()
-            };
-            client.facets(request).await?.into_inner().facets.len() as u64
-        }
-    })
-}
-
-fn last_two_hours() -> TimeRange {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    TimeRange {
-        start_unix_nano: nanos(now.saturating_sub(Duration::from_secs(7_200))),
-        end_unix_nano: nanos(now),
+        progress(&format!("asking after a cold start: {}", question.name));
+        server.restart_cold().await?;
+        // Opening blocks in the background is not the question's.
+        server.settle().await;
+        let mut client = server.query().await?;
+        let before = process::cpu(server.pid());
+        let answered = questions::ask(&mut client, &question.kind).await?;
+        let cpu = before.zip(process::cpu(server.pid()));
+        let mut took = tally::micros()?;
+        tally::record(&mut took, answered.took);
+        figures.push(Query {
+            name: question.name.to_owned(),
+            hits: answered.hits,
+            latency: Percentiles::of(&took),
+            cpu_ms: cpu.map(|(before, after)| after.saturating_sub(before).as_secs_f64() * 1e3),
+            budget_cpu_ms: None,
+            partial: u64::from(answered.is_partial),
+        });
     }
+    Ok(figures)
 }
 
-fn order_id(attributes: &[log_tracer_proto::otlp::common::KeyValue]) -> Option<String> {
-    use log_tracer_proto::otlp::common::any_value::Value;
-    let found = attributes
-        .iter()
-        .find(|attribute| attribute.key == "app.order.id")?;
-    match found.value.as_ref()?.value.as_ref()? {
-        Value::StringValue(order) => Some(order.clone()),
-        _ => None,
-    }
+/// The page cache cannot be emptied here.
+#[cfg(not(target_os = "linux"))]
+pub(super) async fn ask_cold(
+    _server: &mut Server,
+    _progress: &mut (dyn FnMut(&str) + Send),
+) -> Result<Vec<Query>, BenchError> {
+    Ok(Vec::new())
 }

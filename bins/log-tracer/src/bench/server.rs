@@ -1,12 +1,13 @@
-//! The process that is measured: this same program, as it runs by default, but on free ports.
+//! The process that is measured: this same program, or another one, as it runs by default, but on free ports.
 
 use std::{
-    fs, io,
+    io,
+    path::PathBuf,
     process::Stdio,
     time::{Duration, Instant},
 };
 
-use log_tracer_proto::v1::{Signal, StatusRequest, query_service_client::QueryServiceClient};
+use log_tracer_proto::v1::{Signal, StatusRequest};
 use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::{
@@ -14,29 +15,49 @@ use tokio::{
     process::{Child, Command},
     time::timeout,
 };
-use tonic::transport::Channel;
 
-use super::{BenchError, Options};
+use super::{
+    BenchError,
+    process::{self, Usage},
+    questions::{self, Client},
+};
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long it may take to end when it is asked to.
+#[cfg(target_os = "linux")]
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long writing the last rows may take.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
-const ANSWER_BYTES_MAX: usize = 64 << 20;
-/// What the stores may hold, so that nothing leaves while it is measured.
+/// How long it may work in the background, merging, before its CPU is read.
+const SETTLE_MAX: Duration = Duration::from_secs(120);
+/// What the stores may hold in memory, so that nothing leaves while it is measured.
 const STORE_BYTES_MAX: &str = "8589934592";
 
 /// So that what was sent last is on disk, too, before it is counted.
 const FLUSH_SOON: &str = "consumer.store.flush_age_max_ms=3000";
 
+/// How to start it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Setup {
+    /// The program; none is this one.
+    pub(super) program: Option<PathBuf>,
+    /// Keep nothing on disk.
+    pub(super) in_memory: bool,
+    /// Where a directory is made for its data; none is among the temporary files.
+    pub(super) data_dir: Option<PathBuf>,
+    /// `key=value`.
+    pub(super) settings: Vec<String>,
+}
+
 /// A server that runs.
 #[derive(Debug)]
 pub(super) struct Server {
+    setup: Setup,
     child: Child,
     pid: u32,
     addresses: Addresses,
     /// None when it keeps nothing on disk.
     data: Option<TempDir>,
-    settings: Vec<String>,
 }
 
 /// What it prints once it is ready.
@@ -53,64 +74,73 @@ pub(super) struct Stored {
     pub(super) bytes: u64,
 }
 
-/// What the operating system says about the process.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Usage {
-    pub(super) cpu: Duration,
-    pub(super) resident_bytes: u64,
-    pub(super) peak_resident_bytes: u64,
-}
-
 impl Server {
-    pub(super) async fn start(options: &Options) -> Result<Self, BenchError> {
-        let data = match (&options.data_dir, options.in_memory) {
+    pub(super) async fn start(setup: Setup) -> Result<Self, BenchError> {
+        let data = match (&setup.data_dir, setup.in_memory) {
             (_, true) => None,
             (None, false) => Some(TempDir::new()),
             (Some(parent), false) => Some(TempDir::new_in(parent)),
         };
         let data = data.transpose().map_err(BenchError::Directory)?;
-        let settings = options.set.clone();
-        let (child, pid, addresses) = spawn(data.as_ref(), &settings).await?;
+        let (child, pid, addresses) = spawn(&setup, data.as_ref()).await?;
         Ok(Self {
+            setup,
             child,
             pid,
             addresses,
             data,
-            settings,
         })
     }
 
     /// Kills it, and starts another one on the same data.
     pub(super) async fn kill_and_start(&mut self) -> Result<(), BenchError> {
         self.child.kill().await.map_err(BenchError::Start)?;
-        (self.child, self.pid, self.addresses) = spawn(self.data.as_ref(), &self.settings).await?;
+        self.start_again().await
+    }
+
+    async fn start_again(&mut self) -> Result<(), BenchError> {
+        (self.child, self.pid, self.addresses) = spawn(&self.setup, self.data.as_ref()).await?;
         Ok(())
+    }
+
+    /// Asks it to end, drops its files from the page cache, and starts another one on the same data.
+    #[cfg(target_os = "linux")]
+    pub(super) async fn restart_cold(&mut self) -> Result<(), BenchError> {
+        use nix::{
+            sys::signal::{Signal, kill},
+            unistd::Pid,
+        };
+        let pid = i32::try_from(self.pid).map_err(|_| BenchError::NoProcess(self.pid))?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM).map_err(|_| BenchError::NoProcess(self.pid))?;
+        timeout(STOP_TIMEOUT, self.child.wait())
+            .await
+            .map_err(|_| BenchError::Wrong(format!("it does not end within {STOP_TIMEOUT:?}")))?
+            .map_err(BenchError::Start)?;
+        if let Some(data) = &self.data {
+            evict(data.path()).map_err(BenchError::Directory)?;
+        }
+        self.start_again().await
     }
 
     pub(super) fn otlp_grpc(&self) -> &str {
         &self.addresses.otlp_grpc
     }
 
-    pub(super) async fn query(&self) -> Result<QueryServiceClient<Channel>, BenchError> {
-        let channel = Channel::from_shared(self.addresses.query_grpc.clone())
-            .map_err(|error| BenchError::Addresses(error.to_string()))?
-            .connect()
-            .await?;
-        Ok(QueryServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX))
+    pub(super) fn query_grpc(&self) -> &str {
+        &self.addresses.query_grpc
+    }
+
+    pub(super) async fn query(&self) -> Result<Client, BenchError> {
+        questions::connect(self.query_grpc()).await
+    }
+
+    pub(super) const fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// What it has used so far; `None` where there is no /proc.
     pub(super) fn usage(&self) -> Option<Usage> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
-        let kilobytes = |name: &str| -> Option<u64> {
-            let line = status.lines().find(|line| line.starts_with(name))?;
-            line.split_whitespace().nth(1)?.parse().ok()
-        };
-        Some(Usage {
-            cpu: cpu_time(self.pid)?,
-            resident_bytes: kilobytes("VmRSS:")? * 1024,
-            peak_resident_bytes: kilobytes("VmHWM:")? * 1024,
-        })
+        process::usage(self.pid)
     }
 
     /// Waits until all rows are in blocks; answers the bytes and rows of spans, and of log records. `None` when it keeps
@@ -143,16 +173,7 @@ impl Server {
 
     /// Waits until the process has used no CPU for a while, so that work in the background is counted.
     pub(super) async fn settle(&self) {
-        let give_up = Instant::now() + Duration::from_secs(30);
-        let mut before = cpu_time(self.pid);
-        while Instant::now() < give_up {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            let now = cpu_time(self.pid);
-            if now == before {
-                return;
-            }
-            before = now;
-        }
+        process::settle(self.pid, SETTLE_MAX).await;
     }
 
     pub(super) async fn stop(&mut self) {
@@ -161,11 +182,31 @@ impl Server {
     }
 }
 
+/// Drops the pages of all files below a directory from the page cache; what is not on disk yet is written first.
+#[cfg(target_os = "linux")]
+fn evict(directory: &std::path::Path) -> io::Result<()> {
+    use rustix::fs::{Advice, fadvise};
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            evict(&entry.path())?;
+            continue;
+        }
+        let file = std::fs::File::open(entry.path())?;
+        file.sync_all()?;
+        fadvise(&file, 0, None, Advice::DontNeed)?;
+    }
+    Ok(())
+}
+
 async fn spawn(
+    setup: &Setup,
     data: Option<&TempDir>,
-    settings: &[String],
 ) -> Result<(Child, u32, Addresses), BenchError> {
-    let program = std::env::current_exe().map_err(BenchError::Start)?;
+    let program = match &setup.program {
+        Some(program) => program.clone(),
+        None => std::env::current_exe().map_err(BenchError::Start)?,
+    };
     let mut command = Command::new(program);
     match data {
         None => {
@@ -188,7 +229,7 @@ async fn spawn(
             command.args(["--set", "logging.level=warn", "--set", FLUSH_SOON]);
         }
     }
-    for setting in settings {
+    for setting in &setup.settings {
         command.args(["--set", setting]);
     }
     let mut child = command
@@ -208,14 +249,4 @@ async fn spawn(
     let addresses = serde_json::from_str(&line)
         .map_err(|error| BenchError::Addresses(format!("{error} in `{}`", line.trim())))?;
     Ok((child, pid, addresses))
-}
-
-/// User and system time of all threads, from /proc/PID/stat, fields 14 and 15 in ticks of 1/100 s.
-fn cpu_time(pid: u32) -> Option<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name in parentheses and may hold anything.
-    let (_, rest) = stat.rsplit_once(')')?;
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index)?.parse::<u64>().ok();
-    Some(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
 }

@@ -4,8 +4,10 @@
 //!
 //! - `services`: who there is;
 //! - `recorder`: a trace while it is being made: spans that open, work and close, and their logs;
-//! - `shop`: what happens: browsing, a cart, a checkout, work in the background.
+//! - `shop`: what happens: browsing, a cart, a checkout, work in the background;
+//! - `encoded`: many requests of it, encoded once and then only patched.
 
+pub(crate) mod encoded;
 mod recorder;
 mod services;
 mod shop;
