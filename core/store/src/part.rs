@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use log_tracer_query::Needs;
-
 use crate::{
     block::{Block, BlockError, Columns, Storable},
     chunk::TimeBounds,
@@ -53,14 +51,6 @@ impl<C: Storable> Part<C> {
                 .pieces()
                 .get(*piece)
                 .map_or(0, |piece| piece.rows.len() as u64),
-        }
-    }
-
-    /// Whether a row can match a query with these needs, as far as can be told without reading it.
-    pub(crate) fn admits(&self, needs: &Needs) -> Result<bool, BlockError> {
-        match self {
-            Self::Chunk(_) => Ok(true),
-            Self::Piece { block, piece } => block.admits(*piece, needs),
         }
     }
 

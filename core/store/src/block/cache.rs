@@ -24,6 +24,10 @@ pub(crate) enum Cached {
     Footer,
     /// The filter of a piece.
     Filter(u32),
+    /// Where the shards of the needles are.
+    Places,
+    /// A shard of the needles.
+    Shard(u32),
 }
 
 /// One for all blocks of a store.

@@ -45,6 +45,7 @@ pub(crate) use cache::BlockCache;
 pub(crate) use columns::Columns;
 pub(crate) use error::BlockError;
 pub(crate) use files::{delete, owner_of, rows_path};
+pub(crate) use index::places::PieceSet;
 pub(crate) use info::{BlockId, BlockInfo, OperationCount, PieceInfo, ServiceCount, TraceEntry};
 pub(crate) use merge::merge;
 pub(crate) use open::Block;

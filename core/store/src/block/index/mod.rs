@@ -17,7 +17,7 @@
 //!
 //! | kind | section |
 //! |---|---|
-//! | 1 | filters of the pieces, one after the other ([`fuse`]) |
+//! | 1 | filters of the pieces, one after the other ([`fuse`]); only in blocks without section 11 |
 //! | 2 | leaves of the table of traces, one after the other ([`traces`]) |
 //! | 3 | services: for each its name, rows, errors, last time |
 //! | 4 | operations: for each its service, name, kind, spans |
@@ -25,9 +25,10 @@
 //! | 6 | pieces, as below |
 //! | 7 | the directory of the leaves: id 16 bytes, offset u64, length u32, CRC-32C u32 |
 //! | 8 | summary: table, block id u64, rows u64, first time u64, last time u64, received u64, level u8 |
+//! | 11 | which pieces have a needle ([`places`]) |
 //!
-//! Texts are their length in LEB128 and UTF-8; the numbers of sections 3 and 4 are LEB128. Filters and leaves have
-//! checksums of their own in sections 6 and 7, so that one can be read without the others.
+//! Texts are their length in LEB128 and UTF-8; the numbers of sections 3 and 4 are LEB128. Filters, leaves
+//! and shards of section 11 have checksums of their own, so that one can be read without the others.
 //!
 //! A piece has 56 bytes: rows u32, first and last time u64, the shortest and the longest duration u64, severities u32
 //! (bit n is set when a row has severity n), the length of its filter u32 (0 when it has none), the CRC-32C of its
@@ -35,6 +36,7 @@
 
 pub(crate) mod fuse;
 pub(crate) mod needles;
+pub(crate) mod places;
 pub(crate) mod traces;
 
 use std::{collections::HashMap, sync::Arc};
@@ -69,10 +71,11 @@ pub(crate) enum Kind {
     Pieces = 6,
     Leaves = 7,
     Summary = 8,
+    Places = 11,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Filters,
         Self::Traces,
         Self::Services,
@@ -81,6 +84,7 @@ impl Kind {
         Self::Pieces,
         Self::Leaves,
         Self::Summary,
+        Self::Places,
     ];
 }
 
