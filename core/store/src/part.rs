@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use log_tracer_query::Needs;
-
 use crate::block::{Block, BlockError, Columns, Storable};
 
 /// Some thousand rows, in memory or on disk.
@@ -44,14 +42,6 @@ impl<C: Storable> Part<C> {
                     .map_or(0, |piece| piece.rows.len());
                 block.info().bytes / block.info().rows.max(1) * rows as u64
             }
-        }
-    }
-
-    /// Whether a row can match a query with these needs, as far as can be told without reading it.
-    pub(crate) fn admits(&self, needs: &Needs) -> Result<bool, BlockError> {
-        match self {
-            Self::Chunk(_) => Ok(true),
-            Self::Piece { block, piece } => block.admits(*piece, needs),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Blocks: what they cost to write, to keep and to read.
 //!
-//! `cargo bench -p log-tracer-store --bench blocks -- sweep` prints the table of the settings instead.
+//! `cargo bench -p log-tracer-store --bench blocks -- sweep` prints the table of the settings instead, and
+//! `-- needles` what it costs to find a needle in ten million log records.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -22,11 +23,12 @@ use std::{
 use criterion::Criterion;
 use log_tracer_query::{Query, parse};
 use log_tracer_store::{
-    Origin,
+    Config, Coverage, Mark, Origin, RecordSearch, Stop, Store, TimeRange,
     block_bench::{LogBlock, LogsInMemory, SpanBlock, SpansInMemory, Tuning},
 };
 
-const ROWS: u64 = 1 << 19;
+/// As a full flush writes them.
+const ROWS: u64 = 1 << 17;
 
 fn origin(batch: u64) -> Origin {
     Origin {
@@ -89,6 +91,9 @@ fn main() {
     if std::env::args().any(|argument| argument == "sweep") {
         return sweep();
     }
+    if std::env::args().any(|argument| argument == "needles") {
+        return needles();
+    }
     let mut criterion = Criterion::default()
         .sample_size(10)
         .measurement_time(Duration::from_secs(4))
@@ -104,20 +109,20 @@ fn spans_of_a_block(criterion: &mut Criterion) {
     let block = rows.write(directory.path(), 0, &tuning).expect("a block");
     let mut group = criterion.benchmark_group("spans");
     let mut id = 0;
-    group.bench_function("write 524,288", |b| {
+    group.bench_function("write 131,072", |b| {
         b.iter(|| {
             id += 1;
             rows.write(directory.path(), id, &tuning)
         });
     });
-    let trace = u128::from_be_bytes(*data::trace_of(200_000).as_bytes());
+    let trace = u128::from_be_bytes(*data::trace_of(60_000).as_bytes());
     group.bench_function("trace of 40", |b| b.iter(|| block.take_trace(trace)));
     group.bench_function("piece, all columns", |b| b.iter(|| block.read(7, None)));
     let few = query("service:cart duration>5ms http.route:/cart");
     group.bench_function("piece, three fields", |b| {
         b.iter(|| block.read(7, Some(&few)))
     });
-    let one = query("app.order.id:order-300000");
+    let one = query("app.order.id:order-60000");
     group.bench_function("admits, one order", |b| b.iter(|| block.admitted(&one)));
     group.bench_function("all traces", |b| b.iter(|| block.traces()));
     let small: Vec<SpanBlock> = (0..4)
@@ -128,7 +133,7 @@ fn spans_of_a_block(criterion: &mut Criterion) {
                 .expect("a block")
         })
         .collect();
-    group.bench_function("merge 4 of 131,072", |b| {
+    group.bench_function("merge 4 of 32,768", |b| {
         b.iter(|| {
             id += 1;
             SpanBlock::merge(directory.path(), 2000 + id, &small, &tuning)
@@ -142,7 +147,7 @@ fn logs_of_a_block(criterion: &mut Criterion) {
     let block = rows.write(directory.path(), 0, &tuning).expect("a block");
     let mut group = criterion.benchmark_group("logs");
     let mut id = 0;
-    group.bench_function("write 524,288", |b| {
+    group.bench_function("write 131,072", |b| {
         b.iter(|| {
             id += 1;
             rows.write(directory.path(), id, &tuning)
@@ -154,6 +159,79 @@ fn logs_of_a_block(criterion: &mut Criterion) {
     group.bench_function("admits, a rare word", |b| b.iter(|| block.admitted(&rare)));
     let neighbours: Vec<u32> = (100_000..100_020).collect();
     group.bench_function("take 20 neighbours", |b| b.iter(|| block.take(&neighbours)));
+}
+
+/// Asks a store of ten million log records for words and values that few or none of them have.
+fn needles() {
+    const LOGS: u64 = 10_000_000;
+    const ABSENT: u64 = 200;
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = Config {
+        retention_age_max_ms: u64::MAX,
+        disk_reserve_bytes: 0,
+        ..Config::default()
+    };
+    let (store, _) = Store::open(config, directory.path()).expect("a store");
+    let write = |store: &Store| {
+        store.seal(Mark::default()).expect("room");
+        let stop = Stop::never();
+        stop.cancel();
+        store.maintain(&stop, &mut |_| {});
+    };
+    for batch in 0..LOGS / data::BATCH_ROWS {
+        store.apply_logs(origin(batch), &data::mixed_logs(batch));
+        if store.wants_seal() {
+            write(&store);
+        }
+    }
+    write(&store);
+    let stats = store.stats().logs;
+    println!(
+        "{} blocks, {:.1} bytes a row",
+        stats.block_count,
+        stats.block_bytes as f64 / stats.block_rows as f64
+    );
+    let ask = |text: &str| -> (f64, Coverage, usize) {
+        let search = RecordSearch {
+            query: query(text),
+            range: TimeRange::ALL,
+            limit: 100,
+            bytes_max: u64::MAX,
+            after: None,
+            oldest_first: false,
+        };
+        let before = cpu();
+        let found = store.search_logs(&search, &Stop::never());
+        (
+            (cpu() - before) as f64 / 1e6,
+            found.coverage,
+            found.hits.len(),
+        )
+    };
+    for text in [
+        data::RARE_WORD,
+        "order-5000000",
+        "user.id:user-77777",
+        "user.id:user-777",
+        data::COMMON_WORD,
+    ] {
+        for turn in ["first", "again"] {
+            let (millis, coverage, hits) = ask(text);
+            println!(
+                "{text}, {turn}: {millis:.2} CPU ms, {hits} found, {} pieces read, {} skipped",
+                coverage.pieces_read, coverage.pieces_skipped
+            );
+        }
+    }
+    let absent = (0..ABSENT).map(|number| ask(&format!("absent{number}")));
+    let (millis, pieces) = absent.fold((0.0, 0), |sum, (millis, coverage, _)| {
+        (sum.0 + millis, sum.1 + coverage.pieces_read)
+    });
+    println!(
+        "a word that no record has: {:.2} CPU ms, {:.2} pieces read, of {ABSENT} on average",
+        millis / ABSENT as f64,
+        pieces as f64 / ABSENT as f64
+    );
 }
 
 fn sweep() {
@@ -217,23 +295,30 @@ fn sweep() {
             },
         ),
         (
-            "zstd 3",
+            "bodies zstd 1",
             Tuning {
-                zstd_level: 3,
+                body_zstd_level: 1,
                 ..base.clone()
             },
         ),
         (
-            "filters of 4 bits",
+            "5 check bits",
             Tuning {
-                filter_bits: 4,
+                needle_check_bits: 5,
                 ..base.clone()
             },
         ),
         (
-            "filters of 8 bits",
+            "4 check bits",
             Tuning {
-                filter_bits: 8,
+                needle_check_bits: 4,
+                ..base.clone()
+            },
+        ),
+        (
+            "bodies zstd 3",
+            Tuning {
+                body_zstd_level: 3,
                 ..base.clone()
             },
         ),
@@ -273,9 +358,9 @@ fn sweep() {
 fn span_line(directory: &Path, name: &str, rows: &SpansInMemory, tuning: &Tuning) {
     let write = seconds(|| rows.write(directory, 1, tuning));
     let block = rows.write(directory, 1, tuning).expect("a block");
-    let trace = u128::from_be_bytes(*data::trace_of(200_000).as_bytes());
+    let trace = u128::from_be_bytes(*data::trace_of(60_000).as_bytes());
     let few = query("service:cart duration>5ms http.route:/cart");
-    let one = query("app.order.id:order-300000");
+    let one = query("app.order.id:order-60000");
     let (parquet, all) = block.bytes();
     let per_row = |bytes: u64| bytes as f64 / ROWS as f64;
     println!(

@@ -19,7 +19,8 @@ pub struct Tuning {
     pub page_rows: usize,
     pub dictionary_page_rows: usize,
     pub zstd_level: i32,
-    pub filter_bits: u32,
+    pub body_zstd_level: i32,
+    pub needle_check_bits: u32,
     pub extent_bytes: u32,
     pub dictionary_bytes_max: u64,
 }
@@ -32,7 +33,8 @@ impl Default for Tuning {
             page_rows: settings.page_rows,
             dictionary_page_rows: settings.dictionary_page_rows,
             zstd_level: settings.zstd_level,
-            filter_bits: settings.filter_bits,
+            body_zstd_level: settings.body_zstd_level,
+            needle_check_bits: settings.needle_check_bits,
             extent_bytes: settings.extent_bytes,
             dictionary_bytes_max: settings.dictionary_bytes_max,
         }
@@ -48,7 +50,8 @@ impl Tuning {
             page_rows: self.page_rows,
             dictionary_page_rows: self.dictionary_page_rows,
             zstd_level: self.zstd_level,
-            filter_bits: self.filter_bits,
+            body_zstd_level: self.body_zstd_level,
+            needle_check_bits: self.needle_check_bits,
             extent_bytes: self.extent_bytes,
             dictionary_bytes_max: self.dictionary_bytes_max,
             ..options.settings
@@ -184,12 +187,8 @@ macro_rules! bench_table {
             /// In words.
             pub fn admitted(&self, query: &Query) -> Result<usize, String> {
                 let needs = query.needs();
-                let mut admitted = 0;
-                for piece in 0..self.pieces() {
-                    let admits = self.0.admits(piece, &needs);
-                    admitted += usize::from(admits.map_err(|error| error.to_string())?);
-                }
-                Ok(admitted)
+                let admitted = self.0.admitted(&needs);
+                Ok(admitted.map_err(|error| error.to_string())?.iter().count())
             }
 
             /// All traces; how many there are.

@@ -28,6 +28,10 @@ pub(crate) enum Cached {
     Rollup,
     /// How many rows of each service and grade each piece has.
     Tally,
+    /// Where the shards of the needles are.
+    Places,
+    /// A shard of the needles.
+    Shard(u32),
 }
 
 /// One for all blocks of a store.

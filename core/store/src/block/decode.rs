@@ -10,10 +10,15 @@ use parquet::{
             ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
         },
     },
-    file::metadata::{PageIndexPolicy, ParquetMetaDataReader},
+    file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaDataReader},
 };
 
-use super::{BlockError, error::Malformed, schema::FileSchema, verified::VerifiedFile};
+use super::{
+    BlockError,
+    error::Malformed,
+    schema::{FileSchema, filled_from_metadata},
+    verified::VerifiedFile,
+};
 
 /// What is known of the Parquet file, parsed.
 #[derive(Debug)]
@@ -44,11 +49,15 @@ impl Footer {
         if group.num_columns() != schema.columns.len() {
             return Err(Malformed::new("it has other columns than it says"));
         }
-        let filled = |column: &parquet::file::metadata::ColumnChunkMetaData| {
+        let of_statistics = |column: &ColumnChunkMetaData| {
             let nulls = column.statistics().and_then(|known| known.null_count_opt());
             (rows as u64).saturating_sub(nulls.unwrap_or(0))
         };
-        let filled = group.columns().iter().map(filled).collect();
+        let filled = filled_from_metadata(pairs)?
+            .unwrap_or_else(|| group.columns().iter().map(of_statistics).collect());
+        if filled.len() != schema.columns.len() {
+            return Err(Malformed::new("it counts other columns than it says"));
+        }
         let options = ArrowReaderOptions::new().with_schema(schema.to_read());
         Ok(Self {
             metadata: ArrowReaderMetadata::try_new(metadata.into(), options)?,

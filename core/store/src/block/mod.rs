@@ -50,6 +50,7 @@ pub(crate) use columns::Columns;
 pub(crate) use error::{BlockError, Malformed};
 pub(crate) use files::{delete, owner_of, rows_path};
 pub(crate) use gather::{Picked, Place};
+pub(crate) use index::places::PieceSet;
 #[cfg(test)]
 use index::tally::Count as TallyCount;
 pub(crate) use index::tally::Tally;

@@ -74,8 +74,10 @@ pub(crate) struct Settings {
     /// Rows that the Parquet writer looks at before it asks whether a page is full.
     pub(crate) write_batch_rows: usize,
     pub(crate) zstd_level: i32,
-    /// Bits of the fingerprints in the filters, 1 to 8.
-    pub(crate) filter_bits: u32,
+    /// Of the bodies of log records, which gain more by a higher level than anything else.
+    pub(crate) body_zstd_level: i32,
+    /// Of 2^n needles that a block does not have, about one is affirmed of a piece, which is then read in vain; 1 to 6.
+    pub(crate) needle_check_bits: u32,
     /// Bytes of the Parquet file that have one checksum.
     pub(crate) extent_bytes: u32,
     /// An attribute that at least one row of so many has is a column of its own.
@@ -100,7 +102,8 @@ impl Default for Settings {
             dictionary_page_rows: 8192,
             write_batch_rows: 2048,
             zstd_level: 1,
-            filter_bits: 7,
+            body_zstd_level: 2,
+            needle_check_bits: 6,
             extent_bytes: 16 << 10,
             promote_one_in: 64,
             attribute_columns_max: 256,

@@ -57,8 +57,8 @@
 //! A few rows are read at a time, so that what a read cannot leave out has to be small: a dictionary is read whole. A
 //! column has one when its different values are few and short ([`suits_dictionary`], from a sample of 8,192 rows); its
 //! pages are large and not compressed. Others have pages of [`Settings::page_rows`] rows, Zstandard for all but ids of
-//! spans and times, lengths and deltas for texts and times. Statistics are kept for each column of the file, not for each
-//! page: the index file knows more.
+//! spans and times, lengths and deltas for texts and times. Statistics are kept for each column of numbers or times of
+//! the file, not for each page: the index file knows more.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -260,6 +260,24 @@ impl FileSchema {
     }
 }
 
+/// Under which the file says how many rows have a value in each column.
+const FILLED_KEY: &str = "log-tracer.filled";
+
+/// How many rows have a value in each column, as it is written when all rows are there.
+pub(crate) fn filled_to_metadata(filled: &[u64]) -> Result<KeyValue, Malformed> {
+    let text = serde_json::to_string(filled)?;
+    Ok(KeyValue::new(FILLED_KEY.to_owned(), text))
+}
+
+/// The same as it is read; none in a file that leaves it to the statistics of its columns.
+pub(crate) fn filled_from_metadata(
+    pairs: Option<&Vec<KeyValue>>,
+) -> Result<Option<Vec<u64>>, Malformed> {
+    let pair = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == FILLED_KEY));
+    let text = pair.and_then(|pair| pair.value.as_ref());
+    Ok(text.map(|text| serde_json::from_str(text)).transpose()?)
+}
+
 /// A key and a type of attributes with the rows that have it.
 pub(crate) type AttributeCounts = HashMap<(String, ColumnType), u64>;
 
@@ -339,7 +357,8 @@ pub(crate) fn properties(
     schema: &FileSchema,
     settings: &Settings,
 ) -> Result<WriterProperties, Malformed> {
-    let zstd = Compression::ZSTD(ZstdLevel::try_new(settings.zstd_level)?);
+    let zstd = |level| Ok::<_, Malformed>(Compression::ZSTD(ZstdLevel::try_new(level)?));
+    let (zstd, body_zstd) = (zstd(settings.zstd_level)?, zstd(settings.body_zstd_level)?);
     let mut builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_created_by(format!("log-tracer {}", env!("CARGO_PKG_VERSION")))
@@ -354,6 +373,10 @@ pub(crate) fn properties(
     for column in &schema.columns {
         let path = ColumnPath::new(vec![column.name.clone()]);
         builder = builder.set_column_dictionary_enabled(path.clone(), column.dictionary);
+        if !suits_statistics(column.r#type) {
+            let none = EnabledStatistics::None;
+            builder = builder.set_column_statistics_enabled(path.clone(), none);
+        }
         if column.dictionary {
             // The pages are numbers of a few bits: only long values gain.
             if column.sample.bytes > DICTIONARY_ZSTD_BYTES_MIN {
@@ -372,6 +395,8 @@ pub(crate) fn properties(
             "span_id" | "start_time" | "time" | "offset" | "index"
         );
         if !is_plain {
+            let is_body = column.key.is_none() && column.name == BODY;
+            let zstd = if is_body { body_zstd } else { zstd };
             builder = builder.set_column_compression(path.clone(), zstd);
         }
         let is_sparse = column.sample.filled * SPARSE_ONE_IN < column.sample.rows;
@@ -383,6 +408,18 @@ pub(crate) fn properties(
     }
     Ok(builder.build())
 }
+
+/// Whether the least and the greatest value of a column in a file tell anybody anything. Of texts and ids, those of each
+/// block are the same, and each of their values would have to be compared twice.
+fn suits_statistics(r#type: ColumnType) -> bool {
+    !matches!(
+        r#type,
+        ColumnType::Text | ColumnType::Bytes | ColumnType::TraceId | ColumnType::SpanId
+    )
+}
+
+/// The column of the texts of log records, which take more than half of their blocks.
+const BODY: &str = "body";
 
 /// A column with values in fewer rows than one of so many has large pages.
 const SPARSE_ONE_IN: u64 = 8;

@@ -132,14 +132,18 @@ impl<'b, C: Storable> Check<'b, C> {
         if (bounds, facts) != (known.info.bounds, known.facts) {
             self.index_is_wrong(format!("what it says of piece {number} is not so"));
         }
-        match self.block.filter(number) {
-            Ok(Some(filter)) if !needles.are_all_in(&filter) => {
-                self.index_is_wrong(format!(
-                    "the filter of piece {number} lacks what its rows have"
-                ));
-            }
-            Ok(_) => {}
-            Err(error) => self.problems.push(error),
+        let mut hashes = needles.hashes();
+        let lacking = hashes.find_map(|hash| match self.block.pieces_of_hash(hash) {
+            Ok(found) => (!found.contains(number)).then_some(Ok(())),
+            Err(error) => Some(Err(error)),
+        });
+        drop(hashes);
+        match lacking {
+            Some(Ok(())) => self.index_is_wrong(format!(
+                "what it says of the needles of piece {number} lacks some that its rows have"
+            )),
+            Some(Err(error)) => self.problems.push(error),
+            None => {}
         }
         match self.block.tally() {
             Ok(Some(tally)) => {

@@ -22,6 +22,7 @@ use super::{
         Facts, IndexWriter, Kind, Piece, encode_operations, encode_pieces, encode_services,
         encode_summary,
         needles::Needles,
+        places::PlacesWriter,
         tally::TallyWriter,
         traces::{self, TraceRow},
     },
@@ -132,10 +133,12 @@ pub(crate) struct BlockWriter<'o> {
     needles: Needles,
     tally: TallyWriter,
     pieces: Vec<Piece>,
-    filters: Vec<u8>,
+    places: PlacesWriter,
     traces: Vec<TraceRow>,
     rollup: Rollup,
     rolled_up: fn(Rollup) -> Vec<u8>,
+    /// By column: rows that have a value.
+    filled: Vec<u64>,
     rows: u32,
 }
 
@@ -180,10 +183,11 @@ impl<'o> BlockWriter<'o> {
             needles: Needles::default(),
             tally: TallyWriter::default(),
             pieces: Vec::new(),
-            filters: Vec::new(),
+            places: PlacesWriter::default(),
             traces: Vec::new(),
             rollup: Rollup::new(options.settings.rollup),
             rolled_up: C::rolled_up,
+            filled: Vec::new(),
             rows: 0,
         })
     }
@@ -200,6 +204,10 @@ impl<'o> BlockWriter<'o> {
         }
         let arrays = C::columns(picked, &self.plan.attributes, &mut self.texts)
             .map_err(|reason| self.unwritable(reason))?;
+        self.filled.resize(arrays.len(), 0);
+        for (filled, array) in self.filled.iter_mut().zip(&arrays) {
+            *filled += (array.len() - array.null_count()) as u64;
+        }
         // A dictionary that was made for a batch is a column of texts to the file.
         let batch = to_batch(&self.arrow, arrays).map_err(|reason| self.unwritable(reason))?;
         self.rows_file
@@ -225,19 +233,18 @@ impl<'o> BlockWriter<'o> {
         }
         C::roll_up(picked, &mut self.rollup);
         self.tally.add(picked);
-        let filter = self.needles.take_filter(self.options.settings.filter_bits);
-        let filter = filter.map_or_else(Vec::new, |filter| filter.encode());
+        let number = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
+        self.needles.hand_over(number, &mut self.places);
         self.pieces.push(Piece {
             info: PieceInfo {
                 rows: self.rows..end,
                 bounds,
             },
             facts,
-            filter_at: self.filters.len() as u64,
-            filter_length: filter.len() as u32,
-            filter_checksum: crc32c::crc32c(&filter),
+            filter_at: 0,
+            filter_length: 0,
+            filter_checksum: 0,
         });
-        self.filters.extend(filter);
         self.rows = end;
         Ok(())
     }
@@ -260,10 +267,12 @@ impl<'o> BlockWriter<'o> {
             let name = files::name(self.table, self.id, Role::Rows);
             BlockError::unwritable(&self.directory.join(name), error)
         };
+        let filled = schema::filled_to_metadata(&self.filled);
+        let filled = filled.map_err(|reason| self.unwritable(reason))?;
+        self.rows_file.append_key_value_metadata(filled);
         let Summed { draft, sums } = self.rows_file.into_inner().map_err(failed)?;
         let extents = sums.finish();
         let mut index = IndexWriter::new();
-        index.add(Kind::Filters, &self.filters);
         index.add(Kind::Traces, &leaves);
         index.add(Kind::Services, &encode_services(&totals.services));
         index.add(Kind::Operations, &encode_operations(&totals.operations));
@@ -273,6 +282,9 @@ impl<'o> BlockWriter<'o> {
         index.add(Kind::Rollup, &(self.rolled_up)(self.rollup));
         index.add(Kind::Summary, &encode_summary(self.table, &info));
         index.add(Kind::Tally, &self.tally.encode());
+        let check_bits = self.options.settings.needle_check_bits;
+        let pieces = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
+        index.add(Kind::Places, &self.places.encode(pieces, check_bits));
         let index = index.finish();
         info.bytes = extents.length + index.len() as u64;
         let name = files::name(self.table, self.id, Role::Index);

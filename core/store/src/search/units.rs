@@ -150,14 +150,10 @@ impl<'s, C: Storable> Unit<'s, C> {
             }
             Self::Pieces(block, pieces) => (*block, pieces),
         };
-        let mut admitted = Vec::with_capacity(pieces.len());
-        for piece in pieces {
-            match readable(snapshot, block.admits(*piece, filter.needs()), progress) {
-                Some(true) => admitted.push(*piece),
-                Some(false) => progress.coverage.pieces_skipped += 1,
-                None => {}
-            }
-        }
+        let possible = readable(snapshot, block.admitted(filter.needs()), progress)?;
+        let mut admitted = pieces.clone();
+        admitted.retain(|piece| possible.contains(*piece));
+        progress.coverage.pieces_skipped += (pieces.len() - admitted.len()) as u64;
         if admitted.is_empty() {
             return None;
         }

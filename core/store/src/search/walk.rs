@@ -2,15 +2,17 @@
 //! cannot match left out: by the times of a block, by the times of its pieces, by what their filters say.
 
 use std::{
+    cell::OnceCell,
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
+    rc::Rc,
     sync::Arc,
 };
 
 use super::{filter::Filter, source::readable};
 use crate::{
     RecordKey, TimeRange,
-    block::{Block, Columns, PieceInfo, Storable},
+    block::{Block, Columns, PieceInfo, PieceSet, Storable},
     chunk::TimeBounds,
     part::Part,
     stop::Progress,
@@ -88,6 +90,8 @@ pub(super) struct Walk<'s, C> {
     named: HashMap<usize, Vec<u32>>,
     /// The next part of each chunk and block, the first in order on top: what is to come of a block has no entries yet.
     ahead: BinaryHeap<Reverse<Ahead>>,
+    /// By block: the pieces that the query leaves, found out at the first of them that is to be read.
+    admitted: HashMap<usize, Rc<OnceCell<PieceSet>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +110,8 @@ pub(super) struct Step<'s, C> {
     /// The first time along the order that it can have.
     pub(super) edge: u64,
     pub(super) part: Part<C>,
+    /// Shared by the steps of a block.
+    admitted: Rc<OnceCell<PieceSet>>,
 }
 
 /// The rows of a part.
@@ -163,6 +169,7 @@ impl<'s, C: Storable> Walk<'s, C> {
             order,
             named,
             ahead: BinaryHeap::new(),
+            admitted: HashMap::new(),
         };
         let is_admitted = |bounds| walk.overlaps(bounds) && is_admitted(bounds);
         let of_chunk = |(source, chunk): (usize, &Arc<C>)| {
@@ -262,6 +269,7 @@ impl<'s, C: Storable> Iterator for Walk<'s, C> {
             snapshot,
             edge,
             part,
+            admitted: Rc::clone(self.admitted.entry(source).or_default()),
         })
     }
 }
@@ -274,14 +282,21 @@ impl<C: Storable> Step<'_, C> {
         columns: &Columns,
         progress: &mut Progress<'_>,
     ) -> Option<Loaded<C>> {
-        if let Part::Chunk(chunk) = &self.part {
-            return Some(Loaded {
-                chunk: Arc::clone(chunk),
-                in_memory: true,
-            });
-        }
-        let is_admitted = readable(self.snapshot, self.part.admits(filter.needs()), progress)?;
-        if !is_admitted {
+        let (block, piece) = match &self.part {
+            Part::Piece { block, piece } => (block, *piece),
+            Part::Chunk(chunk) => {
+                return Some(Loaded {
+                    chunk: Arc::clone(chunk),
+                    in_memory: true,
+                });
+            }
+        };
+        let admitted = self.admitted.get_or_init(|| {
+            let admitted = readable(self.snapshot, block.admitted(filter.needs()), progress);
+            // Rows can be read although the index cannot: then all of them are.
+            admitted.unwrap_or_else(|| PieceSet::all(block.pieces().len()))
+        });
+        if !admitted.contains(piece) {
             progress.coverage.pieces_skipped += 1;
             return None;
         }

@@ -14,3 +14,4 @@ mod damage;
 mod durable;
 mod records;
 mod traces;
+mod words;

@@ -17,7 +17,7 @@
 //!
 //! | kind | section |
 //! |---|---|
-//! | 1 | filters of the pieces, one after the other ([`fuse`]) |
+//! | 1 | filters of the pieces, one after the other ([`fuse`]); only in blocks without section 11 |
 //! | 2 | leaves of the table of traces, one after the other ([`traces`]) |
 //! | 3 | services: for each its name, rows, errors, last time |
 //! | 4 | operations: for each its service, name, kind, spans |
@@ -27,9 +27,10 @@
 //! | 8 | summary: table, block id u64, rows u64, first time u64, last time u64, received u64, level u8 |
 //! | 9 | how many rows of each service and grade each piece has ([`tally`]); a block that was written before it has none |
 //! | 10 | rollups ([`crate::rollup`]); absent in older blocks |
+//! | 11 | which pieces have a needle ([`places`]) |
 //!
-//! Texts are their length in LEB128 and UTF-8; the numbers of sections 3 and 4 are LEB128. Filters and leaves have
-//! checksums of their own in sections 6 and 7, so that one can be read without the others.
+//! Texts are their length in LEB128 and UTF-8; the numbers of sections 3 and 4 are LEB128. Filters, leaves
+//! and shards of section 11 have checksums of their own, so that one can be read without the others.
 //!
 //! A piece has 56 bytes: rows u32, first and last time u64, the shortest and the longest duration u64, severities u32
 //! (bit n is set when a row has severity n), the length of its filter u32 (0 when it has none), the CRC-32C of its
@@ -37,6 +38,7 @@
 
 pub(crate) mod fuse;
 pub(crate) mod needles;
+pub(crate) mod places;
 pub(crate) mod tally;
 pub(crate) mod traces;
 
@@ -74,10 +76,11 @@ pub(crate) enum Kind {
     Summary = 8,
     Tally = 9,
     Rollup = 10,
+    Places = 11,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Filters,
         Self::Traces,
         Self::Services,
@@ -88,6 +91,7 @@ impl Kind {
         Self::Summary,
         Self::Tally,
         Self::Rollup,
+        Self::Places,
     ];
 }
 

@@ -1,4 +1,5 @@
-//! Which needles a piece has: the members of its filter, each as a 64-bit hash.
+//! Which needles a piece has, each as a 64-bit hash. Where they are is told by [`places`](super::places), and in blocks
+//! that were written before it by a filter of each piece.
 //!
 //! | member | hash |
 //! |---|---|
@@ -10,7 +11,7 @@
 //! A field has mark 1 when a row has a value of it, mark 2 when it has values that are not held, and mark 3 when it has
 //! values that do not come from a text attribute of the record itself; these are held.
 //!
-//! A text attribute of the record itself is not held as a value when one of its tokens is **telling**: of five
+//! A text attribute of the record itself is not held as a value when one of its tokens is **telling**: of four
 //! characters at least with a digit among them. Its tokens are there in any case, and such a one is as rare as the value.
 //! Doubles and bytes are not held: hardly a query asks for one. Ids are not held: the table of traces answers for those
 //! of traces, and the columns of the ids of spans are quick to read.
@@ -31,7 +32,10 @@ use log_tracer_record::{
 };
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::fuse::{Fuse, mix};
+use super::{
+    fuse::mix,
+    places::{PieceSet, PlacesWriter},
+};
 use crate::{
     chunk::{
         attributes::Attributes,
@@ -47,11 +51,11 @@ const PRESENT: u64 = 1;
 const INEXACT: u64 = 2;
 const SHARED: u64 = 3;
 
-/// So that one wrong answer of a filter is not enough for a mark, which many questions begin with.
+/// So that one wrong answer is not enough for a mark, which many questions begin with.
 const SECOND: u64 = 1 << 32;
 
 /// A telling token has so many characters.
-const TELLING_CHARS: usize = 5;
+const TELLING_CHARS: usize = 4;
 
 #[inline]
 fn token_hash(token: &str) -> u64 {
@@ -102,10 +106,6 @@ fn value_hash(field: u64, lowered: &str) -> u64 {
 #[inline]
 fn mark(field: u64, mark: u64) -> u64 {
     mix(field.wrapping_add(mark))
-}
-
-fn has_mark(filter: &Fuse, field: u64, number: u64) -> bool {
-    filter.contains(mark(field, number)) && filter.contains(mark(field, number + SECOND))
 }
 
 #[inline]
@@ -176,18 +176,19 @@ impl Default for Needles {
 }
 
 impl Needles {
-    /// The filter of all that was added, and starts anew. None when it cannot be made.
-    pub(crate) fn take_filter(&mut self, bits: u32) -> Option<Fuse> {
+    /// Hands all that was added over as what a piece has, and starts anew.
+    pub(crate) fn hand_over(&mut self, piece: u32, places: &mut PlacesWriter) {
         self.finish();
-        let hashes: Vec<u64> = self.members.drain().collect();
+        self.members
+            .drain()
+            .for_each(|hash| places.add(hash, piece));
         self.recent.fill(0);
-        Fuse::build(&hashes, bits)
     }
 
-    /// Whether a filter has all that was added.
-    pub(crate) fn are_all_in(&mut self, filter: &Fuse) -> bool {
+    /// All that was added.
+    pub(crate) fn hashes(&mut self) -> impl Iterator<Item = u64> {
         self.finish();
-        self.members.iter().all(|hash| filter.contains(*hash))
+        self.members.iter().copied()
     }
 
     fn finish(&mut self) {
@@ -412,60 +413,120 @@ impl Needles {
     }
 }
 
-/// Whether a filter leaves a row that has what a query needs, its ids, times, durations and severities left aside.
-pub(crate) fn can_have(filter: &Fuse, needs: &Needs) -> bool {
-    needs.clauses.iter().all(|clause| {
-        clause
-            .any_of
-            .iter()
-            .any(|needle| can_have_needle(filter, needle))
-    })
+/// The pieces of a block that can have a row with what a query needs, its ids, times, durations and severities left
+/// aside. `find` says which pieces can have a hash.
+pub(crate) fn pieces_with<E>(
+    needs: &Needs,
+    pieces: usize,
+    find: &mut dyn FnMut(u64) -> Result<PieceSet, E>,
+) -> Result<PieceSet, E> {
+    let mut asked = Asked { pieces, find };
+    let mut found = PieceSet::all(pieces);
+    for clause in &needs.clauses {
+        let mut any = PieceSet::none(pieces);
+        for needle in &clause.any_of {
+            any = any.or(&asked.needle(needle)?);
+        }
+        found = found.and(&any);
+        if found.is_empty() {
+            break;
+        }
+    }
+    Ok(found)
 }
 
-fn can_have_needle(filter: &Fuse, needle: &Needle) -> bool {
-    match needle {
-        Needle::Value(field, text) => can_have_value(filter, field, text),
-        Needle::Token(None, token) => filter.contains(token_hash(token)),
-        Needle::Token(
-            Some(field @ Field::Intrinsic(Intrinsic::Body | Intrinsic::StatusMessage)),
-            token,
-        ) => has_mark(filter, field_hash(field), PRESENT) && filter.contains(token_hash(token)),
-        Needle::Token(Some(field), _)
-        | Needle::TokenPrefix(Some(field), _)
-        | Needle::ValuePrefix(field, _)
-        | Needle::Present(field) => has_mark(filter, field_hash(field), PRESENT),
-        Needle::Id(intrinsic, _)
-        | Needle::IdPrefix(intrinsic, _)
-        | Needle::Within(intrinsic, ..) => has_mark(filter, intrinsic_hash(*intrinsic), PRESENT),
-        Needle::TokenPrefix(None, _) => true,
-    }
+struct Asked<'f, E> {
+    pieces: usize,
+    find: &'f mut dyn FnMut(u64) -> Result<PieceSet, E>,
 }
 
-fn can_have_value(filter: &Fuse, field: &Field, lowered: &str) -> bool {
-    let hash = field_hash(field);
-    if !has_mark(filter, hash, PRESENT) {
-        return false;
+impl<E> Asked<'_, E> {
+    fn hash(&mut self, hash: u64) -> Result<PieceSet, E> {
+        (self.find)(hash)
     }
-    let has_tokens = || tokens(lowered).all(|token| filter.contains(token_hash(&token)));
-    match field {
-        Field::Intrinsic(Intrinsic::Body | Intrinsic::StatusMessage) => {
-            !lowered.is_ascii() || has_tokens()
+
+    /// Those that have all of some hashes, as far as is asked: what is ruled out already is not.
+    fn all_of(&mut self, hashes: impl Iterator<Item = u64>) -> Result<PieceSet, E> {
+        let mut found = PieceSet::all(self.pieces);
+        for hash in hashes {
+            found = found.and(&self.hash(hash)?);
+            if found.is_empty() {
+                break;
+            }
         }
-        Field::Intrinsic(
-            Intrinsic::Service
-            | Intrinsic::Name
-            | Intrinsic::Kind
-            | Intrinsic::Status
-            | Intrinsic::Scope
-            | Intrinsic::Event,
-        ) => filter.contains(value_hash(hash, lowered)),
-        Field::Intrinsic(_) => true,
-        Field::Attribute(_) if has_mark(filter, hash, INEXACT) => true,
-        Field::Attribute(_) if is_telling(lowered) => {
-            has_tokens()
-                || has_mark(filter, hash, SHARED) && filter.contains(value_hash(hash, lowered))
+        Ok(found)
+    }
+
+    fn mark(&mut self, field: u64, number: u64) -> Result<PieceSet, E> {
+        self.all_of([mark(field, number), mark(field, number + SECOND)].into_iter())
+    }
+
+    fn tokens(&mut self, lowered: &str) -> Result<PieceSet, E> {
+        self.all_of(tokens(lowered).map(|token| token_hash(&token)))
+    }
+
+    fn needle(&mut self, needle: &Needle) -> Result<PieceSet, E> {
+        match needle {
+            Needle::Value(field, text) => self.value(field, text),
+            Needle::Token(None, token) => self.hash(token_hash(token)),
+            Needle::Token(
+                Some(field @ Field::Intrinsic(Intrinsic::Body | Intrinsic::StatusMessage)),
+                token,
+            ) => {
+                let found = self.hash(token_hash(token))?;
+                self.of_field(found, field_hash(field))
+            }
+            Needle::Token(Some(field), _)
+            | Needle::TokenPrefix(Some(field), _)
+            | Needle::ValuePrefix(field, _)
+            | Needle::Present(field) => self.mark(field_hash(field), PRESENT),
+            Needle::Id(intrinsic, _)
+            | Needle::IdPrefix(intrinsic, _)
+            | Needle::Within(intrinsic, ..) => self.mark(intrinsic_hash(*intrinsic), PRESENT),
+            Needle::TokenPrefix(None, _) => Ok(PieceSet::all(self.pieces)),
         }
-        Field::Attribute(_) => filter.contains(value_hash(hash, lowered)),
+    }
+
+    /// Those among some that have a field. Not asked when there are none.
+    fn of_field(&mut self, found: PieceSet, field: u64) -> Result<PieceSet, E> {
+        match found.is_empty() {
+            true => Ok(found),
+            false => Ok(found.and(&self.mark(field, PRESENT)?)),
+        }
+    }
+
+    fn value(&mut self, field: &Field, lowered: &str) -> Result<PieceSet, E> {
+        let hash = field_hash(field);
+        let found = match field {
+            Field::Intrinsic(Intrinsic::Body | Intrinsic::StatusMessage) if lowered.is_ascii() => {
+                self.tokens(lowered)?
+            }
+            Field::Intrinsic(
+                Intrinsic::Service
+                | Intrinsic::Name
+                | Intrinsic::Kind
+                | Intrinsic::Status
+                | Intrinsic::Scope
+                | Intrinsic::Event,
+            ) => self.hash(value_hash(hash, lowered))?,
+            Field::Intrinsic(_) => PieceSet::all(self.pieces),
+            Field::Attribute(_) => {
+                let inexact = self.mark(hash, INEXACT)?;
+                self.attribute(hash, lowered)?.or(&inexact)
+            }
+        };
+        self.of_field(found, hash)
+    }
+
+    fn attribute(&mut self, hash: u64, lowered: &str) -> Result<PieceSet, E> {
+        if !is_telling(lowered) {
+            return self.hash(value_hash(hash, lowered));
+        }
+        let mut shared = self.hash(value_hash(hash, lowered))?;
+        if !shared.is_empty() {
+            shared = shared.and(&self.mark(hash, SHARED)?);
+        }
+        Ok(self.tokens(lowered)?.or(&shared))
     }
 }
 
