@@ -1,4 +1,4 @@
-//! The built program asks a running one: `logs`, `traces` and `trace`.
+//! The built program asks a running one: `logs`, `traces`, `trace`, `services` and `graph`.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -164,6 +164,78 @@ async fn traces_and_trace_show_what_is_there() {
     let scopes = traces.resource_spans.iter().flat_map(|r| &r.scope_spans);
     assert_eq!(scopes.map(|s| s.spans.len() as u64).sum::<u64>(), spans);
     json::decode_logs(whole.stdout[1].as_bytes()).unwrap();
+}
+
+/// A demo's minute of traffic; and what is answered once something is.
+async fn with_a_minute_of_traffic() -> TestTracer {
+    let tracer = TestTracer::start().await.unwrap();
+    let endpoint = tracer.otlp_grpc();
+    let ago = "--backfill-minutes";
+    let demo = run(&[
+        "demo",
+        "--endpoint",
+        &endpoint,
+        "--seconds",
+        "0",
+        ago,
+        "1",
+        "--rate",
+        "1",
+        "--seed",
+        "1",
+    ]);
+    assert_eq!(demo.status.code(), Some(0), "{:?}", demo.stderr);
+    for _ in 0..500 {
+        if ask(&tracer, &["traces", "--limit", "5"]).stdout.len() == 5 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tracer
+}
+
+#[tokio::test]
+async fn services_and_graph_show_what_the_services_do() {
+    let tracer = with_a_minute_of_traffic().await;
+    let table = ask(&tracer, &["services", "--since", "15m"]);
+    assert_eq!(table.status.code(), Some(0), "{:?}", table.stderr);
+    assert!(
+        table.stdout[0].starts_with("service "),
+        "{:?}",
+        table.stdout
+    );
+    assert!(table.stdout[0].ends_with("p99"));
+    assert!(
+        table.stdout.iter().any(|line| line.starts_with("payment ")),
+        "{:#?}",
+        table.stdout
+    );
+
+    let objects = ask(
+        &tracer,
+        &["services", "--operations", "--service", "payment", "--json"],
+    );
+    assert!(!objects.stdout.is_empty());
+    for line in &objects.stdout {
+        let object: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(object["service"], "payment");
+        assert!(object["operation"].is_string());
+        assert!(object["count"].as_str().unwrap().parse::<u64>().unwrap() > 0);
+    }
+
+    let edges = ask(&tracer, &["graph", "--json"]);
+    assert_eq!(edges.status.code(), Some(0), "{:?}", edges.stderr);
+    let edges: Vec<Value> = edges
+        .stdout
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let calls =
+        |edge: &&Value| edge["caller"]["kind"] == "service" && edge["callee"]["name"] == "payment";
+    assert!(edges.iter().any(|edge| calls(&edge)), "{edges:#?}");
+    let graph = ask(&tracer, &["graph", "--format", "dot"]);
+    assert_eq!(graph.stdout[0], "digraph services {");
+    assert_eq!(ask(&tracer, &["graph"]).stdout.len(), edges.len() + 1);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A small shop whose records every question has an answer for.
 
+use log_tracer_consumer::Config;
 use log_tracer_proto::{otlp::logs::LogRecord, v1};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -11,7 +12,11 @@ use super::{
 /// Trace 1: a checkout that failed, of three services, with two logs. Trace 2: a quick look at the cart, one second
 /// later. And a log that belongs to no trace.
 pub async fn shop() -> Harness {
-    let mut harness = Harness::start().await;
+    shop_with(Config::default()).await
+}
+
+pub async fn shop_with(config: Config) -> Harness {
+    let mut harness = Harness::with(config, 1).await;
     let payment = failed(span(1, 3, 2, "charge", 20, 50), "card declined");
     harness
         .write(vec![

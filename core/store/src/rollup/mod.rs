@@ -43,6 +43,8 @@ pub(crate) use rates::rates;
 pub use rates::{Rate, RateGroup, RateSeries, RateStep, Rates, RatesError, RatesSpec};
 pub(crate) use section::{Head, PREFIX_BYTES};
 pub use sketch::{RELATIVE_ERROR, Sketch, SketchError};
+#[cfg(test)]
+pub(crate) use source::scan;
 pub(crate) use source::{add_all, split};
 pub(crate) use spans::SpanRollup;
 pub(crate) use volume::log_volume;

@@ -188,7 +188,7 @@ fn in_memory<C: Storable>(
 }
 
 /// Works the rollups of a block out that has none; none when it was stopped.
-fn scan<C: Storable>(
+pub(crate) fn scan<C: Storable>(
     block: &Block<C>,
     progress: &mut Progress<'_>,
 ) -> Result<Option<Vec<u8>>, BlockError> {

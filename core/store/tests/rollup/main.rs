@@ -146,3 +146,79 @@ proptest! {
         run(&store, steps, range, group)?;
     }
 }
+
+/// Calls of a service by so many names, whose parents are nowhere.
+fn calls(names: u8) -> Vec<log_tracer_record::SpanRow> {
+    let row = |name: u8| log_tracer_record::SpanRow {
+        resource: generate::resource("cart"),
+        scope: Default::default(),
+        span: log_tracer_record::otlp::trace::Span {
+            trace_id: vec![1; 16].into(),
+            span_id: vec![name + 1; 8].into(),
+            parent_span_id: vec![name + 100; 8].into(),
+            name: format!("operation {name}"),
+            kind: 2,
+            start_time_unix_nano: generate::START,
+            end_time_unix_nano: generate::START + 1_000,
+            ..Default::default()
+        },
+    };
+    (0..names).map(row).collect()
+}
+
+#[test]
+fn what_is_too_much_to_be_told_apart_is_counted_as_other_and_as_unknown() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = Config {
+        rollup_series_max: 3,
+        rollup_links_max: 4,
+        ..Config::default()
+    };
+    let (store, _) = Store::open(config, directory.path()).unwrap();
+    let origin = Origin {
+        partition: 0,
+        offset: 0,
+    };
+    store.apply_spans(origin, &calls(10));
+    for is_on_disk in [false, true] {
+        if is_on_disk {
+            store.seal(Mark::default()).unwrap();
+            let stop = Stop::never();
+            stop.cancel();
+            store.maintain(&stop, &mut |_| {});
+            assert_eq!(store.stats().spans.block_count, 1);
+        }
+        let spec = RatesSpec {
+            group: RateGroup::Operation,
+            ..RatesSpec::default()
+        };
+        let series = store.rates(&spec, &Stop::never()).unwrap().series;
+        let counts: Vec<_> = series
+            .iter()
+            .map(|one| {
+                (
+                    one.operation.as_deref().unwrap(),
+                    one.total.durations.count(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            counts,
+            [
+                ("(other)", 7),
+                ("operation 0", 1),
+                ("operation 1", 1),
+                ("operation 2", 1)
+            ]
+        );
+        let graph = store.service_graph(&GraphSpec::default(), &Stop::never());
+        assert_eq!((graph.unlisted, graph.edges.len()), (6, 1));
+        assert_eq!(graph.edges[0].calls.durations.count(), 10);
+        assert_eq!(graph.edges[0].caller, log_tracer_store::Node::default());
+    }
+    store.close();
+    let problems = log_tracer_store::check(directory.path(), &mut |_, _| {})
+        .unwrap()
+        .problems;
+    assert!(problems.is_empty(), "{problems:?}");
+}

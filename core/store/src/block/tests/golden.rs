@@ -118,6 +118,26 @@ where
             .eq(rows.iter().map(Bits::bits).collect::<Vec<_>>().iter())
     );
     assert_whole(&golden(""), &block);
+    assert_summed_up(&block, &fs::read(directory.path().join(&index)).unwrap());
+}
+
+/// A block of a version without rollups is summed up from its columns, to what is written today.
+fn assert_summed_up<C: Storable>(block: &Block<C>, index_today: &[u8]) {
+    let read = |offset: u64, length: usize| {
+        Ok::<_, Malformed>(index_today[offset as usize..][..length].to_vec())
+    };
+    let today = read_directory(index_today.len() as u64, read).unwrap()[&Kind::Rollup];
+    let today = &index_today[today.offset as usize..][..today.length as usize];
+    let stop = crate::Stop::never();
+    let mut progress = crate::stop::Progress::start(&stop);
+    let summed_up = crate::rollup::scan(block, &mut progress).unwrap().unwrap();
+    assert!(summed_up == today);
+    let loaded = block.rollup(|| Ok(Some(summed_up.clone()))).unwrap();
+    assert!(
+        loaded.unwrap().parts.is_some(),
+        "it has no rollups of its own"
+    );
+    assert!(block.rollup(|| panic!("it is kept")).unwrap().is_some());
 }
 
 #[test]
