@@ -61,7 +61,7 @@ impl<C: Storable> Scan<'_, C> {
                 }
                 Place::Resources => {
                     let known = &self.block.cache().resources;
-                    self.tell_texts("resource", rows, &mut |text, count| {
+                    self.tell_texts("resource", rows, |text, count| {
                         let resource = known.of(text.unwrap_or("{}"), resource_from_json)?;
                         // Each has one value at most: see `place_of`.
                         any_at_resource(&resource, path, &mut |value| {
@@ -91,27 +91,27 @@ impl<C: Storable> Scan<'_, C> {
             }
         };
         match intrinsic {
-            Intrinsic::Service => self.tell_texts("service", rows, &mut |text, count| {
+            Intrinsic::Service => self.tell_texts("service", rows, |text, count| {
                 visit(Value::Str(text.unwrap_or_default()), count);
                 Ok(())
             })?,
             Intrinsic::Name | Intrinsic::StatusMessage => {
-                self.tell_texts(name, rows, &mut |text, count| {
+                self.tell_texts(name, rows, |text, count| {
                     filled(text.unwrap_or_default(), count);
                     Ok(())
                 })?;
             }
-            Intrinsic::Kind => self.tell_texts(name, rows, &mut |text, count| {
+            Intrinsic::Kind => self.tell_texts(name, rows, |text, count| {
                 visit(Value::Str(kind_of(text)), count);
                 Ok(())
             })?,
-            Intrinsic::Status => self.tell_texts(name, rows, &mut |text, count| {
+            Intrinsic::Status => self.tell_texts(name, rows, |text, count| {
                 visit(Value::Str(status_name(status_of(text))), count);
                 Ok(())
             })?,
             Intrinsic::Scope => {
                 let known = &self.block.cache().scopes;
-                self.tell_texts(name, rows, &mut |text, count| {
+                self.tell_texts(name, rows, |text, count| {
                     let scope = known.of(text.unwrap_or("{}"), scope_from_json)?;
                     filled(scope.name(), count);
                     Ok(())
@@ -199,7 +199,7 @@ impl<C: Storable> Scan<'_, C> {
         &mut self,
         name: &str,
         rows: &RowSet,
-        visit: &mut dyn FnMut(Option<&str>, u64) -> Result<(), Malformed>,
+        mut visit: impl FnMut(Option<&str>, u64) -> Result<(), Malformed>,
     ) -> Result<(), BlockError> {
         let array = self.column(name)?;
         let told = Texts::of(array.as_ref(), name).and_then(|texts| {
