@@ -257,6 +257,9 @@ impl QueryConfig {
         if self.deadline_ms == 0 {
             return Err("deadline_ms: expected at least 1".to_owned());
         }
+        if self.read_bytes_max == 0 {
+            return Err("read_bytes_max: expected at least 1".to_owned());
+        }
         at_least("request_bytes_max", self.request_bytes_max, 1024)?;
         at_least("answer_bytes_max", self.answer_bytes_max, 64 << 10)?;
         at_least("piece_bytes_max", self.piece_bytes_max, 1024)?;

@@ -344,12 +344,8 @@ impl Store {
     /// The most frequent values of fields.
     pub fn facets(&self, spec: &FacetSpec, stop: &Stop) -> Facets {
         match spec.signal {
-            Signal::Spans => {
-                search::count_values(&self.spans.snapshot(), spec, self.answer_bytes_max, stop)
-            }
-            Signal::Logs => {
-                search::count_values(&self.logs.snapshot(), spec, self.answer_bytes_max, stop)
-            }
+            Signal::Spans => search::count_values(&self.spans.snapshot(), spec, self.asking(stop)),
+            Signal::Logs => search::count_values(&self.logs.snapshot(), spec, self.asking(stop)),
         }
     }
 

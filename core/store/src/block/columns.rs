@@ -15,7 +15,7 @@ pub(crate) struct Columns {
     pub(crate) texts: bool,
     /// What `Chunk::key` and `Chunk::origin` need.
     pub(crate) keys: bool,
-    /// What `Chunk::level` and `Chunk::is_error` need.
+    /// What `Storable::grade` and `Chunk::is_error` need.
     pub(crate) levels: bool,
     /// What `Chunk::service` and `Chunk::resources` need.
     pub(crate) resources: bool,

@@ -290,11 +290,6 @@ impl Chunk for LogChunk {
         &self.traces
     }
 
-    fn level(&self, row: usize) -> usize {
-        // OTLP gives each range four numbers: 1 to 4 are TRACE, 21 to 24 FATAL.
-        (self.severity(row) as usize).div_ceil(4)
-    }
-
     fn is_error(&self, row: usize) -> bool {
         self.severity(row) >= SeverityNumber::Error
     }

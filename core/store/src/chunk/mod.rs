@@ -124,9 +124,6 @@ pub(crate) trait Chunk: fmt::Debug + Send + Sync {
 
     fn traces(&self) -> &TraceTable;
 
-    /// An index into [`Self::LEVELS`].
-    fn level(&self, row: usize) -> usize;
-
     fn is_error(&self, row: usize) -> bool;
 
     /// Looks a path up, for all rows.

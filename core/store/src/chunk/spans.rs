@@ -450,14 +450,6 @@ impl Chunk for SpanChunk {
         &self.traces
     }
 
-    fn level(&self, row: usize) -> usize {
-        match self.status_code(row) {
-            StatusCode::Unset => 0,
-            StatusCode::Ok => 1,
-            StatusCode::Error => 2,
-        }
-    }
-
     fn is_error(&self, row: usize) -> bool {
         self.status_code(row) == StatusCode::Error
     }

@@ -1,19 +1,26 @@
 //! The most frequent values of fields.
+//!
+//! Of a field that is a column of its own, each different value of a stretch of rows is counted once, by its number; of
+//! one that stands in several places (the record, its scope, its resource) rows are put together, since a record counts
+//! once however often it has a value. Each thread has a table of its own, of [`crate::Config::answer_bytes_max`] bytes at
+//! most, and they are added up at the end.
 
 mod counter;
 
-use log_tracer_query::{Field, Intrinsic, Query};
+use log_tracer_query::{Field, Intrinsic, Query, RowSet, Value};
 
 use counter::{Budget, Counter};
 
 use super::{
     Signal,
     filter::Filter,
-    walk::{Loaded, Order, Walk},
+    sight::Sight,
+    source::readable,
+    units::{Asking, units},
 };
 use crate::{
-    Coverage, Stop, TimeRange,
-    block::{Columns, Storable},
+    Coverage, TimeRange,
+    block::{BlockError, Columns, Storable},
     stop::Progress,
     table::Snapshot,
 };
@@ -107,26 +114,31 @@ const LOG_FIELDS: [&str; 12] = [
 pub(crate) fn count_values<C: Storable>(
     snapshot: &Snapshot<C>,
     spec: &FacetSpec,
-    answer_bytes_max: u64,
-    stop: &Stop,
+    asking: Asking<'_>,
 ) -> Facets {
-    let mut progress = Progress::start(stop);
+    let mut progress = Progress::start(asking.stop);
     snapshot.cover(spec.range, &mut progress.coverage);
     let filter = Filter::new(&spec.query, spec.range);
     let fields = fields_of(spec);
-    let columns = columns_of(&fields, &filter);
-    let mut counters: Vec<Counter> = fields.into_iter().map(Counter::new).collect();
-    let mut budget = Budget::new(answer_bytes_max);
-    for step in Walk::new(snapshot, &filter, Order::NEWEST_FIRST, &mut progress) {
-        if !progress.look() {
-            break;
+    let new = || Tables::new(&fields, asking);
+    let units = units(snapshot, &filter, &mut progress, |_, _, _| Ok(false));
+    let counted = asking.pool.run(units, new, |tables, unit| {
+        if !tables.progress.look() {
+            return false;
         }
-        if let Some(rows) = step.read(&filter, &columns, &mut progress)
-            && !count_part(&rows, &filter, &mut counters, &mut budget, &mut progress)
-        {
-            break;
+        if let Some(mut sight) = unit.open(snapshot, &filter, &mut tables.progress) {
+            let counted = tables.count(&mut sight, &filter);
+            tables.progress.read(sight.bytes_read());
+            readable(snapshot, counted, &mut tables.progress);
         }
+        tables.progress.look()
+    });
+    let mut tables = new();
+    for others in counted {
+        tables.absorb(others);
     }
+    progress.absorb(tables.progress);
+    let counters = tables.counters;
     if counters.iter().any(|counter| counter.has_uncounted()) {
         progress.coverage.miss("there are more different values than can be counted: the rare ones are among the others");
     }
@@ -152,45 +164,96 @@ fn fields_of(spec: &FacetSpec) -> Vec<Field> {
     fields
 }
 
-/// The columns that the query and the counters look at.
-fn columns_of(fields: &[Field], filter: &Filter<'_>) -> Columns {
-    let mut columns = filter.columns();
-    columns.fields.extend(fields.iter().cloned());
-    // A field that only resources have is counted by them.
-    columns.resources = true;
-    columns.levels = fields.contains(&Field::Intrinsic(Intrinsic::Severity));
-    columns
+/// The values that one thread counted.
+struct Tables<'a> {
+    counters: Vec<Counter>,
+    budget: Budget,
+    progress: Progress<'a>,
 }
 
-/// Counts the rows of a part. False when the search has to end.
-fn count_part<C: Storable>(
-    rows: &Loaded<C>,
-    filter: &Filter<'_>,
-    counters: &mut [Counter],
-    budget: &mut Budget,
-    progress: &mut Progress<'_>,
-) -> bool {
-    let chunk = rows.chunk.as_ref();
-    let filter = filter.on_part(rows);
-    let mut present: Vec<&mut Counter> = counters
-        .iter_mut()
-        .filter_map(|counter| counter.on(chunk))
-        .collect();
-    let mut rows = filter.rows();
-    let is_done = rows.all(|row| {
-        if !progress.scan(1) {
-            return false;
+impl<'a> Tables<'a> {
+    fn new(fields: &[Field], asking: Asking<'a>) -> Self {
+        Self {
+            counters: fields.iter().cloned().map(Counter::new).collect(),
+            budget: Budget::new(asking.answer_bytes_max),
+            progress: Progress::start(asking.stop),
         }
-        if filter.matches(row) {
-            progress.coverage.matched += 1;
-            for counter in &mut present {
-                counter.count(chunk, row, budget);
+    }
+
+    fn absorb(&mut self, others: Self) {
+        self.progress.absorb(others.progress);
+        if self.counters.iter().all(Counter::is_empty) {
+            // Nothing to add to.
+            (self.counters, self.budget) = (others.counters, others.budget);
+            return;
+        }
+        for (mine, theirs) in self.counters.iter_mut().zip(others.counters) {
+            mine.absorb(theirs, &mut self.budget);
+        }
+    }
+
+    /// Counts the values of the rows that match.
+    fn count<C: Storable>(
+        &mut self,
+        sight: &mut Sight<'_, C>,
+        filter: &Filter<'_>,
+    ) -> Result<(), BlockError> {
+        self.progress.scan(sight.rows() as u64);
+        let rows = sight.select(filter)?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Self {
+            counters, budget, ..
+        } = self;
+        match sight {
+            Sight::Chunk(chunk) => count_rows(*chunk, &rows, counters.iter_mut(), budget),
+            Sight::Block(scan) => {
+                let mut left: Vec<&mut Counter> = Vec::new();
+                for counter in counters {
+                    let field = counter.field().clone();
+                    let mut add =
+                        |value: Value<'_>, records| counter.add::<C>(value, records, budget);
+                    if !scan.values_of(&field, &rows, &mut add)? {
+                        left.push(counter);
+                    }
+                }
+                if !left.is_empty() {
+                    let chunk = scan.chunk(&columns_of(&left))?;
+                    count_rows(chunk.as_ref(), &rows, left.into_iter(), budget);
+                }
             }
         }
-        true
-    });
+        self.progress.coverage.matched += rows.count() as u64;
+        Ok(())
+    }
+}
+
+/// The columns that counters look at which count row by row.
+fn columns_of(counters: &[&mut Counter]) -> Columns {
+    let fields = counters.iter().map(|counter| counter.field().clone());
+    Columns {
+        fields: fields.collect(),
+        // A field that only resources have is counted by them.
+        resources: true,
+        ..Columns::default()
+    }
+}
+
+/// Counts rows one by one.
+fn count_rows<'c, C: Storable>(
+    chunk: &C,
+    rows: &RowSet,
+    counters: impl Iterator<Item = &'c mut Counter>,
+    budget: &mut Budget,
+) {
+    let mut present: Vec<&mut Counter> = counters.filter_map(|counter| counter.on(chunk)).collect();
+    for row in rows.iter() {
+        for counter in &mut present {
+            counter.count(chunk, row, budget);
+        }
+    }
     for counter in present {
         counter.end(chunk, budget);
     }
-    is_done
 }

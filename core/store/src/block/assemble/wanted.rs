@@ -9,7 +9,7 @@ use crate::block::{Columns, decode::Footer, schema::ColumnType};
 pub(crate) struct ColumnsOf {
     /// The time of a row.
     pub(crate) time: &'static str,
-    /// What `Chunk::level` and `Chunk::is_error` need.
+    /// What `Storable::grade` and `Chunk::is_error` need.
     pub(crate) level: &'static str,
     /// The texts that words are searched in, beside the attributes.
     pub(crate) texts: &'static [&'static str],

@@ -9,6 +9,7 @@ mod attributes;
 mod decide;
 mod grades;
 mod texts;
+mod values;
 
 use std::{ops::Range, sync::Arc};
 

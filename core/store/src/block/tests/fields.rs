@@ -146,7 +146,7 @@ where
                 prop_assert_eq!(read.key(row), chunk.key(of));
             }
             if levels {
-                prop_assert_eq!(read.level(row), chunk.level(of));
+                prop_assert_eq!(read.grade(row), chunk.grade(of));
                 prop_assert_eq!(read.is_error(row), chunk.is_error(of));
             }
             if resources {

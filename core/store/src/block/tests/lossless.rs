@@ -97,8 +97,8 @@ where
     prop_assert_eq!(read.service(row), chunk.service(of));
     prop_assert_eq!(read.end_of(row), chunk.end_of(of));
     prop_assert_eq!(
-        (read.level(row), read.is_error(row)),
-        (chunk.level(of), chunk.is_error(of))
+        (read.grade(row), read.is_error(row)),
+        (chunk.grade(of), chunk.is_error(of))
     );
     Ok(())
 }

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use log_tracer_query::{Field, Intrinsic, Literal, Record, Value, text::value_text};
 
 use super::{Facet, FacetValue};
-use crate::chunk::{Chunk, FieldPlan};
+use crate::{block::Storable, chunk::FieldPlan};
 
 /// The bytes that are left for the values of all fields.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Counter {
     }
 
     /// Gets ready for a chunk; none when no row of it has the field.
-    pub(super) fn on<C: Chunk>(&mut self, chunk: &C) -> Option<&mut Self> {
+    pub(super) fn on<C: Storable>(&mut self, chunk: &C) -> Option<&mut Self> {
         if let Field::Attribute(path) = &self.field {
             self.plan = vec![chunk.plan(path)];
         }
@@ -99,7 +99,7 @@ impl Counter {
     }
 
     /// Counts a row.
-    pub(super) fn count<C: Chunk>(&mut self, chunk: &C, row: usize, budget: &mut Budget) {
+    pub(super) fn count<C: Storable>(&mut self, chunk: &C, row: usize, budget: &mut Budget) {
         let Some(by_resource) = &mut self.by_resource else {
             return self.read(chunk, row, 1, budget);
         };
@@ -112,7 +112,7 @@ impl Counter {
     }
 
     /// Ends a chunk.
-    pub(super) fn end<C: Chunk>(&mut self, chunk: &C, budget: &mut Budget) {
+    pub(super) fn end<C: Storable>(&mut self, chunk: &C, budget: &mut Budget) {
         for (row, records) in mem::take(&mut self.by_resource).into_iter().flatten() {
             if records > 0 {
                 self.read(chunk, row, records, budget);
@@ -121,7 +121,7 @@ impl Counter {
     }
 
     /// Counts the values of a row for so many records that have the same.
-    fn read<C: Chunk>(&mut self, chunk: &C, row: usize, records: u64, budget: &mut Budget) {
+    fn read<C: Storable>(&mut self, chunk: &C, row: usize, records: u64, budget: &mut Budget) {
         let Self {
             field,
             values,
@@ -129,39 +129,39 @@ impl Counter {
             ..
         } = self;
         values.record += 1;
-        let is = |intrinsic| *field == Field::Intrinsic(intrinsic);
-        let (is_severity, is_duration) = (is(Intrinsic::Severity), is(Intrinsic::Duration));
         chunk.fields(row, plan).any_value(field, &mut |value| {
-            values.text.clear();
-            let spelling = match value {
-                // The language has names for ranges of severities.
-                Value::Int(_) if is_severity => {
-                    values
-                        .text
-                        .push_str(C::LEVELS.get(chunk.level(row)).copied().unwrap_or_default());
-                    Spelling::Bare
-                }
-                Value::Int(number) => {
-                    // Writing to a string does not fail.
-                    let _ = write!(values.text, "{number}");
-                    if is_duration {
-                        Spelling::Duration
-                    } else {
-                        Spelling::Bare
-                    }
-                }
-                Value::Double(_) | Value::Bool(_) => {
-                    values.text.push_str(&value_text(value));
-                    Spelling::Bare
-                }
-                Value::Str(_) | Value::Bytes(_) => {
-                    values.text.push_str(&value_text(value));
-                    Spelling::Text
-                }
-            };
+            let spelling = values.write::<C>(field, value);
             values.add(spelling, records, budget);
             false
         });
+    }
+
+    pub(super) fn field(&self) -> &Field {
+        &self.field
+    }
+
+    /// Counts a value for so many records, none of which is told with the same value again.
+    pub(super) fn add<C: Storable>(&mut self, value: Value<'_>, records: u64, budget: &mut Budget) {
+        let Self { field, values, .. } = self;
+        values.record += 1;
+        let spelling = values.write::<C>(field, value);
+        values.add(spelling, records, budget);
+    }
+
+    /// Adds what another thread counted.
+    pub(super) fn absorb(&mut self, other: Self, budget: &mut Budget) {
+        let values = &mut self.values;
+        values.uncounted += other.values.uncounted;
+        for (text, count) in other.values.counts {
+            values.record += 1;
+            values.text.clear();
+            values.text.push_str(&text);
+            values.add(count.spelling, count.records, budget);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.counts.is_empty() && self.values.uncounted == 0
     }
 
     /// Whether there are values that did not fit.
@@ -198,6 +198,37 @@ impl Counter {
 }
 
 impl Values {
+    /// Writes a value as text, and says how the language spells it.
+    fn write<C: Storable>(&mut self, field: &Field, value: Value<'_>) -> Spelling {
+        let is = |intrinsic| *field == Field::Intrinsic(intrinsic);
+        self.text.clear();
+        match value {
+            // The language has names for ranges of severities.
+            Value::Int(number) if is(Intrinsic::Severity) => {
+                let level = C::level_of(u8::try_from(number).unwrap_or(0));
+                self.text
+                    .push_str(C::LEVELS.get(level).copied().unwrap_or_default());
+                Spelling::Bare
+            }
+            Value::Int(number) => {
+                // Writing to a string does not fail.
+                let _ = write!(self.text, "{number}");
+                match is(Intrinsic::Duration) {
+                    true => Spelling::Duration,
+                    false => Spelling::Bare,
+                }
+            }
+            Value::Double(_) | Value::Bool(_) => {
+                self.text.push_str(&value_text(value));
+                Spelling::Bare
+            }
+            Value::Str(_) | Value::Bytes(_) => {
+                self.text.push_str(&value_text(value));
+                Spelling::Text
+            }
+        }
+    }
+
     /// Counts the value at hand.
     fn add(&mut self, spelling: Spelling, records: u64, budget: &mut Budget) {
         let Self {
