@@ -2,41 +2,39 @@
 //!
 //! # Measured
 //!
-//! 524,288 rows of `benches/store/data.rs`: twelve services at once, sixteen traces of 40 spans interleaved, eleven
-//! attributes a span, five of them with nearly as many values as rows; lines of 100 bytes. Written by
-//! `cargo bench -p log-tracer-store --bench blocks -- sweep` on two busy cores of a virtual machine, in November 2026:
-//! a difference of less than a tenth is noise. Writing is processor time and includes sorting, filters and checksums;
-//! reading is the least of 50 runs, in milliseconds.
+//! 131,072 rows of `benches/store/data.rs`, a full flush: twelve services at once, sixteen traces of 40 spans interleaved,
+//! eleven attributes a span, five of them with nearly as many values as rows; lines of 100 bytes. Written by
+//! `cargo bench -p log-tracer-store --bench blocks -- sweep` on two cores of a virtual machine that others kept busy, in
+//! November 2026: a difference of less than a tenth is noise, and all times are too long. Writing is processor time and
+//! includes sorting, needles and checksums; reading is the least of 50 runs, in milliseconds.
 //!
-//! | spans | write s/1M | B/row | of it index | trace of 40 | piece | 3 fields | pieces for one order |
-//! |---|---|---|---|---|---|---|---|
-//! | the default | 2.4 | 48.6 | 6.6 | 0.74 | 2.4 | 0.24 | 1 of 128 |
-//! | pieces of 2,048 rows | 2.4 | 48.9 | 6.8 | 0.74 | 1.3 | 0.17 | 3 of 256 |
-//! | pieces of 8,192 rows | 2.4 | 48.2 | 6.2 | 0.73 | 4.2 | 0.45 | 1 of 64 |
-//! | pages of 1,024 rows | 2.5 | 49.6 | 6.6 | 0.65 | 2.5 | 0.25 | |
-//! | pages of 4,096 rows | 2.4 | 48.0 | 6.6 | 0.95 | 2.3 | 0.23 | |
-//! | dictionary pages of 4,096 or 16,384 rows | 2.5 | 48.7 | 6.6 | 0.75 | 2.3 | 0.24 | |
-//! | dictionaries of 16 or 128 KiB | 2.4 | 48.6 | 6.6 | 0.8 | 2.4 | 0.24 | |
-//! | Zstandard level 3 | 2.6 | 48.7 | 6.6 | 0.73 | 2.3 | 0.23 | |
-//! | filters of 4 bits | 2.5 | 46.6 | 4.5 | | | | 7 of 128 |
-//! | filters of 8 bits | 2.4 | 49.3 | 7.2 | | | | 1 of 128 |
-//! | extents of 4 KiB | 2.5 | 48.7 | 6.6 | 0.68 | 2.2 | 0.23 | |
-//! | extents of 64 KiB | 2.5 | 48.6 | 6.5 | 0.94 | 2.5 | 0.28 | |
+//! | spans | write s/1M | B/row | of it index | trace of 40 | piece | 3 fields |
+//! |---|---|---|---|---|---|---|
+//! | the default | 2.9-3.3 | 51.0 | 8.8 | 0.76 | 2.7 | 0.28 |
+//! | pieces of 2,048 rows | 3.1 | 51.8 | 9.6 | 0.74 | 1.5 | 0.22 |
+//! | pieces of 8,192 rows | 3.0 | 50.2 | 8.0 | 0.75 | 4.9 | 0.46 |
+//! | pages of 1,024 rows | 3.1 | 52.0 | 8.8 | 0.73 | 2.9 | 0.27 |
+//! | pages of 4,096 rows | 2.9 | 50.5 | 8.8 | 0.90 | 2.4 | 0.27 |
+//! | dictionary pages of 4,096 or 16,384 rows | 2.9 | 51.1 | 8.8 | 0.78 | 2.8 | 0.27 |
+//! | dictionaries of 16 or 128 KiB | 3.1 | 51.0 | 8.8 | 0.76 | 2.9 | 0.27 |
+//! | 5 check bits | 2.9 | 50.4 | 8.2 | | | |
 //!
-//! | log records | write s/1M | B/row | of it index | 20 neighbours | piece | its texts | pieces for a rare word |
-//! |---|---|---|---|---|---|---|---|
-//! | the default | 1.9 | 46.7 | 4.5 | 0.52 | 1.3 | 0.78 | 1 of 128 |
-//! | pieces of 2,048 rows | 2.0 | 47.1 | 4.9 | 0.51 | 0.74 | 0.42 | 2 of 256 |
-//! | pieces of 8,192 rows | 1.9 | 46.4 | 4.2 | 0.52 | 2.5 | 1.5 | 1 of 64 |
-//! | pages of 1,024 rows | 2.0 | 47.2 | 4.5 | 0.39 | 1.5 | 0.85 | |
-//! | pages of 4,096 rows | 1.9 | 45.7 | 4.5 | 0.73 | 1.2 | 0.73 | |
-//! | Zstandard level 3 | 2.1 | 45.1 | 4.5 | 0.47 | 1.2 | 0.72 | |
-//! | filters of 4 bits | 2.0 | 45.6 | 3.3 | | | | 7 of 128 |
-//! | filters of 8 bits | 2.0 | 47.1 | 4.9 | | | | 1 of 128 |
+//! | log records | write s/1M | B/row | of it index | 20 neighbours | piece | its texts |
+//! |---|---|---|---|---|---|---|
+//! | the default | 2.3 | 46.1 | 5.3 | 0.46 | 1.3 | 0.78 |
+//! | pieces of 2,048 rows | 2.4 | 46.5 | 5.7 | 0.46 | 0.76 | 0.41 |
+//! | pieces of 8,192 rows | 2.2 | 45.6 | 4.8 | 0.47 | 2.6 | 1.5 |
+//! | pages of 1,024 rows | 2.4 | 48.2 | 5.3 | 0.38 | 1.5 | 0.94 |
+//! | pages of 4,096 rows | 2.2 | 47.4 | 5.3 | 0.75 | 1.3 | 0.79 |
+//! | bodies with Zstandard level 1 | 2.2 | 47.6 | 5.3 | 0.51 | 1.4 | 0.81 |
+//! | 5 check bits | 2.3 | 45.8 | 5.0 | | | |
 //!
 //! Of a span, the two ids take 13 bytes, a random session id of 16 digits takes 8. Of the index, the traces take 1.7 bytes
-//! a row and the filters the rest. The checksums of extents stay in memory: with extents of 4 KiB they would be a
-//! thousandth of the disk.
+//! a row and the needles the rest: some 2.4 a log record and 4.3 a span, at the bits of a place and the check bits, and a
+//! quarter more. Before there was one map of needles for a block, filters of 7 bits for each piece took 4.8 bytes a span
+//! and 2.7 a log record. A word that no record has was then looked for in vain in one of 128 pieces; with five check bits
+//! it is in one of about 31 blocks, with six in one of 62, of 32 pieces each. Every such piece costs about a millisecond.
+//! The checksums of extents stay in memory: with extents of 4 KiB they would be a thousandth of the disk.
 
 use std::sync::Arc;
 
