@@ -13,14 +13,14 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::{Above, Chunk, ChunkBuilder, LogChunk, SpanChunk};
-use crate::{Config, Origin, Store};
+use crate::{Config, Origin, Store, block::Storable};
 
 const ORIGIN: Origin = Origin {
     partition: 3,
     offset: 5,
 };
 
-fn of_rows<C: Chunk>(rows: &[C::Row]) -> C::Builder {
+fn of_rows<C: Storable>(rows: &[C::Row]) -> C::Builder {
     let mut builder = C::Builder::default();
     for (index, row) in (0..).zip(rows) {
         builder.append(ORIGIN, index, row);
@@ -30,7 +30,7 @@ fn of_rows<C: Chunk>(rows: &[C::Row]) -> C::Builder {
 }
 
 /// Also checks that each row has the same bound as the row that it is decoded to.
-fn in_place<C: Chunk>(
+fn in_place<C: Storable>(
     request: &wire::Request<'_, <C::Builder as ChunkBuilder>::Signal>,
     rows: &[C::Row],
 ) -> Result<C::Builder, TestCaseError> {
@@ -55,7 +55,7 @@ fn in_place<C: Chunk>(
 }
 
 /// Everything of a chunk that is not a row. Each dictionary hashes in its own way, and tallies come in any order.
-fn facts<C: Chunk>(chunk: &C) -> impl PartialEq + std::fmt::Debug + use<C> {
+fn facts<C: Storable>(chunk: &C) -> impl PartialEq + std::fmt::Debug + use<C> {
     let mut services: Vec<String> = chunk
         .service_counts()
         .iter()
@@ -77,7 +77,7 @@ fn facts<C: Chunk>(chunk: &C) -> impl PartialEq + std::fmt::Debug + use<C> {
     let levels: Vec<_> = (0..chunk.rows())
         .map(|row| {
             (
-                chunk.level(row),
+                chunk.grade(row),
                 chunk.is_error(row),
                 chunk.time(row),
                 chunk.end_of(row),
@@ -92,7 +92,7 @@ fn facts<C: Chunk>(chunk: &C) -> impl PartialEq + std::fmt::Debug + use<C> {
 }
 
 /// The two chunks, once they are found to have the same facts and the same count of bytes; frozen, and as snapshots.
-fn agree<C: Chunk>(
+fn agree<C: Storable>(
     request: &wire::Request<'_, <C::Builder as ChunkBuilder>::Signal>,
     rows: &[C::Row],
 ) -> Result<[(C, C); 2], TestCaseError> {

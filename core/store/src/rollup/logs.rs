@@ -12,7 +12,7 @@ use super::{
     section::{Head, SectionWriter, Series, Table},
 };
 use crate::{
-    block::Picked,
+    block::{Picked, Storable},
     chunk::{Chunk, LogChunk},
 };
 
@@ -51,7 +51,8 @@ impl LogRollup {
                     *known = vec![UNKNOWN; chunk.resources.all().len()];
                 }
                 let service = self.service(chunk, row, known);
-                let key = (service, chunk.level(row) as u8, minute_of(chunk.time(row)));
+                let level = LogChunk::level_of(chunk.grade(row)) as u8;
+                let key = (service, level, minute_of(chunk.time(row)));
                 if run.0 == key {
                     run.1 += 1;
                 } else {

@@ -15,7 +15,7 @@ use super::{
     section::{Head, SectionWriter, Series, Table},
 };
 use crate::{
-    block::Picked,
+    block::{Picked, Storable},
     chunk::{Chunk, SpanChunk},
 };
 
@@ -91,7 +91,7 @@ impl SpanRollup {
 
     fn count(&mut self, chunk: &SpanChunk, row: usize, known: &mut Known) {
         let (start, end) = (chunk.time(row), chunk.end(row));
-        let (kind, level) = (chunk.kind(row), chunk.level(row));
+        let (kind, level) = (chunk.kind(row), SpanChunk::level_of(chunk.grade(row)));
         let is_error = chunk.is_error(row);
         let nanos = end.saturating_sub(start);
         let service = self.service(chunk, row, known);
