@@ -9,7 +9,6 @@
 )]
 
 #[path = "../store/data.rs"]
-#[allow(dead_code, reason = "a part of it is used here")]
 mod data;
 
 use std::hint::black_box;
