@@ -49,7 +49,7 @@ pub struct Config {
     /// Series of the rollups of a block (4,096): services, operations, kinds and statuses that occur together. Those beyond
     /// are counted as "(other)". At most 1,048,576.
     pub rollup_series_max: u32,
-    /// Calls of a block that are kept one by one because their other end is in another block, of either end (16,384).
+    /// Calls of a block that are kept one by one because their other end is in another block, of either end (8,192).
     /// What is more is counted with an unknown caller. At most 1,048,576.
     pub rollup_links_max: u32,
     /// How long records are kept, in milliseconds (604,800,000: 7 days). A block leaves as a whole, once its newest
@@ -85,7 +85,7 @@ impl Default for Config {
             block_rows_max: 262_144,
             block_bytes_max: 64 << 20,
             rollup_series_max: 4096,
-            rollup_links_max: 16_384,
+            rollup_links_max: 8_192,
             retention_age_max_ms: 7 * 24 * 60 * 60 * 1000,
             retention_bytes_max: 20 << 30,
             disk_reserve_bytes: 1 << 30,

@@ -68,7 +68,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             series_max: 4096,
-            links_max: 16_384,
+            links_max: 8_192,
             with_edges: true,
         }
     }

@@ -233,7 +233,7 @@ impl Sketch {
         Some((middle.round() as u64).clamp(min, max))
     }
 
-    /// The sketch as other programs read it: see the [encoding](self).
+    /// The sketch as other programs read it: `Rate.sketch` in `consumer.proto` has the encoding.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bits = BitWriter::default();
