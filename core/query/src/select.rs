@@ -135,6 +135,9 @@ impl Node {
                 check: Check::Differs(check),
             } => {
                 let mut present = records.with_value(field, &ValueTest(&Check::Exists), &among)?;
+                if present.is_empty() {
+                    return Ok(present);
+                }
                 let equal = records.with_value(field, &ValueTest(check), &present)?;
                 present.subtract(&equal);
                 Ok(present)
