@@ -28,6 +28,8 @@ pub(crate) enum Cached {
     Rollup,
     /// How many rows of each service and grade each piece has.
     Tally,
+    /// The filter of its traces.
+    Traces,
     /// Where the shards of the needles are.
     Places,
     /// A shard of the needles.

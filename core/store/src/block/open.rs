@@ -198,20 +198,18 @@ impl<C: Storable> Block<C> {
 
     /// The rows of a trace, ascending, by their numbers in the block.
     pub(crate) fn rows_of_trace(&self, id: u128) -> Result<Vec<u32>, BlockError> {
-        let Some(leaf) = traces::leaf_of(&self.index.leaves, id) else {
+        let Some(leaf) = self.leaf_of(id)? else {
             return Ok(Vec::new());
         };
-        let leaf = self.leaf(leaf)?;
         traces::rows_in(&leaf, id, self.row_count())
             .map_err(|reason| self.index_file.corrupt(reason))
     }
 
     /// What is known of the rows of one trace here; none when it has none.
     pub(crate) fn trace(&self, id: u128) -> Result<Option<TraceEntry>, BlockError> {
-        let Some(leaf) = traces::leaf_of(&self.index.leaves, id) else {
+        let Some(leaf) = self.leaf_of(id)? else {
             return Ok(None);
         };
-        let leaf = self.leaf(leaf)?;
         traces::entry_in(&leaf, id, self.info.first_unix_nano, self.row_count())
             .map_err(|reason| self.index_file.corrupt(reason))
     }
@@ -310,6 +308,14 @@ impl<C: Storable> Block<C> {
     /// What the index knows of a piece.
     pub(super) fn piece(&self, number: usize) -> Option<&index::Piece> {
         self.index.pieces.get(number)
+    }
+
+    /// The leaf where a trace can be; none when the block has nothing of it.
+    fn leaf_of(&self, id: u128) -> Result<Option<Vec<u8>>, BlockError> {
+        match traces::leaf_of(&self.index.leaves, id) {
+            Some(leaf) if self.may_have_trace(id)? => self.leaf(leaf).map(Some),
+            _ => Ok(None),
+        }
     }
 
     fn leaf(&self, leaf: &Leaf) -> Result<Vec<u8>, BlockError> {

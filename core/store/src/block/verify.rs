@@ -175,6 +175,18 @@ impl<'b, C: Storable> Check<'b, C> {
     fn whole(&mut self) {
         let first = self.block.info().first_unix_nano;
         let (leaves, directory) = traces::encode(&mut self.traces, first);
+        let lacking =
+            self.traces
+                .iter()
+                .find_map(|row| match self.block.may_have_trace(row.id()) {
+                    Ok(found) => (!found).then_some(Ok(())),
+                    Err(error) => Some(Err(error)),
+                });
+        match lacking {
+            Some(Ok(())) => self.index_is_wrong("the filter of its traces lacks some of the rows"),
+            Some(Err(error)) => self.problems.push(error),
+            None => {}
+        }
         let said = self.block.section(Kind::Traces);
         let said_directory = self.block.section(Kind::Leaves);
         match (said, said_directory) {

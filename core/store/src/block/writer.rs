@@ -284,6 +284,7 @@ impl<'o> BlockWriter<'o> {
         index.add(Kind::Tally, &self.tally.encode());
         let check_bits = self.options.settings.needle_check_bits;
         let pieces = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
+        index.add(Kind::TraceFilter, &traces::encode_filter(&self.traces));
         index.add(Kind::Places, &self.places.encode(pieces, check_bits));
         let index = index.finish();
         info.bytes = extents.length + index.len() as u64;

@@ -28,6 +28,7 @@
 //! | 9 | how many rows of each service and grade each piece has ([`tally`]); a block that was written before it has none |
 //! | 10 | rollups ([`crate::rollup`]); absent in older blocks |
 //! | 11 | which pieces have a needle ([`places`]) |
+//! | 12 | a filter of the ids of the traces ([`traces`]); absent in older blocks |
 //!
 //! Texts are their length in LEB128 and UTF-8; the numbers of sections 3 and 4 are LEB128. Filters, leaves
 //! and shards of section 11 have checksums of their own, so that one can be read without the others.
@@ -77,10 +78,11 @@ pub(crate) enum Kind {
     Tally = 9,
     Rollup = 10,
     Places = 11,
+    TraceFilter = 12,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Filters,
         Self::Traces,
         Self::Services,
@@ -92,6 +94,7 @@ impl Kind {
         Self::Tally,
         Self::Rollup,
         Self::Places,
+        Self::TraceFilter,
     ];
 }
 

@@ -14,6 +14,7 @@ use crate::block::{
         fuse::Fuse,
         needles::{pieces_with, trace_ids},
         places::{PieceSet, Places, TAIL_BYTES},
+        traces,
     },
 };
 
@@ -91,6 +92,19 @@ impl<C: Storable> Block<C> {
                 self.read_fuse(offset, shard.length, shard.checksum)
             })?;
         Ok(places.of(&fuse, hash))
+    }
+
+    /// Whether it can have rows of a trace.
+    pub(crate) fn may_have_trace(&self, id: u128) -> Result<bool, BlockError> {
+        let section = self.index.sections.get(&Kind::TraceFilter);
+        let Some(section) = section.filter(|section| section.length > 0) else {
+            return Ok(true);
+        };
+        let filter = self.cache.get(self.owner, Cached::Traces, || {
+            let length = u32::try_from(section.length).unwrap_or(u32::MAX);
+            self.read_fuse(section.offset, length, section.checksum)
+        })?;
+        Ok(filter.contains(traces::filter_hash(id)))
     }
 
     /// Where the needles are.

@@ -52,14 +52,15 @@ fn golden(name: &str) -> std::path::PathBuf {
 
 /// The sections that are written otherwise by now. The extents depend on the bytes of the Parquet file, which another
 /// version of its writer may choose otherwise. Where needles are was told by a filter of each piece, and the pieces say
-/// where that is. Rollups and tallies came later.
-const OTHERWISE: [Kind; 6] = [
+/// where that is. Rollups, tallies and the filter of traces came later.
+const OTHERWISE: [Kind; 7] = [
     Kind::Extents,
     Kind::Filters,
     Kind::Pieces,
     Kind::Places,
     Kind::Rollup,
     Kind::Tally,
+    Kind::TraceFilter,
 ];
 
 /// The other sections of an index.
