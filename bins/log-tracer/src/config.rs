@@ -21,6 +21,11 @@ pub struct Config {
     /// Below which everything lies that outlives the process. Relative directories of the transport and of the store are
     /// taken from here. Default: "data", where the process was started.
     pub data_directory: PathBuf,
+    /// Envelopes of a partition that may be acknowledged although the store has not taken them in yet. Beyond them,
+    /// acknowledgements wait, so that what was acknowledged can be found soon. Default 64.
+    pub ack_lag_envelopes_max: u64,
+    /// How long an acknowledgement waits for that at most, in milliseconds; 0 for never. Default 1,000.
+    pub ack_lag_wait_ms: u64,
     /// The log of the process itself.
     pub logging: logging::Config,
     /// How long a stop may take in milliseconds, for all parts together; what is not done by then is cut off. Default
@@ -40,6 +45,8 @@ impl Default for Config {
             dashboard: log_tracer_dashboard::Config::default(),
             transport: TransportConfig::default(),
             data_directory: PathBuf::from("data"),
+            ack_lag_envelopes_max: 64,
+            ack_lag_wait_ms: 1_000,
             logging: logging::Config::default(),
             stop_deadline_ms: 15_000,
         }

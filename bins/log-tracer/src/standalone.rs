@@ -17,11 +17,13 @@
 
 mod endpoints;
 mod listeners;
+mod paced;
 mod part;
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use log_tracer_consumer::{Consumer, StartError as ConsumerStartError, StoreError};
@@ -39,6 +41,7 @@ use crate::Config;
 pub use endpoints::Endpoints;
 pub use listeners::Listeners;
 
+use paced::Paced;
 use part::Part;
 
 /// A running producer, consumer and dashboard with the transport between them.
@@ -90,11 +93,17 @@ impl Standalone {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
             starter.start("query service", |stop| consumer.serve(incoming, stop));
         }
+        let paced = Paced {
+            transport: Arc::clone(&transport),
+            consumer: consumer.clone(),
+            lag_max: config.ack_lag_envelopes_max,
+            wait_max: Duration::from_millis(config.ack_lag_wait_ms),
+        };
         starter.start("producer", |stop| {
             log_tracer_producer::serve(
                 config.producer,
                 listeners.producer,
-                Arc::clone(&transport),
+                Arc::new(paced),
                 log.new(o!("role" => "producer")),
                 stop,
             )

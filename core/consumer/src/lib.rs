@@ -74,7 +74,7 @@ mod tasks;
 use std::{io, sync::Arc};
 
 use futures_util::Stream;
-use log_tracer_transport::Transport;
+use log_tracer_transport::{Offset, Partition, Transport};
 use slog::Logger;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -162,6 +162,12 @@ impl Consumer {
     #[must_use]
     pub fn health(&self) -> Health {
         self.inner.shared.progress.borrow().health()
+    }
+
+    /// Returns once an offset was passed: it can be found then, or never will be. At once for a partition that is not
+    /// read, or not any more. Whoever has a limit to waiting sets it.
+    pub async fn passed(&self, partition: Partition, offset: Offset) {
+        service::passed(&self.inner.shared, partition, offset).await;
     }
 
     /// Stops it, as the crate's documentation describes; a second call changes nothing.

@@ -29,6 +29,7 @@ use crate::{
 
 use answer::Covered;
 pub(crate) use gate::Gate;
+pub(crate) use wait::passed;
 
 /// The answers of a stream.
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;

@@ -55,6 +55,18 @@ pub(crate) async fn wait(
     Ok(())
 }
 
+/// Returns once waiting for an offset any longer changes nothing.
+pub(crate) async fn passed(shared: &Shared, partition: Partition, offset: Offset) {
+    if is_settled(&shared.progress.borrow(), partition, offset) {
+        return;
+    }
+    let mut progress = shared.progress.subscribe();
+    // The sender lives as long as `shared`.
+    let _ = progress
+        .wait_for(|progress| is_settled(progress, partition, offset))
+        .await;
+}
+
 fn parse(shared: &Shared, position: &v1::Position) -> Result<(Partition, Offset), Status> {
     let log_id: LogId = Some(&position.log_id)
         .filter(|text| text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()))
