@@ -32,7 +32,8 @@ pub struct Config {
     pub connections_max: usize,
     /// Requests at a time on one HTTP/2 connection. Default 128.
     pub connection_streams_max: u32,
-    /// Bytes that one HTTP/2 connection may send ahead of what was read, from 65,535 on. Default 256 KiB.
+    /// Bytes that one HTTP/2 connection may send ahead of what was read, from 65,535 on. Default 256 KiB: with
+    /// requests of 512 records on one machine, 64 KiB to 4 MiB differ neither in CPU nor in latency by more than noise.
     pub connection_window_bytes: u32,
     /// How long a new connection may take to its first complete request head, in milliseconds. Default 10,000.
     pub header_deadline_ms: u64,
