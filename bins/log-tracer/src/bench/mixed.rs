@@ -1,7 +1,7 @@
 //! `log-tracer bench mixed`: records come in at a rate while questions of all kinds are asked at another, on a server of
 //! its own. Both are open loops: latencies count from when a request or a question was due.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
@@ -12,7 +12,7 @@ use super::{
     load::{self, Percentiles, Signals, tally},
     process::{MemoryPoint, Watch},
     questions::{self, Answered, Client, Question},
-    server::{Server, Setup},
+    server::{Server, ServerOptions},
     units,
 };
 
@@ -49,13 +49,9 @@ pub struct Options {
     /// Connections
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub connections: u16,
-    /// Where the server keeps its data: a directory is made there, and is removed afterwards [default: among the
-    /// temporary files]
-    #[arg(long, value_name = "DIRECTORY")]
-    pub data_dir: Option<PathBuf>,
-    /// A setting of the server; may be given again
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerOptions,
     /// Makes the same traffic as another run with this number
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -112,12 +108,7 @@ pub async fn run(
     options: &Options,
     mut progress: impl FnMut(&str) + Send,
 ) -> Result<MixedReport, BenchError> {
-    let mut server = Server::start(Setup {
-        data_dir: options.data_dir.clone(),
-        settings: options.set.clone(),
-        ..Setup::default()
-    })
-    .await?;
+    let mut server = Server::start(options.server.setup()).await?;
     let result = measure(options, &server, &mut progress).await;
     server.stop().await;
     result

@@ -45,6 +45,7 @@ pub use ledger::{Ledger, LedgerError};
 pub use load::{LoadReport, Options as LoadOptions, Percentiles};
 pub use mixed::{MixedReport, Options as MixedOptions};
 pub use report::Report;
+pub use server::ServerOptions;
 pub use table::Options as TableOptions;
 pub use verify::{Options as VerifyOptions, Verdict};
 

@@ -36,6 +36,29 @@ const STORE_BYTES_MAX: &str = "8589934592";
 /// So that what was sent last is on disk, too, before it is counted.
 const FLUSH_SOON: &str = "consumer.store.flush_age_max_ms=3000";
 
+/// What can be said of a server that is measured.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ServerOptions {
+    /// Where the server that is measured keeps its data, on the disk to be measured: a directory is made there, and is
+    /// removed afterwards [default: among the temporary files]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub data_dir: Option<PathBuf>,
+    /// A setting of the server that is measured, such as consumer.store.retention_bytes_max=1000000000; may be given
+    /// again
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl ServerOptions {
+    pub(super) fn setup(&self) -> Setup {
+        Setup {
+            data_dir: self.data_dir.clone(),
+            settings: self.set.clone(),
+            ..Setup::default()
+        }
+    }
+}
+
 /// How to start it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Setup {

@@ -1,8 +1,6 @@
 //! The table: starts log-tracer as a process of its own, sends it spans and logs over gRPC, asks it questions, kills it,
 //! starts it again, and says what all that cost beside what it may cost.
 
-use std::path::PathBuf;
-
 use super::{
     BenchError,
     ingest::{self, Amount},
@@ -11,7 +9,7 @@ use super::{
     queries,
     report::Report,
     restart,
-    server::{Server, Setup},
+    server::{Server, ServerOptions, Setup},
 };
 
 /// What to measure.
@@ -33,14 +31,9 @@ pub struct Options {
     /// Keep nothing on disk
     #[arg(long, conflicts_with = "data_dir")]
     pub in_memory: bool,
-    /// Where the server that is measured keeps its data, on the disk to be measured: a directory is made there, and is
-    /// removed afterwards [default: among the temporary files]
-    #[arg(long, value_name = "DIRECTORY")]
-    pub data_dir: Option<PathBuf>,
-    /// A setting of the server that is measured, such as consumer.store.retention_bytes_max=1000000000; may be given
-    /// again
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerOptions,
     /// Makes the same traffic as another run with this number
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -52,10 +45,8 @@ pub struct Options {
 impl Options {
     fn setup(&self) -> Setup {
         Setup {
-            program: None,
             in_memory: self.in_memory,
-            data_dir: self.data_dir.clone(),
-            settings: self.set.clone(),
+            ..self.server.setup()
         }
     }
 

@@ -5,7 +5,7 @@
 //! process, the acknowledgement waits for it: not until the very request can be found, which would cost every sender a
 //! moment, but until few envelopes before it are left. A consumer that keeps up holds nobody up.
 
-use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc, time::Duration};
+use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use log_tracer_consumer::Consumer;
@@ -30,15 +30,10 @@ pub(super) struct Paced {
 impl Paced {
     /// Waits until the consumer is near, but not beyond `deadline`.
     async fn wait(&self, acked: &[Acked], deadline: Instant) {
-        let mut last: BTreeMap<Partition, Offset> = BTreeMap::new();
-        for ack in acked {
-            let offset = last.entry(ack.partition).or_insert(ack.offset);
-            *offset = (*offset).max(ack.offset);
-        }
         let near = async {
-            for (partition, offset) in last {
-                if let Some(due) = offset.0.checked_sub(self.lag_max) {
-                    self.consumer.passed(partition, Offset(due)).await;
+            for ack in acked {
+                if let Some(due) = ack.offset.0.checked_sub(self.lag_max) {
+                    self.consumer.passed(ack.partition, Offset(due)).await;
                 }
             }
         };

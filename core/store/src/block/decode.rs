@@ -25,7 +25,7 @@ use super::{
 pub(crate) struct Footer {
     metadata: ArrowReaderMetadata,
     pub(crate) schema: FileSchema,
-    /// By column: rows that have a value.
+    /// By column: rows that have a value. Exact: a column where no row has one is not read.
     pub(crate) filled: Vec<u64>,
     rows: usize,
 }

@@ -16,7 +16,7 @@ use super::{
     load::Signals,
     process::Watch,
     queries::{self, Query},
-    server::{Server, Setup},
+    server::{Server, ServerOptions},
     units,
 };
 
@@ -74,13 +74,9 @@ pub struct Options {
     /// Draw the curves into this file
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
-    /// Where the servers keep their data: a directory is made there, and is removed afterwards [default: among the
-    /// temporary files]
-    #[arg(long, value_name = "DIRECTORY")]
-    pub data_dir: Option<PathBuf>,
-    /// A setting of the servers; may be given again
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerOptions,
     /// Makes the same traffic as another run with this number
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -119,14 +115,6 @@ pub struct Point {
 }
 
 impl Options {
-    fn setup(&self) -> Setup {
-        Setup {
-            data_dir: self.data_dir.clone(),
-            settings: self.set.clone(),
-            ..Setup::default()
-        }
-    }
-
     fn amount(&self) -> Amount {
         Amount {
             signals: Signals::Both,
@@ -187,7 +175,7 @@ async fn stored(
     options: &Options,
     progress: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Vec<Point>, BenchError> {
-    let mut server = Server::start(options.setup()).await?;
+    let mut server = Server::start(options.server.setup()).await?;
     let result = fill(options, &server, progress).await;
     server.stop().await;
     result
@@ -231,7 +219,7 @@ async fn fresh(
 ) -> Result<Vec<Point>, BenchError> {
     let mut points = Vec::new();
     for (x, amount) in amounts {
-        let mut server = Server::start(options.setup()).await?;
+        let mut server = Server::start(options.server.setup()).await?;
         let watch = Watch::start(server.pid());
         let mut told = |what: &str| {
             let (connections, batch) = (amount.connections, amount.batch);

@@ -27,11 +27,11 @@
 //! | 8 | summary: table, block id u64, rows u64, first time u64, last time u64, received u64, level u8 |
 //! | 9 | how many rows of each service and grade each piece has ([`tally`]); a block that was written before it has none |
 //! | 10 | rollups ([`crate::rollup`]); absent in older blocks |
-//! | 11 | which pieces have a needle ([`places`]) |
+//! | 11 | which pieces have a needle ([`places`]); absent in older blocks |
 //! | 12 | a filter of the ids of the traces ([`traces`]); absent in older blocks |
 //!
-//! Texts are their length in LEB128 and UTF-8; the numbers of sections 3 and 4 are LEB128. Filters, leaves
-//! and shards of section 11 have checksums of their own, so that one can be read without the others.
+//! Texts are their length in LEB128 and UTF-8; the numbers of sections 3 and 4 are LEB128. Filters, leaves and shards of
+//! section 11 have checksums of their own, so that one can be read without the others.
 //!
 //! A piece has 56 bytes: rows u32, first and last time u64, the shortest and the longest duration u64, severities u32
 //! (bit n is set when a row has severity n), the length of its filter u32 (0 when it has none), the CRC-32C of its
