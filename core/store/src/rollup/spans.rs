@@ -97,7 +97,8 @@ impl SpanRollup {
         let service = self.service(chunk, row, known);
         let series = self.series(chunk, row, known, service, (kind, level));
         let cell = self.cells.number(series, minute_of(start));
-        self.cells.add(cell, nanos, is_error);
+        // Which of them are errors, the status of their series says.
+        self.cells.add(cell, nanos, false);
         if self.settings.with_edges {
             let peer = match kind {
                 SpanKind::Client | SpanKind::Producer => self.peer(chunk, row, &known.peer_keys),
