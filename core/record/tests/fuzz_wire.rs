@@ -259,11 +259,12 @@ proptest! {
     }
 }
 
-/// A request with a value that has so many lists or maps in each other.
-fn nested(lists: usize, is_map: bool) -> Vec<u8> {
+/// A request with a value that has so many levels, the innermost of them maps and the others lists. A list is two messages
+/// deep and a map three, so that some mixture ends right at any limit.
+fn nested(levels: usize, maps: usize) -> Vec<u8> {
     let mut value = AnyValue::default();
-    for _ in 0..lists {
-        let inner = if is_map {
+    for level in 0..levels {
+        let inner = if level < maps {
             let pair = KeyValue {
                 value: Some(value),
                 ..KeyValue::default()
@@ -294,12 +295,13 @@ fn nested(lists: usize, is_map: bool) -> Vec<u8> {
 
 #[test]
 fn values_are_plain_as_deep_as_prost_reads_them_and_no_deeper() {
-    for is_map in [false, true] {
+    for maps in [0, 1, 2, 120] {
         let mut plain = 0;
-        for lists in 0..120 {
-            let bytes = nested(lists, is_map);
+        for levels in 0..120 {
+            let bytes = nested(levels, maps);
             let is_read = ExportLogsServiceRequest::decode(bytes.as_slice()).is_ok();
-            assert_eq!(Request::<Logs>::check(&bytes).is_ok(), is_read, "{lists}");
+            let is_plain = Request::<Logs>::check(&bytes).is_ok();
+            assert_eq!(is_plain, is_read, "{levels} levels, {maps} maps");
             plain += usize::from(is_read);
         }
         assert!((30..60).contains(&plain), "{plain}");
@@ -309,7 +311,7 @@ fn values_are_plain_as_deep_as_prost_reads_them_and_no_deeper() {
 #[test]
 fn an_unknown_field_at_the_limit_of_depth_is_refused_by_both() {
     for lists in 40..60 {
-        let mut bytes = nested(lists, false);
+        let mut bytes = nested(lists, 0);
         // The innermost value, which ends the request, is empty: it gets a field 9. All lengths stay below 128.
         assert_eq!(bytes.pop(), Some(0));
         bytes.extend([2, 9 << 3, 1]);
