@@ -46,7 +46,12 @@ pub(crate) async fn run(
         let up = Pump::new(|faults| faults.to_server, cuts, &counters.to_server_bytes);
         let down = Pump::new(|faults| faults.to_client, cuts, &counters.to_client_bytes);
         tokio::try_join!(
-            up.run(from_client, to_server, control.clone(), &counters.dropped_bytes),
+            up.run(
+                from_client,
+                to_server,
+                control.clone(),
+                &counters.dropped_bytes
+            ),
             down.run(from_server, to_client, control, &counters.dropped_bytes),
         )
     };
@@ -110,7 +115,10 @@ impl<'a> Pump<'a> {
             if fault == Fault::Drop {
                 self.lose(dropped_bytes);
             }
-            if self.ended && self.on_the_way.is_empty() && !matches!(fault, Fault::Drop | Fault::Stall) {
+            if self.ended
+                && self.on_the_way.is_empty()
+                && !matches!(fault, Fault::Drop | Fault::Stall)
+            {
                 // Half a connection may go on without the other half.
                 to.shutdown().await?;
                 return Ok(());

@@ -181,8 +181,7 @@ impl FaultProxy {
 
     /// Changes what goes wrong from now on, for connections that are open and those that come.
     pub fn set(&self, faults: Faults) {
-        self.control
-            .send_modify(|control| control.faults = faults);
+        self.control.send_modify(|control| control.faults = faults);
     }
 
     /// Resets every connection that is open now.
@@ -218,11 +217,7 @@ impl Drop for FaultProxy {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    control: watch::Receiver<Control>,
-    counters: Arc<Counters>,
-) {
+async fn accept(listener: TcpListener, control: watch::Receiver<Control>, counters: Arc<Counters>) {
     let mut connections = JoinSet::new();
     loop {
         // A connection that could not be taken, as when there are no file descriptors left, is the client's loss.
