@@ -27,6 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("log-tracer-fault-proxy", &[]),
     ("log-tracer-transport-channel", &["transport"]),
     ("log-tracer-transport-disk", &["transport"]),
+    ("log-tracer-transport-nats", &["transport"]),
     (
         "log-tracer-transports",
         &["transport", "transport-channel", "transport-disk"],

@@ -1,0 +1,110 @@
+//! How much may be under way: bytes that publishes hold in memory, and what the servers have not acknowledged yet.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::{Config, error::Error};
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    bytes_max: usize,
+    bytes: Arc<AtomicUsize>,
+    /// Publishes that have not returned.
+    publishes: watch::Sender<usize>,
+    inflight_bytes_max: usize,
+    inflight_bytes: Arc<Semaphore>,
+    inflight_envelopes: Arc<Semaphore>,
+}
+
+impl Queue {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            bytes_max: config.queue_bytes_max,
+            bytes: Arc::new(AtomicUsize::new(0)),
+            publishes: watch::Sender::new(0),
+            inflight_bytes_max: config.inflight_bytes_max,
+            inflight_bytes: Arc::new(Semaphore::new(config.inflight_bytes_max)),
+            inflight_envelopes: Arc::new(Semaphore::new(config.inflight_envelopes_max)),
+        }
+    }
+
+    /// Lets a publish of so many bytes in, unless there are others and it would be too much.
+    pub(crate) fn enter(&self, bytes: usize) -> Result<Entered<'_>, Error> {
+        let admit = |before: usize| {
+            let after = before.saturating_add(bytes);
+            (before == 0 || after <= self.bytes_max).then_some(after)
+        };
+        self.bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, admit)
+            .map_err(|_| Error::NoRoom)?;
+        self.publishes.send_modify(|count| *count += 1);
+        Ok(Entered { queue: self, bytes })
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Waits until every publish has returned.
+    pub(crate) async fn drained(&self) {
+        // The sender is ours, so that it cannot be gone.
+        let _ = self
+            .publishes
+            .subscribe()
+            .wait_for(|count| *count == 0)
+            .await;
+    }
+
+    /// Waits for the right to send an envelope.
+    pub(crate) async fn send(&self, bytes: usize) -> Option<Sent> {
+        let envelope = Arc::clone(&self.inflight_envelopes).acquire_owned().await;
+        let bytes = Arc::clone(&self.inflight_bytes)
+            .acquire_many_owned(self.permits(bytes))
+            .await;
+        Some(Sent {
+            _envelope: envelope.ok()?,
+            _bytes: bytes.ok()?,
+        })
+    }
+
+    /// The same without waiting: for one who waits for acknowledgements already, and would otherwise hold what others
+    /// wait for.
+    pub(crate) fn try_send(&self, bytes: usize) -> Option<Sent> {
+        let envelope = Arc::clone(&self.inflight_envelopes).try_acquire_owned();
+        let bytes = Arc::clone(&self.inflight_bytes).try_acquire_many_owned(self.permits(bytes));
+        Some(Sent {
+            _envelope: envelope.ok()?,
+            _bytes: bytes.ok()?,
+        })
+    }
+
+    /// An envelope that is larger than everything that may be under way goes alone.
+    fn permits(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.min(self.inflight_bytes_max)).unwrap_or(u32::MAX)
+    }
+}
+
+/// A publish under way; dropped when it returns or is given up.
+#[derive(Debug)]
+pub(crate) struct Entered<'a> {
+    queue: &'a Queue,
+    bytes: usize,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.queue.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.queue.publishes.send_modify(|count| *count -= 1);
+    }
+}
+
+/// An envelope that was sent and not acknowledged.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    _envelope: OwnedSemaphorePermit,
+    _bytes: OwnedSemaphorePermit,
+}
