@@ -1,18 +1,22 @@
-//! Publishing: many envelopes on their way at once, and never one of them stored before the one that it comes after.
+//! Publishing: many calls on their way at once, and no envelope of a call stored before the one that it comes after.
 //!
 //! # Order
 //!
-//! The envelopes of a call that go to one partition are a *chain*. The first of a chain that is not acknowledged yet, its
-//! head, is sent as it is. Each one behind it names the message id of the one before it as the last message that the
-//! stream must have (`Nats-Expected-Last-Msg-Id`), and the server refuses it otherwise. So it does not matter what is
-//! lost on the way, or arrives late from a connection that is gone, or meets another leader: an envelope is only ever
-//! stored directly after the one before it. What was refused is sent again from the first one that was not acknowledged
-//! on. Ids that the server has stored already are acknowledged and not stored again, so that sending again is safe.
+//! The envelopes of a call that go to one partition are a *chain*, and no envelope of a chain is sent before the one that
+//! it comes after is acknowledged, or together with it in one atomic batch (NATS ADR-50): the server stores all of a batch
+//! one after the other, or nothing. So it does not matter what is lost on the way, or arrives late from a connection that
+//! is gone, or meets another leader. What was not acknowledged is sent again with the same message ids; those that the
+//! server has stored already it acknowledges and does not store again. A batch with such an id in it is refused as a whole,
+//! and its envelopes are then sent one by one.
 //!
-//! When others publish to the same partition they get in between, and the rest of a chain is refused. The head has no
-//! condition and always gets through, so that this costs round trips and never ends; a chain that was refused sends less
-//! ahead. Chains of one envelope, which are nearly all in a running system, have no condition at all, and calls at the
-//! same time go side by side: nobody is promised an order among them.
+//! Chains of one envelope, which are nearly all in a running system, need nothing of that. Calls at the same time go side
+//! by side: nobody is promised an order among them, and that is where many are on their way at once. Servers before 2.12
+//! have no batches, and get the envelopes of a chain one by one.
+//!
+//! Sending a chain ahead on conditions ("store this only after that") was tried and is worse: in a cluster, the server
+//! remembers the id of a message that it has refused on `Nats-Expected-Last-Msg-Id`, and then refuses its retries for the
+//! whole dedupe window as "in process"; and `Nats-Expected-Last-Sequence` lets a message pass when another publisher's has
+//! taken the place of the one before it.
 //!
 //! # What an error means
 //!
@@ -25,10 +29,13 @@ use std::{collections::BTreeMap, time::Duration};
 use async_nats::{
     HeaderMap, RequestError,
     client::{Request, RequestErrorKind},
-    header::{NATS_EXPECTED_LAST_MESSAGE_ID, NATS_MESSAGE_ID},
+    header::{
+        NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
+        NATS_MESSAGE_ID,
+    },
     jetstream::{ErrorCode, publish::PublishAck},
 };
-use futures_util::{StreamExt, future::join_all, stream::FuturesOrdered};
+use futures_util::future::join_all;
 use log_tracer_transport::{Acked, Envelope, Partition};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -41,16 +48,28 @@ use crate::{
     streams::offset_of,
 };
 
-/// Envelopes of one chain on their way at most.
-const WIDTH_MAX: usize = 256;
+/// Envelopes in one batch at most; servers take 1000.
+const BATCH_ENVELOPES_MAX: usize = 500;
+/// Encoded bytes in one batch at most. A server has a batch twice for a moment, and its peers get it in one piece.
+const BATCH_BYTES_MAX: usize = 4 << 20;
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(10);
 const RETRY_DELAY_MAX: Duration = Duration::from_millis(500);
 /// What a message costs in a stream beside its subject, headers and payload: lengths, sequence, time and checksum.
 const STORED_BYTES: usize = 34;
-/// Of the text around a message id in its headers.
-const HEADER_LINE_BYTES: usize = 29;
+/// What stands around a message id in its headers.
+const HEADER_BYTES: usize = 28;
+/// What is on its way at the deadline is waited for so much longer: an answer that was about to come spares everybody an
+/// outcome that nobody knows.
+const ANSWER_GRACE: Duration = Duration::from_millis(250);
+// Codes of JetStream that the client library has no name for.
 /// The same id is on its way to be stored.
 const DUPLICATE_IN_PROCESS: ErrorCode = ErrorCode(10158);
+const BATCHES_DISABLED: ErrorCode = ErrorCode(10174);
+/// A part of it was lost, for instance on the way to another leader.
+const BATCH_INCOMPLETE: ErrorCode = ErrorCode(10176);
+const BATCH_TOO_LARGE: ErrorCode = ErrorCode(10199);
+const BATCH_HAS_A_DUPLICATE: ErrorCode = ErrorCode(10201);
+const BATCHES_TOO_MANY: ErrorCode = ErrorCode(10210);
 
 /// Stores envelopes, and gives their acks in the order of the input.
 pub(crate) async fn publish(
@@ -102,8 +121,8 @@ struct Chain<'a> {
     lost: bool,
     /// Why the server had no room, the last time it said so.
     full: Option<String>,
-    /// How many are sent ahead of the first ack.
-    width: usize,
+    /// Whether batches are of no use to this chain.
+    one_by_one: bool,
     delay: Duration,
 }
 
@@ -113,8 +132,8 @@ enum Setback {
     Lost(Error),
     /// Nothing was stored, and a moment later it may be.
     Refused(Error),
-    /// Another publisher came in between; nothing was stored.
-    Interleaved,
+    /// Nothing was stored, and a batch will not be.
+    NoBatch(Error),
     /// Nothing was stored for want of room.
     Full(Error),
     /// There is no use in going on.
@@ -133,7 +152,7 @@ impl<'a> Chain<'a> {
             acked: Vec::new(),
             lost: false,
             full: None,
-            width: WIDTH_MAX,
+            one_by_one: !shared.atomic_batches,
             delay: RETRY_DELAY_MIN,
         }
     }
@@ -148,18 +167,22 @@ impl<'a> Chain<'a> {
 
     async fn run(&mut self) -> Result<(), Error> {
         while self.acked.len() < self.envelopes.len() {
-            let before = self.acked.len();
             let Err(setback) = self.attempt().await else {
-                return Ok(());
-            };
-            if self.acked.len() > before {
                 self.delay = RETRY_DELAY_MIN;
-            }
+                continue;
+            };
             match setback {
                 Setback::Final(error) => return Err(self.ended_by(error)),
-                Setback::Interleaved => self.width = (self.width / 2).max(1),
-                Setback::Full(error) => self.wait_for_room(error).await?,
-                Setback::Refused(error) => self.pause(&error).await?,
+                Setback::NoBatch(error) if !self.one_by_one => {
+                    log::debug!("partition {}: one by one: {error}", self.partition.0);
+                    self.one_by_one = true;
+                }
+                Setback::Full(error) => {
+                    // Less than a batch may still fit.
+                    self.one_by_one = true;
+                    self.wait_for_room(error).await?;
+                }
+                Setback::Refused(error) | Setback::NoBatch(error) => self.pause(&error).await?,
                 Setback::Lost(error) => {
                     self.lost = true;
                     self.pause(&error).await?;
@@ -169,7 +192,7 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
-    /// Sends what is not acknowledged yet, as far ahead as it may, and takes the acks in.
+    /// Sends the first that are not acknowledged yet, and takes their acks in.
     async fn attempt(&mut self) -> Result<(), Setback> {
         let shared = self.shared;
         let life = tokio::select! {
@@ -177,85 +200,78 @@ impl<'a> Chain<'a> {
             error = self.no_use() => return Err(Setback::Final(error)),
             life = shared.link.life(self.deadline) => life.map_err(Setback::Final)?,
         };
-        let mut on_the_way = FuturesOrdered::new();
-        let mut next = self.acked.len();
-        loop {
-            while on_the_way.len() < self.width {
-                let Some(envelope) = self.envelopes.get(next) else {
-                    break;
-                };
-                let bytes = envelope.encoded_len();
-                let is_head = on_the_way.is_empty();
-                let permit = match is_head {
-                    true => Some(self.permit(bytes).await?),
-                    false => shared.queue.try_send(bytes),
-                };
-                let Some(permit) = permit else {
-                    break;
-                };
-                let before = match is_head {
-                    true => None,
-                    false => next.checked_sub(1).and_then(|at| self.envelopes.get(at)),
-                };
-                let headers = headers(envelope, before);
-                on_the_way.push_back(send(&life, &self.subject, headers, envelope, permit));
-                next += 1;
+        let next = self.next();
+        let permit = self.permit(next).await?;
+        let sending = send(&life, &self.subject, next);
+        let answer = tokio::select! {
+            biased;
+            answer = sending => answer,
+            () = life.lost.cancelled() => {
+                let doing = "publishing".to_owned();
+                return Err(Setback::Lost(Error::Lost { doing }));
             }
-            if on_the_way.is_empty() {
-                return Ok(());
+            () = sleep_until(self.deadline + ANSWER_GRACE) => {
+                self.lost = true;
+                return Err(Setback::Final(Error::NoRoom));
             }
-            let answer = tokio::select! {
-                biased;
-                Some(answer) = on_the_way.next() => answer,
-                () = life.lost.cancelled() => {
-                    let doing = "publishing".to_owned();
-                    return Err(Setback::Lost(Error::Lost { doing }));
-                }
-                () = sleep_until(self.deadline) => {
-                    self.lost = true;
-                    return Err(Setback::Final(Error::NoRoom));
-                }
-                () = shared.closed.cancelled() => {
-                    self.lost = true;
-                    return Err(Setback::Final(Error::Closed));
-                }
-            };
-            self.take(answer)?;
-        }
-    }
-
-    /// Takes the answer to the first that was not acknowledged.
-    fn take(&mut self, answer: Result<PublishAck, Setback>) -> Result<(), Setback> {
-        let ack = answer?;
-        let Some(envelope) = self.envelopes.get(self.acked.len()) else {
-            return Ok(());
+            () = shared.closed.cancelled() => {
+                self.lost = true;
+                return Err(Setback::Final(Error::Closed));
+            }
         };
-        let offset = offset_of(ack.sequence);
-        let id_bytes = message_id(envelope).len() + HEADER_LINE_BYTES;
-        let stored = STORED_BYTES + self.subject.len() + id_bytes + envelope.encoded_len();
-        let bytes = match ack.duplicate {
-            true => 0,
-            false => stored as u64,
-        };
-        self.shared.acked(self.partition, offset, bytes);
-        self.full = None;
-        self.width = (self.width + 1).min(WIDTH_MAX);
-        self.acked.push(Acked {
-            partition: self.partition,
-            offset,
-            duplicate: ack.duplicate,
-        });
+        drop(permit);
+        let count = next.len();
+        self.take(answer?, count);
         Ok(())
     }
 
-    async fn permit(&self, bytes: usize) -> Result<Sent, Setback> {
-        let sent = tokio::select! {
+    /// The envelopes that are sent next: one, or a batch.
+    fn next(&self) -> &[Envelope] {
+        let rest = self.envelopes.get(self.acked.len()..).unwrap_or_default();
+        let envelopes_max = match self.one_by_one {
+            true => 1,
+            false => BATCH_ENVELOPES_MAX.min(self.shared.config.inflight_envelopes_max),
+        };
+        let mut bytes = 0_usize;
+        let fits = rest.iter().take(envelopes_max).take_while(|envelope| {
+            bytes = bytes.saturating_add(envelope.encoded_len());
+            bytes <= BATCH_BYTES_MAX
+        });
+        let count = fits.count().max(1);
+        rest.get(..count).unwrap_or_default()
+    }
+
+    /// Takes the answer to so many that were sent together: the place of the last of them.
+    fn take(&mut self, ack: PublishAck, count: usize) {
+        for behind in (0..count as u64).rev() {
+            let Some(envelope) = self.envelopes.get(self.acked.len()) else {
+                return;
+            };
+            let offset = offset_of(ack.sequence.saturating_sub(behind));
+            let bytes = match ack.duplicate {
+                true => 0,
+                false => self.stored_bytes(envelope),
+            };
+            self.shared.acked(self.partition, offset, bytes);
+            self.acked.push(Acked {
+                partition: self.partition,
+                offset,
+                duplicate: ack.duplicate,
+            });
+        }
+        self.full = None;
+    }
+
+    async fn permit(&self, envelopes: &[Envelope]) -> Result<Sent, Setback> {
+        let bytes = envelopes.iter().map(Envelope::encoded_len).sum();
+        let permit = self.shared.queue.send(envelopes.len(), bytes);
+        let permit = tokio::select! {
             biased;
             error = self.no_use() => return Err(Setback::Final(error)),
-            sent = timeout_at(self.deadline, self.shared.queue.send(bytes)) => sent,
+            permit = timeout_at(self.deadline, permit) => permit,
         };
-        match sent {
-            Ok(Some(sent)) => Ok(sent),
+        match permit {
+            Ok(Some(permit)) => Ok(permit),
             Ok(None) => Err(Setback::Final(Error::Closed)),
             Err(_) => Err(Setback::Final(Error::NoRoom)),
         }
@@ -269,10 +285,10 @@ impl<'a> Chain<'a> {
         self.wait(sleep(delay)).await
     }
 
-    /// Makes room or waits for some.
+    /// Makes room or waits for some. It asks the server how full the partition is and does not try with the envelope, so
+    /// that at the deadline nothing is on its way.
     async fn wait_for_room(&mut self, why: Error) -> Result<(), Error> {
-        let shared = self.shared;
-        let partition = self.partition;
+        let (shared, partition) = (self.shared, self.partition);
         let text = format!(
             "partition {} has no room: {why}; it has again once every group has committed more, or after raising retained_bytes_max and `nats stream edit {} --max-bytes`",
             partition.0,
@@ -280,32 +296,48 @@ impl<'a> Chain<'a> {
         );
         shared.mark_full(partition, text.clone());
         self.full = Some(text);
+        let head = self.envelopes.get(self.acked.len());
+        let needed = head.map_or(0, |envelope| self.stored_bytes(envelope));
         let mut room = shared.room.subscribe();
-        let making = async {
-            let life = shared.link.life(self.deadline).await?;
-            shared.make_room(&life, partition).await
-        };
-        let mut made = false;
-        self.wait(async {
-            match making.await {
-                Ok(room) => made = room,
-                Err(error) => log::debug!("partition {}: making room: {error}", partition.0),
+        loop {
+            room.mark_unchanged();
+            let mut there_is = false;
+            self.wait(async {
+                match self.has_room(needed).await {
+                    Ok(room) => there_is = room,
+                    Err(error) => log::debug!("partition {}: making room: {error}", partition.0),
+                }
+            })
+            .await?;
+            let delay = self.delay;
+            self.delay = (self.delay * 2).min(RETRY_DELAY_MAX);
+            if there_is {
+                return Ok(());
             }
-        })
-        .await?;
-        if made {
-            return Ok(());
+            self.wait(async {
+                // Others may make room, too, and do not tell.
+                tokio::select! {
+                    _ = room.changed() => {}
+                    () = sleep(delay) => {}
+                }
+            })
+            .await?;
         }
-        let delay = self.delay;
-        self.delay = (self.delay * 2).min(RETRY_DELAY_MAX);
-        self.wait(async {
-            // The sender is ours. Others may make room, too, and do not tell.
-            tokio::select! {
-                _ = room.changed() => {}
-                () = sleep(delay) => {}
-            }
-        })
-        .await
+    }
+
+    /// Whether so many bytes fit, after forgetting what may be forgotten.
+    async fn has_room(&self, bytes: u64) -> Result<bool, Error> {
+        let shared = self.shared;
+        let life = shared.link.life(self.deadline).await?;
+        shared.make_room(&life, self.partition).await?;
+        let taken = shared.look(&life, self.partition).await?.bytes;
+        Ok(taken + bytes <= shared.config.partition_bytes_max())
+    }
+
+    /// What an envelope takes in the stream, as servers count it.
+    fn stored_bytes(&self, envelope: &Envelope) -> u64 {
+        let headers = message_id(envelope).len() + HEADER_BYTES;
+        (STORED_BYTES + self.subject.len() + headers + envelope.encoded_len()) as u64
     }
 
     /// Waits for that, but not beyond the deadline or the end of the log.
@@ -353,38 +385,46 @@ impl<'a> Chain<'a> {
     }
 }
 
-fn headers(envelope: &Envelope, before: Option<&Envelope>) -> HeaderMap {
+/// Sends one envelope, or several as a batch, and comes to the answer to the last of them.
+async fn send(life: &Life, subject: &str, envelopes: &[Envelope]) -> Result<PublishAck, Setback> {
+    let Some((last, before)) = envelopes.split_last() else {
+        let nothing = Error::Config("nothing to send".into());
+        return Err(Setback::Final(nothing));
+    };
+    let max = life.envelope_bytes_max();
     let mut headers = HeaderMap::new();
-    headers.insert(NATS_MESSAGE_ID, message_id(envelope));
-    if let Some(before) = before {
-        headers.insert(NATS_EXPECTED_LAST_MESSAGE_ID, message_id(before));
+    if !before.is_empty() {
+        let batch = format!("{:032x}", rand::random::<u128>());
+        for (sequence, envelope) in (1_usize..).zip(before) {
+            let mut headers = batch_headers(&batch, sequence);
+            headers.insert(NATS_MESSAGE_ID, message_id(envelope));
+            let sent = life
+                .client
+                .publish_with_headers(subject.to_owned(), headers, envelope.encode())
+                .await;
+            // What was sent of the batch is nothing without its end.
+            sent.map_err(|source| Setback::Refused(Error::unanswered("publishing", source)))?;
+        }
+        headers = batch_headers(&batch, envelopes.len());
+        headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
     }
-    headers
+    headers.insert(NATS_MESSAGE_ID, message_id(last));
+    let request = Request::new().headers(headers).payload(last.encode());
+    let answer = life.client.send_request(subject.to_owned(), request).await;
+    match answer {
+        Ok(message) => match understand::<PublishAck>("publishing", &message.payload) {
+            Ok(ack) => Ok(ack),
+            Err(error) => Err(refused(error, last.encoded_len(), max)),
+        },
+        Err(error) => Err(unanswered(error, last.encoded_len(), max)),
+    }
 }
 
-/// Sends one envelope when it is first polled, and comes to its answer.
-fn send(
-    life: &Life,
-    subject: &str,
-    headers: HeaderMap,
-    envelope: &Envelope,
-    permit: Sent,
-) -> impl Future<Output = Result<PublishAck, Setback>> + use<> {
-    let (client, subject) = (life.client.clone(), subject.to_owned());
-    let bytes = envelope.encoded_len();
-    let max = life.envelope_bytes_max();
-    let request = Request::new().headers(headers).payload(envelope.encode());
-    async move {
-        let answer = client.send_request(subject, request).await;
-        drop(permit);
-        match answer {
-            Ok(message) => match understand::<PublishAck>("publishing", &message.payload) {
-                Ok(ack) => Ok(ack),
-                Err(error) => Err(refused(error, bytes, max)),
-            },
-            Err(error) => Err(unanswered(error, bytes, max)),
-        }
-    }
+fn batch_headers(batch: &str, sequence: usize) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(NATS_BATCH_ID, batch);
+    headers.insert(NATS_BATCH_SEQUENCE, sequence.to_string());
+    headers
 }
 
 fn unanswered(error: RequestError, bytes: usize, max: usize) -> Setback {
@@ -399,8 +439,12 @@ fn unanswered(error: RequestError, bytes: usize, max: usize) -> Setback {
 
 fn refused(error: Error, bytes: usize, max: usize) -> Setback {
     match error.code() {
-        Some(ErrorCode::STREAM_WRONG_LAST_MESSAGE_ID) => Setback::Interleaved,
-        Some(DUPLICATE_IN_PROCESS | ErrorCode::STREAM_TOO_MANY_REQUESTS) => Setback::Refused(error),
+        Some(BATCH_HAS_A_DUPLICATE | BATCH_TOO_LARGE | BATCHES_DISABLED | BATCHES_TOO_MANY) => {
+            Setback::NoBatch(error)
+        }
+        Some(DUPLICATE_IN_PROCESS | BATCH_INCOMPLETE | ErrorCode::STREAM_TOO_MANY_REQUESTS) => {
+            Setback::Refused(error)
+        }
         Some(
             ErrorCode::STREAM_STORE_FAILED
             | ErrorCode::STORAGE_RESOURCES_EXCEEDED

@@ -15,6 +15,7 @@ pub(crate) struct Queue {
     bytes: Arc<AtomicUsize>,
     /// Publishes that have not returned.
     publishes: watch::Sender<usize>,
+    inflight_envelopes_max: usize,
     inflight_bytes_max: usize,
     inflight_bytes: Arc<Semaphore>,
     inflight_envelopes: Arc<Semaphore>,
@@ -26,6 +27,7 @@ impl Queue {
             bytes_max: config.queue_bytes_max,
             bytes: Arc::new(AtomicUsize::new(0)),
             publishes: watch::Sender::new(0),
+            inflight_envelopes_max: config.inflight_envelopes_max,
             inflight_bytes_max: config.inflight_bytes_max,
             inflight_bytes: Arc::new(Semaphore::new(config.inflight_bytes_max)),
             inflight_envelopes: Arc::new(Semaphore::new(config.inflight_envelopes_max)),
@@ -59,32 +61,20 @@ impl Queue {
             .await;
     }
 
-    /// Waits for the right to send an envelope.
-    pub(crate) async fn send(&self, bytes: usize) -> Option<Sent> {
-        let envelope = Arc::clone(&self.inflight_envelopes).acquire_owned().await;
+    /// Waits for the right to send so many envelopes together.
+    pub(crate) async fn send(&self, envelopes: usize, bytes: usize) -> Option<Sent> {
+        let envelopes = u32::try_from(envelopes.min(self.inflight_envelopes_max)).ok()?;
+        let envelopes = Arc::clone(&self.inflight_envelopes)
+            .acquire_many_owned(envelopes)
+            .await;
+        let bytes = u32::try_from(bytes.min(self.inflight_bytes_max)).ok()?;
         let bytes = Arc::clone(&self.inflight_bytes)
-            .acquire_many_owned(self.permits(bytes))
+            .acquire_many_owned(bytes)
             .await;
         Some(Sent {
-            _envelope: envelope.ok()?,
+            _envelopes: envelopes.ok()?,
             _bytes: bytes.ok()?,
         })
-    }
-
-    /// The same without waiting: for one who waits for acknowledgements already, and would otherwise hold what others
-    /// wait for.
-    pub(crate) fn try_send(&self, bytes: usize) -> Option<Sent> {
-        let envelope = Arc::clone(&self.inflight_envelopes).try_acquire_owned();
-        let bytes = Arc::clone(&self.inflight_bytes).try_acquire_many_owned(self.permits(bytes));
-        Some(Sent {
-            _envelope: envelope.ok()?,
-            _bytes: bytes.ok()?,
-        })
-    }
-
-    /// An envelope that is larger than everything that may be under way goes alone.
-    fn permits(&self, bytes: usize) -> u32 {
-        u32::try_from(bytes.min(self.inflight_bytes_max)).unwrap_or(u32::MAX)
     }
 }
 
@@ -102,9 +92,9 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// An envelope that was sent and not acknowledged.
+/// What was sent and is not acknowledged. What is larger than everything that may be under way goes alone.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    _envelope: OwnedSemaphorePermit,
+    _envelopes: OwnedSemaphorePermit,
     _bytes: OwnedSemaphorePermit,
 }

@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) link: Link,
     pub(crate) groups: Groups,
     pub(crate) queue: Queue,
+    /// Whether the streams take several messages as one, or refuse them as one.
+    pub(crate) atomic_batches: bool,
     pub(crate) phase: watch::Sender<Phase>,
     /// Cancelled with [`Phase::Closed`], also by a drop.
     pub(crate) closed: CancellationToken,
@@ -71,6 +73,9 @@ struct Known {
 
 impl Shared {
     pub(crate) fn new(config: Config, names: Names, link: Link, opened: Opened) -> Self {
+        // A single server that has no room for the whole of a batch stores a part of it and answers nothing; a cluster
+        // looks before.
+        let atomic_batches = opened.atomic_batches && config.replicas > 1;
         let partitions = opened.created.into_iter().zip(opened.states);
         let partitions = partitions.map(|(created, state)| PartitionState {
             created,
@@ -86,6 +91,7 @@ impl Shared {
             partitions: partitions.collect(),
             groups: Groups::new(names.clone()),
             queue: Queue::new(&config),
+            atomic_batches,
             config,
             names,
             link,

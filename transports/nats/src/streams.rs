@@ -95,6 +95,8 @@ pub(crate) struct Opened {
     /// When the stream of each partition was made.
     pub(crate) created: Vec<String>,
     pub(crate) states: Vec<State>,
+    /// Every stream takes several messages as one: those that a server from 2.12 on has made do.
+    pub(crate) atomic_batches: bool,
 }
 
 /// Finds the streams of a log, or makes them, until the deadline.
@@ -131,6 +133,7 @@ pub(crate) async fn open(
     refuse_more_partitions(life, config, names).await?;
     Ok(Opened {
         log_id: log_id(&found),
+        atomic_batches: found.iter().all(|info| info.config.allow_atomic_publish),
         states: found.iter().map(|info| info.state).collect(),
         created: found.into_iter().map(|info| info.created).collect(),
     })
@@ -294,6 +297,8 @@ fn partition_config(config: &Config, names: &Names, partition: Partition) -> str
         duplicate_window: config.dedupe_window(),
         // So that nobody makes a gap: purging takes only the oldest.
         deny_delete: true,
+        // An older server does not know it and leaves it out.
+        allow_atomic_publish: true,
         metadata: metadata
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))

@@ -17,6 +17,8 @@ use log_tracer_transport::{
     Delivery, Offset, Partition, ReadError, ReadOptions, Start, Subscription,
 };
 
+use tokio::task::yield_now;
+
 use crate::{error::Error, reader::Reader, shared::Shared};
 
 /// Reads the partitions in turn, so that a busy one does not keep the others waiting.
@@ -89,6 +91,9 @@ impl NatsSubscription {
 #[async_trait]
 impl Subscription for NatsSubscription {
     async fn next(&mut self) -> Result<Option<Delivery>, ReadError> {
+        // A reader that never waits would keep its thread from the task that takes messages from the socket, and what has
+        // come for the other partitions would not have its turn.
+        yield_now().await;
         Ok(poll_fn(|cx| self.poll(cx)).await?)
     }
 }

@@ -47,6 +47,8 @@ impl Harness for NatsHarness {
             partitions: setup.partitions,
             retained_bytes_max: setup.retained_bytes_max as u64,
             envelope_bytes_max: setup.envelope_bytes_max,
+            // Less than the smallest log, so that every test asks several times.
+            read_ahead_envelopes_max: 32,
             when_full: match setup.when_full {
                 FullPolicy::Reject => WhenFull::Reject,
                 FullPolicy::DropOldest => WhenFull::DropOldest,
