@@ -6,7 +6,6 @@
 mod banner;
 mod check;
 mod completions;
-mod failure;
 mod progress;
 mod run;
 mod search;
@@ -15,12 +14,12 @@ mod traffic;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand, error::ErrorKind};
-use log_tracer_runtime::{env::Environment, exit::Code};
+use clap::{Parser, Subcommand};
+use log_tracer_runtime::env::Environment;
 
 use crate::{bench, demo};
 
-pub use failure::Failure;
+pub use log_tracer_runtime::failure::Failure;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -80,13 +79,7 @@ impl Cli {
     /// # Errors
     /// The command line is wrong, or asked for help or the version: [`Failure::code`] tells which.
     pub fn of_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, Failure> {
-        Self::try_parse_from(args).map_err(|error| {
-            let code = match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Code::Ok,
-                _ => Code::Usage,
-            };
-            Failure::of_usage(code, error)
-        })
+        Self::try_parse_from(args).map_err(Failure::of_usage)
     }
 
     /// Does what was asked for.
@@ -115,6 +108,7 @@ impl Cli {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use log_tracer_runtime::exit::Code;
 
     use super::*;
 
