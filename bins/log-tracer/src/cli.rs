@@ -10,7 +10,9 @@ mod progress;
 mod run;
 mod search;
 mod show;
+mod topology;
 mod traffic;
+mod with_parent;
 
 use std::ffi::OsString;
 
@@ -61,6 +63,8 @@ enum Command {
     Graph(search::GraphOptions),
     /// Write everything that matches to a file, as OTLP in JSON or as Parquet
     Export(search::ExportOptions),
+    /// Run the roles as processes of their own on NATS JetStream or Fluvio, all on this machine
+    Topology(topology::Options),
     /// Send the traffic of a made-up shop, to have something to look at
     Demo(demo::Options),
     /// Measure what taking records in and answering questions costs on this machine
@@ -71,6 +75,8 @@ enum Command {
     Config(show::Options),
     /// Print the completions of a shell
     Completions(completions::Options),
+    #[command(hide = true)]
+    WithParent(with_parent::Options),
 }
 
 impl Cli {
@@ -96,11 +102,13 @@ impl Cli {
             Some(Command::Services(options)) => search::services(&options),
             Some(Command::Graph(options)) => search::graph(&options),
             Some(Command::Export(options)) => search::export(&options),
+            Some(Command::Topology(options)) => topology::run(&options, environment),
             Some(Command::Demo(options)) => traffic::demo(&options),
             Some(Command::Bench(options)) => traffic::bench(&options),
             Some(Command::Check(options)) => check::check(&options, environment),
             Some(Command::Config(options)) => show::show(&options, environment),
             Some(Command::Completions(options)) => completions::print(&options),
+            Some(Command::WithParent(options)) => with_parent::become_program(&options),
         }
     }
 }

@@ -38,6 +38,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ("log-tracer-dashboard", &["proto", "query"]),
     ("log-tracer-dashboard-bin", &["runtime", "dashboard"]),
     (
+        "log-tracer-producer-bin",
+        &["runtime", "producer", "transports", "transport"],
+    ),
+    (
+        "log-tracer-consumer-bin",
+        &["runtime", "consumer", "transports", "transport"],
+    ),
+    (
         "log-tracer",
         &[
             "runtime",
