@@ -24,6 +24,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("log-tracer-record", &["proto"]),
     ("log-tracer-store", &["record", "query"]),
     ("log-tracer-conformance", &["transport"]),
+    ("log-tracer-fault-proxy", &[]),
     ("log-tracer-transport-channel", &["transport"]),
     ("log-tracer-transport-disk", &["transport"]),
     (
