@@ -30,7 +30,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("log-tracer-transport-nats", &["transport"]),
     (
         "log-tracer-transports",
-        &["transport", "transport-channel", "transport-disk"],
+        &[
+            "transport",
+            "transport-channel",
+            "transport-disk",
+            "transport-nats",
+        ],
     ),
     ("log-tracer-producer", &["transport", "record", "proto"]),
     (
@@ -39,6 +44,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("log-tracer-dashboard", &["proto", "query"]),
     ("log-tracer-dashboard-bin", &["runtime", "dashboard"]),
+    (
+        "log-tracer-producer-bin",
+        &["runtime", "producer", "transports", "transport"],
+    ),
+    (
+        "log-tracer-consumer-bin",
+        &["runtime", "consumer", "transports", "transport"],
+    ),
     (
         "log-tracer",
         &[

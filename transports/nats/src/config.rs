@@ -240,7 +240,7 @@ impl Config {
     }
 
     fn validate_sizes(&self) -> Result<(), String> {
-        if self.replicas % 2 == 0 || self.replicas > REPLICAS_MAX {
+        if self.replicas.is_multiple_of(2) || self.replicas > REPLICAS_MAX {
             return Err(format!("replicas is {}, expected 1, 3 or 5", self.replicas));
         }
         if self.envelope_bytes_max < Envelope::HEADER_BYTES {
