@@ -14,6 +14,7 @@ mod subscription;
 mod topic;
 mod transport;
 mod troubles;
+mod wire;
 mod writer;
 pub use config::{Config, Tls};
 pub use transport::FluvioTransport;

@@ -17,6 +17,7 @@ use fluvio::{
     config::{TlsConfig, TlsPaths, TlsPolicy},
     metadata::{partition::PartitionSpec, spu::SpuSpec},
 };
+use fluvio_future::net::DomainConnector;
 use fluvio_protocol::{
     api::{Request, RequestMessage},
     link::ErrorCode,
@@ -39,6 +40,7 @@ use crate::{
     Config,
     error::Error,
     record::{self, Fetched, RecordBytes},
+    wire,
 };
 
 /// What a client calls itself, for the logs of the cluster.
@@ -139,15 +141,24 @@ impl Link {
         }
         let mut cluster = FluvioClusterConfig::new(&self.address).with_tls(self.tls.clone());
         cluster.client_id = Some(CLIENT_ID.into());
-        let fluvio = Fluvio::connect_with_config(&cluster)
-            .await
-            .map_err(|error| Error::Connect {
-                what: format!("the controller at {}", self.address),
-                reason: format!("{error:#}"),
-            })?;
+        let failed = |Refusal(reason)| Error::Connect {
+            what: format!("the controller at {}", self.address),
+            reason,
+        };
+        let connector = self.connector().map_err(failed)?;
+        let fluvio = Fluvio::connect_with_connector(connector, &cluster).await;
+        let fluvio = fluvio.map_err(Refusal::from).map_err(failed)?;
         let fluvio = Arc::new(fluvio);
         *held = Some(Arc::clone(&fluvio));
         Ok(fluvio)
+    }
+
+    /// What makes connections; the certificates are read anew for each.
+    fn connector(&self) -> Result<DomainConnector, Refusal> {
+        match &self.tls {
+            TlsPolicy::Disabled => Ok(Box::new(wire::Plain)),
+            tls => Ok(tls.clone().try_into()?),
+        }
     }
 
     /// A connection to the SPU that leads a partition.
@@ -181,8 +192,8 @@ impl Link {
             what: what.clone(),
             reason,
         };
-        let connector = self.tls.clone().try_into();
-        let connector = connector.map_err(|error| failed(format!("{error:#}")))?;
+        let connector = self.connector();
+        let connector = connector.map_err(|Refusal(reason)| failed(reason))?;
         let mut client = ClientConfig::new("", connector, false);
         if let TlsPolicy::Verified(_) = self.tls {
             client = client.with_prefix_sni_domain(&leader.name);

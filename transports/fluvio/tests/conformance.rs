@@ -27,9 +27,9 @@ impl FluvioHarness {
                 "when it is full, a topic of Fluvio drops the oldest".into(),
             ));
         }
-        // A segment leaves as a whole, and one leaves too late: what stays is then still within the setup's bytes.
+        // An SPU counts the segments that are to leave as if they were full, so that it leaves a few too many.
         let segment = (setup.retained_bytes_max / 8).max(setup.envelope_bytes_max + 1024);
-        let partition = (setup.retained_bytes_max - segment).max(segment);
+        let partition = (setup.retained_bytes_max / 8 * 5).max(segment);
         Ok(Config {
             address: support::shared_cluster(),
             topic: self.topic.lock().unwrap().clone(),
