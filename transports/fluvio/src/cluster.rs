@@ -7,6 +7,7 @@
 
 use std::{
     env,
+    ffi::OsString,
     fs::File,
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -58,6 +59,8 @@ pub struct Options {
     pub first_port: Option<u16>,
     /// For each storage unit, the address that clients are told instead of its own: that of a proxy before it.
     pub advertise: Vec<SocketAddr>,
+    /// Words before every command: a program that starts another one, as one that ends it with us. Usually none.
+    pub launcher: Vec<OsString>,
 }
 
 /// Why a cluster is not there.
@@ -187,7 +190,7 @@ impl Cluster {
     pub async fn start_controller(&mut self) -> Result<(), ClusterError> {
         if self.controller.is_none() {
             let metadata = self.options.directory.join("metadata");
-            let mut command = Command::new(&self.options.program);
+            let mut command = self.command();
             command.arg("sc").arg("--local").arg(metadata);
             command.arg("--bind-public").arg(self.address.to_string());
             command.arg("--bind-private").arg(self.private.to_string());
@@ -212,7 +215,7 @@ impl Cluster {
         };
         let id = spu.id;
         if spu.process.is_none() {
-            let mut command = Command::new(&self.options.program);
+            let mut command = self.command();
             command.arg("spu").arg("-i").arg(id.to_string());
             command.arg("-p").arg(spu.public.to_string());
             command.arg("-v").arg(spu.private.to_string());
@@ -287,40 +290,31 @@ impl Cluster {
         Ok(())
     }
 
-    /// Tells the controller of a storage unit that is to come, unless it knows of it.
     async fn register(&self, index: usize) -> Result<(), ClusterError> {
         let Some(spu) = self.spus.get(index) else {
             return Ok(());
         };
         let public = self.options.advertise.get(index).unwrap_or(&spu.public);
-        let private = (spu.private.port(), spu.private.ip().to_string());
-        let private = SpuSpec::new_private_addr(spu.id, private.0, private.1);
-        let spec = SpuSpec {
-            private_endpoint: private.private_endpoint,
-            ..SpuSpec::new_public_addr(spu.id, public.port(), public.ip().to_string())
-        };
-        let spec = CustomSpuSpec::from(spec.set_custom());
-        let what = format!("registering storage unit {}", spu.id);
-        let address = self.address.to_string();
-        ready(&what, None, async || {
-            let admin = connect(&address).await?.admin().await;
-            let known = admin.all::<SpuSpec>().await;
-            let known = known.map_err(|error| format!("{error:#}"))?;
-            if let Some(known) = known.iter().find(|known| known.spec.id == spec.id) {
-                let as_before = known.spec.public_endpoint.addr() == spec.public_endpoint.addr();
-                return as_before.then_some(()).ok_or_else(|| {
-                    format!(
-                        "it is registered at {}, and now it is to be at {}",
-                        known.spec.public_endpoint.addr(),
-                        spec.public_endpoint.addr()
-                    )
-                });
-            }
-            let name = format!("custom-spu-{}", spec.id);
-            let registered = admin.create(name, false, spec.clone()).await;
-            registered.map_err(|error| format!("{error:#}"))
-        })
+        let (public_host, private_host) = (public.ip().to_string(), spu.private.ip().to_string());
+        register_spu(
+            &self.address.to_string(),
+            spu.id,
+            (&public_host, public.port()),
+            (&private_host, spu.private.port()),
+        )
         .await
+    }
+
+    /// The program behind its launcher.
+    fn command(&self) -> Command {
+        let program = self.options.program.as_os_str();
+        let mut words = self.options.launcher.iter().map(OsString::as_os_str);
+        let mut command = Command::new(words.next().unwrap_or(program));
+        command.args(words);
+        if !self.options.launcher.is_empty() {
+            command.arg(program);
+        }
+        command
     }
 
     fn spawn(&self, mut command: Command, name: &str) -> Result<Process, ClusterError> {
@@ -342,6 +336,41 @@ impl Cluster {
             child,
         })
     }
+}
+
+/// Tells the controller at `host:port` of a storage unit that is to come, with the addresses that clients and other
+/// storage units are told, unless it knows of it already.
+///
+/// # Errors
+///
+/// The controller does not answer within a minute, or knows of the storage unit at another address.
+pub async fn register_spu(
+    controller: &str,
+    id: i32,
+    public: (&str, u16),
+    private: (&str, u16),
+) -> Result<(), ClusterError> {
+    let private = SpuSpec::new_private_addr(id, private.1, private.0.to_owned());
+    let spec = SpuSpec {
+        private_endpoint: private.private_endpoint,
+        ..SpuSpec::new_public_addr(id, public.1, public.0.to_owned())
+    };
+    let spec = CustomSpuSpec::from(spec.set_custom());
+    let wanted = spec.public_endpoint.addr();
+    let what = format!("registering storage unit {id}");
+    ready(&what, None, async || {
+        let admin = connect(controller).await?.admin().await;
+        let known = admin.all::<SpuSpec>().await;
+        let known = known.map_err(|error| format!("{error:#}"))?;
+        if let Some(known) = known.iter().find(|known| known.spec.id == id) {
+            let at = known.spec.public_endpoint.addr();
+            let text = format!("it is registered at {at}, and now it is to be at {wanted}");
+            return (at == wanted).then_some(()).ok_or(text);
+        }
+        let registered = admin.create(format!("custom-spu-{id}"), false, spec.clone());
+        registered.await.map_err(|error| format!("{error:#}"))
+    })
+    .await
 }
 
 impl Process {

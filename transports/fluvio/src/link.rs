@@ -416,17 +416,28 @@ impl Connection {
         let (Ok(start), Ok(committed)) = numbers else {
             return Err(self.broken("it gives a negative offset"));
         };
-        let mut end = committed.max(start);
-        while isolation == Isolation::ReadUncommitted {
-            let rest = self.fetch(end, LOOK_BYTES, isolation).await?;
+        let end = committed.max(start);
+        match isolation {
+            Isolation::ReadCommitted => Ok(Bounds { start, end }),
+            Isolation::ReadUncommitted => Ok(Bounds {
+                start,
+                end: self.look_beyond(end).await?,
+            }),
+        }
+    }
+
+    /// Where what is stored ends, from an offset on.
+    async fn look_beyond(&self, mut end: u64) -> Result<u64, Error> {
+        loop {
+            let rest = self
+                .fetch(end, LOOK_BYTES, Isolation::ReadUncommitted)
+                .await?;
             let last = rest.records.last().map(|last| last.offset + 1);
-            let further = rest.cut.and_then(|cut| cut.end).or(last);
-            match further {
+            match rest.cut.and_then(|cut| cut.end).or(last) {
                 Some(further) if further > end => end = further,
-                _ => break,
+                _ => return Ok(end),
             }
         }
-        Ok(Bounds { start, end })
     }
 
     async fn call<R: Request + Send + Sync>(&self, request: R) -> Result<R::Response, Error> {

@@ -35,6 +35,7 @@ pub(crate) fn options(spus: u16) -> (tempfile::TempDir, Options) {
         spus,
         first_port: None,
         advertise: Vec::new(),
+        launcher: Vec::new(),
     };
     (directory, options)
 }
