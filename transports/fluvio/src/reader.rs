@@ -151,7 +151,23 @@ impl Reader {
         let bounds = connection.bounds(self.shared.isolation).await;
         match outside(self.partition, self.next, bounds.map_err(Left::Broken)?) {
             None => Ok(connection),
-            Some(gone) => Err(Left::Ended(gone)),
+            Some(gone) => Err(Left::Ended(self.whose(gone).await)),
+        }
+    }
+
+    /// Says so when a position is beyond the end because it is of another log.
+    async fn whose(&self, gone: Error) -> Error {
+        let Shared { link, ledger, .. } = &*self.shared;
+        if !matches!(gone, Error::Ahead { .. }) {
+            return gone;
+        }
+        match ledger.log_id(link).await {
+            Ok(Some(is)) if is != self.shared.log_id => Error::Recreated {
+                topic: self.shared.topic.clone(),
+                was: self.shared.log_id,
+                is: Some(is),
+            },
+            _ => gone,
         }
     }
 

@@ -95,12 +95,15 @@ impl FluvioTransport {
         when_ready(&link, &config.ledger_topic(), 0, isolation).await?;
 
         let ledger = Ledger::new(config.ledger_topic(), isolation);
-        let empty = ready.iter().all(|(_, bounds)| bounds.end == 0);
-        let found = match ledger.log_id(&link).await? {
-            Some(_) => None,
-            None => id_of_records(&ready, isolation, config.read_bytes_max).await?,
+        let log_id = loop {
+            match identify(&ledger, &link, config, &ready, isolation).await {
+                Ok(log_id) => break log_id,
+                Err(error @ Error::Ledger { .. }) => return Err(error),
+                // Until the copies of a new topic are there, nothing is acknowledged.
+                Err(error) => log::debug!("waiting for the ledger of {}: {error}", config.topic),
+            }
+            sleep(READY_PAUSE).await;
         };
-        let log_id = ledger.identify(&link, empty, found).await?;
         let shared = Arc::new(Shared {
             link,
             ledger,
@@ -526,6 +529,22 @@ async fn when_ready(
             }
         }
     }
+}
+
+/// The id of the log that is in a topic.
+async fn identify(
+    ledger: &Ledger,
+    link: &Link,
+    config: &Config,
+    ready: &[(Connection, Bounds)],
+    isolation: Isolation,
+) -> Result<LogId, Error> {
+    let empty = ready.iter().all(|(_, bounds)| bounds.end == 0);
+    let found = match ledger.log_id(link).await? {
+        Some(_) => None,
+        None => id_of_records(ready, isolation, config.read_bytes_max).await?,
+    };
+    ledger.identify(link, empty, found).await
 }
 
 /// The log id that the records of a topic have in their keys.

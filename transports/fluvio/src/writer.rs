@@ -11,6 +11,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use fluvio_protocol::link::ErrorCode;
 use fluvio_spu_schema::Isolation;
+use futures_util::{FutureExt, StreamExt};
 use log_tracer_transport::{Envelope, LogId, Offset, Partition, PublishError};
 use tokio::{
     sync::mpsc,
@@ -23,7 +24,7 @@ use crate::{
     error::Error,
     job::Job,
     ledger::Ledger,
-    link::{Connection, Link, Produced},
+    link::{Connection, Link, Produced, Stream},
     record::{self, RecordBytes},
     troubles::Troubles,
 };
@@ -35,6 +36,9 @@ const NOTING: &str = "noting in the ledger the beginning of";
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// Jobs that a writer takes over from its queue; the bytes of all are bounded by the transport.
 const WAITING_MAX: usize = 4096;
+
+/// Too few for any record.
+const CANARY_BYTES: i32 = 1;
 
 /// What writers and readers of a log have in common.
 #[derive(Debug)]
@@ -75,6 +79,28 @@ enum Noted {
     Yes,
     /// It is told with the next answer after this.
     From(Instant),
+}
+
+/// A connection, and what tells that the topic was deleted.
+///
+/// An SPU takes requests for whatever has the name of a topic at the moment, and tells only streams that it was deleted.
+/// So there is one that wants nothing else: it fetches a byte, never says that it has arrived, and so gets no second one.
+struct Held {
+    connection: Connection,
+    canary: Stream,
+}
+
+impl Held {
+    fn check(&mut self) -> Result<(), Error> {
+        while let Some(response) = self.canary.next().now_or_never() {
+            match response {
+                Some(Ok(response)) => self.connection.code(response.partition.error_code)?,
+                Some(Err(error)) => return Err(self.connection.broken(&error.to_string())),
+                None => return Err(self.connection.broken("the stream ended")),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A request that has no answer yet.
@@ -120,16 +146,16 @@ impl Writer {
     /// Writes until no new jobs come and every one is answered.
     pub(crate) async fn run(mut self) {
         let mut backoff = BACKOFF.0;
-        let mut connection: Option<Connection> = None;
+        let mut held: Option<Held> = None;
         while self.wait_for_work().await {
-            let ready = match connection.take().filter(|held| !held.is_stale()) {
+            let ready = match held.take().filter(|held| !held.connection.is_stale()) {
                 Some(held) => Ok(held),
                 None => self.connect().await,
             };
             let error = match ready {
-                Ok(ready) => match self.serve(&ready).await {
+                Ok(mut ready) => match self.serve(&mut ready).await {
                     Ok(()) => {
-                        connection = Some(ready);
+                        held = Some(ready);
                         backoff = BACKOFF.0;
                         continue;
                     }
@@ -191,7 +217,7 @@ impl Writer {
     }
 
     /// A connection to a partition that is still the one that was opened.
-    async fn connect(&self) -> Result<Connection, Error> {
+    async fn connect(&self) -> Result<Held, Error> {
         let Shared { link, topic, .. } = &*self.shared;
         let connection = link.connect(topic, self.partition.0).await?;
         let bounds = connection.bounds(self.shared.isolation).await?;
@@ -204,11 +230,16 @@ impl Writer {
                 is: is.filter(|is| *is != was),
             });
         }
-        Ok(connection)
+        let canary = connection
+            .follow(bounds.end, CANARY_BYTES, self.shared.isolation)
+            .await?;
+        Ok(Held { connection, canary })
     }
 
     /// Sends what waits and takes the answers, until nothing waits.
-    async fn serve(&mut self, connection: &Connection) -> Result<(), Error> {
+    async fn serve(&mut self, held: &mut Held) -> Result<(), Error> {
+        held.check()?;
+        let Held { connection, .. } = held;
         let mut flying: VecDeque<Flying> = VecDeque::new();
         let mut moved: Option<(Error, VecDeque<Job>)> = None;
         loop {

@@ -1,6 +1,14 @@
 //! What live tests have in common: one cluster for all tests of a process, and the logs on it.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+pub(crate) mod traffic;
 
 use std::{
     io,
