@@ -86,7 +86,7 @@ fn a_limit_that_cannot_work_is_named_with_what_was_expected() {
         ),
         (
             "segment_bytes = 4194304",
-            "envelope_bytes_max is 4194304, expected at most 4194203, so that it fits a segment of segment_bytes and a request to an SPU",
+            "envelope_bytes_max is 4194304, expected at most 4194207, so that it fits a segment of segment_bytes and a request to an SPU",
         ),
         (
             "read_bytes_max = 1000",
