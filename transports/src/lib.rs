@@ -1,6 +1,10 @@
 //! Opens a transport by its configuration: the one place that names the backends.
+//!
+//! An engine that runs apart has a cargo feature of its name, on by default: `fluvio`, `nats`. Without it, a
+//! configuration of that kind is read and then refused with what to build.
 
-pub mod nats;
+#[cfg(not(all(feature = "fluvio", feature = "nats")))]
+mod absent;
 mod patient;
 
 use std::{path::Path, sync::Arc};
@@ -8,8 +12,19 @@ use std::{path::Path, sync::Arc};
 use log_tracer_transport::{OpenError, Transport};
 use log_tracer_transport_channel::{self as channel, ChannelTransport};
 use log_tracer_transport_disk::{self as disk, DiskTransport};
+#[cfg(feature = "fluvio")]
+use log_tracer_transport_fluvio::{self as fluvio, FluvioTransport};
+#[cfg(feature = "nats")]
+use log_tracer_transport_nats::NatsTransport;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "nats")]
+pub use log_tracer_transport_nats as nats;
+
+#[cfg(not(all(feature = "fluvio", feature = "nats")))]
+pub use absent::Absent;
+#[cfg(feature = "fluvio-cluster")]
+pub use log_tracer_transport_fluvio::cluster as fluvio_cluster;
 pub use patient::open_patiently;
 
 pub use log_tracer_transport_disk::{CheckError, CheckReport, PartitionReport};
@@ -22,8 +37,18 @@ pub enum TransportConfig {
     Channel(channel::Config),
     /// In a directory of this machine.
     Disk(disk::Config),
+    /// On a Fluvio cluster.
+    #[cfg(feature = "fluvio")]
+    Fluvio(fluvio::Config),
+    /// On a Fluvio cluster, which this build knows nothing of.
+    #[cfg(not(feature = "fluvio"))]
+    Fluvio(Absent),
     /// On NATS JetStream.
+    #[cfg(feature = "nats")]
     Nats(Box<nats::Config>),
+    /// On NATS JetStream, which this build knows nothing of.
+    #[cfg(not(feature = "nats"))]
+    Nats(Absent),
 }
 
 impl Default for TransportConfig {
@@ -64,14 +89,14 @@ impl TransportConfig {
     pub fn is_shared(&self) -> bool {
         match self {
             Self::Channel(_) | Self::Disk(_) => false,
-            Self::Nats(_) => true,
+            Self::Fluvio(_) | Self::Nats(_) => true,
         }
     }
 
     /// Takes a relative directory from below `base`.
     pub fn move_below(&mut self, base: &Path) {
         match self {
-            Self::Channel(_) | Self::Nats(_) => {}
+            Self::Channel(_) | Self::Fluvio(_) | Self::Nats(_) => {}
             Self::Disk(config) => config.directory = base.join(&config.directory),
         }
     }
@@ -85,7 +110,14 @@ impl TransportConfig {
         match self {
             Self::Channel(config) => config.validate(),
             Self::Disk(config) => config.validate(),
+            #[cfg(feature = "fluvio")]
+            Self::Fluvio(config) => config.validate(),
+            #[cfg(not(feature = "fluvio"))]
+            Self::Fluvio(_) => Err(absent::refusal("fluvio")),
+            #[cfg(feature = "nats")]
             Self::Nats(config) => config.validate(),
+            #[cfg(not(feature = "nats"))]
+            Self::Nats(_) => Err(absent::refusal("nats")),
         }
     }
 }
@@ -99,12 +131,19 @@ pub async fn open(config: &TransportConfig) -> Result<Arc<dyn Transport>, OpenEr
     match config {
         TransportConfig::Channel(config) => Ok(Arc::new(ChannelTransport::open(config)?)),
         TransportConfig::Disk(config) => Ok(Arc::new(DiskTransport::open(config).await?)),
-        TransportConfig::Nats(config) => nats::open(config).await,
+        #[cfg(feature = "fluvio")]
+        TransportConfig::Fluvio(config) => Ok(Arc::new(FluvioTransport::open(config).await?)),
+        #[cfg(not(feature = "fluvio"))]
+        TransportConfig::Fluvio(_) => Err(OpenError::Invalid(absent::refusal("fluvio"))),
+        #[cfg(feature = "nats")]
+        TransportConfig::Nats(config) => Ok(Arc::new(NatsTransport::open(config).await?)),
+        #[cfg(not(feature = "nats"))]
+        TransportConfig::Nats(_) => Err(OpenError::Invalid(absent::refusal("nats"))),
     }
 }
 
 /// Reads the whole log that `config` describes, which nobody may have open, and changes nothing. Tells `progress` how
-/// many of how many bytes are done. `None` for a transport that leaves nothing behind, or leaves it to servers.
+/// many of how many bytes are done. `None` for a transport that has nothing on this machine.
 ///
 /// # Errors
 ///
@@ -114,7 +153,9 @@ pub fn check(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Option<CheckReport>, CheckError> {
     match config {
-        TransportConfig::Channel(_) | TransportConfig::Nats(_) => Ok(None),
+        TransportConfig::Channel(_) | TransportConfig::Fluvio(_) | TransportConfig::Nats(_) => {
+            Ok(None)
+        }
         TransportConfig::Disk(config) => disk::check(&config.directory, progress).map(Some),
     }
 }
