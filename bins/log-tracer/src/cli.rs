@@ -7,6 +7,7 @@ mod banner;
 mod check;
 mod completions;
 mod progress;
+mod register_spu;
 mod run;
 mod search;
 mod show;
@@ -75,6 +76,8 @@ enum Command {
     Config(show::Options),
     /// Print the completions of a shell
     Completions(completions::Options),
+    /// Tell a Fluvio controller of a storage unit, as the containers of compose.yml do
+    RegisterSpu(register_spu::Options),
     #[command(hide = true)]
     WithParent(with_parent::Options),
 }
@@ -108,6 +111,7 @@ impl Cli {
             Some(Command::Check(options)) => check::check(&options, environment),
             Some(Command::Config(options)) => show::show(&options, environment),
             Some(Command::Completions(options)) => completions::print(&options),
+            Some(Command::RegisterSpu(options)) => register_spu::register(&options),
             Some(Command::WithParent(options)) => with_parent::become_program(&options),
         }
     }
