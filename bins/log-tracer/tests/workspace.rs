@@ -27,9 +27,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("log-tracer-fault-proxy", &[]),
     ("log-tracer-transport-channel", &["transport"]),
     ("log-tracer-transport-disk", &["transport"]),
+    ("log-tracer-transport-fluvio", &["transport"]),
     (
         "log-tracer-transports",
-        &["transport", "transport-channel", "transport-disk"],
+        &[
+            "transport",
+            "transport-channel",
+            "transport-disk",
+            "transport-fluvio",
+        ],
     ),
     ("log-tracer-producer", &["transport", "record", "proto"]),
     (
