@@ -28,6 +28,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("log-tracer-transport-channel", &["transport"]),
     ("log-tracer-transport-disk", &["transport"]),
     ("log-tracer-transport-fluvio", &["transport"]),
+    ("log-tracer-transport-nats", &["transport"]),
     (
         "log-tracer-transports",
         &[
@@ -35,6 +36,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "transport-channel",
             "transport-disk",
             "transport-fluvio",
+            "transport-nats",
         ],
     ),
     ("log-tracer-producer", &["transport", "record", "proto"]),
