@@ -140,7 +140,7 @@ fn mistakes_end_it_with_the_code_for_them_and_one_line() {
         (
             &["--set", "query=[]"],
             78,
-            "query must hold exactly one address",
+            "query must hold at least one address",
         ),
         (&["--sat"], 64, "unexpected argument '--sat'"),
     ];

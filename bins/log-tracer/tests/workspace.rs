@@ -22,8 +22,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("log-tracer-query", &[]),
     ("log-tracer-runtime", &[]),
     ("log-tracer-record", &["proto"]),
-    ("log-tracer-store", &["record", "query"]),
+    ("log-tracer-sketch", &[]),
+    ("log-tracer-store", &["record", "query", "sketch"]),
     ("log-tracer-conformance", &["transport"]),
+    ("log-tracer-fault-proxy", &[]),
     ("log-tracer-transport-channel", &["transport"]),
     ("log-tracer-transport-disk", &["transport"]),
     (
@@ -36,7 +38,20 @@ const EDGES: &[(&str, &[&str])] = &[
         &["transport", "record", "query", "store", "proto"],
     ),
     ("log-tracer-dashboard", &["proto", "query"]),
-    ("log-tracer-dashboard-bin", &["runtime", "dashboard"]),
+    // Several consumers asked as one: it has rows to merge, and no store and no transport.
+    ("log-tracer-fanout", &["proto", "record", "sketch"]),
+    (
+        "log-tracer-dashboard-bin",
+        &["runtime", "dashboard", "fanout"],
+    ),
+    (
+        "log-tracer-producer-bin",
+        &["runtime", "producer", "transports", "transport"],
+    ),
+    (
+        "log-tracer-consumer-bin",
+        &["runtime", "consumer", "transports", "transport"],
+    ),
     (
         "log-tracer",
         &[
@@ -44,6 +59,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "producer",
             "consumer",
             "dashboard",
+            "fanout",
             "transports",
             "transport",
             "proto",

@@ -5,7 +5,8 @@ use std::{future::Future, time::Duration};
 use log_tracer_proto::v1::{
     Coverage, FacetsRequest, FacetsResponse, GetTraceRequest, GetTraceResponse, HistogramRequest,
     HistogramResponse, ListOperationsRequest, ListOperationsResponse, ListServicesRequest,
-    Position, SearchLogsRequest, SearchLogsResponse, SearchTracesRequest, SearchTracesResponse,
+    Position, RatesRequest, RatesResponse, SearchLogsRequest, SearchLogsResponse,
+    SearchTracesRequest, SearchTracesResponse, ServiceGraphRequest, ServiceGraphResponse,
     ServiceInfo, StatusRequest, StatusResponse, TailRequest, TailResponse, WaitForPositionRequest,
     query_service_client::QueryServiceClient,
 };
@@ -91,6 +92,21 @@ impl Ask {
     ) -> Result<ListOperationsResponse, Fault> {
         let mut client = self.client.clone();
         self.unary(Box::pin(client.list_operations(self.request(request))))
+            .await
+    }
+
+    pub(crate) async fn rates(&self, request: RatesRequest) -> Result<RatesResponse, Fault> {
+        let mut client = self.client.clone();
+        self.unary(Box::pin(client.rates(self.request(request))))
+            .await
+    }
+
+    pub(crate) async fn service_graph(
+        &self,
+        request: ServiceGraphRequest,
+    ) -> Result<ServiceGraphResponse, Fault> {
+        let mut client = self.client.clone();
+        self.unary(Box::pin(client.service_graph(self.request(request))))
             .await
     }
 

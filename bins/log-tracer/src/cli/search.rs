@@ -15,12 +15,14 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use log_tracer_proto::v1::{Coverage, TimeRange};
+use log_tracer_fanout::{Config as FanoutConfig, Endpoint as Consumer, Fanout};
+use log_tracer_proto::v1::{Coverage, StatusRequest, TimeRange};
 use log_tracer_runtime::exit::Code;
+use slog::{Discard, Logger, o};
 use tonic::{Status, transport::Endpoint};
 
 use super::{Failure, progress::Progress};
-use crate::client::Client;
+use crate::client::{ANSWER_BYTES_MAX, Client};
 
 pub(super) use export::Options as ExportOptions;
 pub(super) use graph::Options as GraphOptions;
@@ -34,14 +36,15 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(60);
 /// Where to ask.
 #[derive(Debug, clap::Args)]
 struct Server {
-    /// QueryService of a running log-tracer
+    /// QueryService of a running log-tracer; of several consumers, all of them, with commas or given again
     #[arg(
         long,
         value_name = "URL",
         env = "LOG_TRACER_SERVER",
+        value_delimiter = ',',
         default_value = "http://127.0.0.1:4319"
     )]
-    server: String,
+    server: Vec<String>,
 }
 
 pub(super) fn logs(options: &LogsOptions) -> Result<(), Failure> {
@@ -68,25 +71,83 @@ pub(super) fn graph(options: &GraphOptions) -> Result<(), Failure> {
     block_on(graph::run(options))
 }
 
+/// Whoever can be asked.
+#[derive(Debug)]
+struct Connected {
+    client: Client,
+    /// What asks several as one, for as long as they are asked.
+    _fanout: Option<Fanout>,
+}
+
+impl std::ops::Deref for Connected {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
 impl Server {
-    async fn client(&self) -> Result<Client, Failure> {
-        let endpoint = Endpoint::from_shared(self.server.clone()).map_err(|_| {
-            let message = format!(
-                "`{}` is no address: expected something like http://127.0.0.1:4319",
-                self.server
-            );
-            Failure::new(Code::Usage, message)
-        })?;
+    async fn client(&self) -> Result<Connected, Failure> {
+        let endpoints = self.server.iter().map(|address| endpoint(address));
+        let mut endpoints = endpoints.collect::<Result<Vec<Endpoint>, Failure>>()?;
+        if endpoints.len() != 1 {
+            return self.clients(endpoints).await;
+        }
+        let first = endpoints.swap_remove(0);
         // A connection is made at once, so that "nobody is there" is told apart from a refused question.
-        let connected = endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await;
-        connected.map(Client::new).map_err(|_| {
-            let message = format!(
-                "nothing answers at {}: start log-tracer first, or name another address with --server",
-                self.server
-            );
-            Failure::new(Code::Transient, message)
+        let connected = first.connect().await;
+        let channel = connected.map_err(|_| self.nobody())?;
+        Ok(Connected {
+            client: Client::new(channel),
+            _fanout: None,
         })
     }
+
+    /// Several, asked as one.
+    async fn clients(&self, endpoints: Vec<Endpoint>) -> Result<Connected, Failure> {
+        let consumers = self.server.iter().zip(endpoints);
+        let consumers = consumers.map(|(address, endpoint)| Consumer {
+            address: address.clone(),
+            channel: endpoint.connect_lazy(),
+        });
+        let config = FanoutConfig {
+            message_bytes_max: ANSWER_BYTES_MAX,
+            ..FanoutConfig::default()
+        };
+        // What a person has to know stands in the answers.
+        let log = Logger::root(Discard, o!());
+        let fanout = Fanout::new(consumers.collect(), config, log);
+        let client = Client::new(fanout.connect());
+        within(client.service().status(StatusRequest {}))
+            .await
+            .map_err(|failure| match failure.code() {
+                Code::Transient => self.nobody(),
+                _ => failure,
+            })?;
+        Ok(Connected {
+            client,
+            _fanout: Some(fanout),
+        })
+    }
+
+    fn nobody(&self) -> Failure {
+        let message = format!(
+            "nothing answers at {}: start log-tracer first, or name another address with --server",
+            self.server.join(", ")
+        );
+        Failure::new(Code::Transient, message)
+    }
+}
+
+fn endpoint(address: &str) -> Result<Endpoint, Failure> {
+    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| {
+        let message = format!(
+            "`{address}` is no address: expected something like http://127.0.0.1:4319"
+        );
+        Failure::new(Code::Usage, message)
+    })?;
+    Ok(endpoint.connect_timeout(CONNECT_TIMEOUT))
 }
 
 fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {

@@ -29,6 +29,8 @@ pub struct Canned {
     pub logs: SearchLogsResponse,
     pub histogram: HistogramResponse,
     pub facets: FacetsResponse,
+    pub rates: RatesResponse,
+    pub graph: ServiceGraphResponse,
     pub status: StatusResponse,
     pub pieces: Vec<GetTraceResponse>,
     pub tail: Vec<TailResponse>,
@@ -119,14 +121,14 @@ impl QueryService for Canned {
     }
 
     async fn rates(&self, _: Request<RatesRequest>) -> Result<Response<RatesResponse>, Status> {
-        self.answer(&RatesResponse::default()).await
+        self.answer(&self.rates).await
     }
 
     async fn service_graph(
         &self,
         _: Request<ServiceGraphRequest>,
     ) -> Result<Response<ServiceGraphResponse>, Status> {
-        self.answer(&ServiceGraphResponse::default()).await
+        self.answer(&self.graph).await
     }
 
     async fn list_services(
