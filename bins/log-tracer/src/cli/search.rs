@@ -1,4 +1,4 @@
-//! `log-tracer logs`, `traces`, `trace`, `services` and `graph`: ask a running log-tracer from the terminal.
+//! `log-tracer logs`, `traces`, `trace`, `services`, `graph` and `status`: ask a running log-tracer from the terminal.
 //!
 //! With `--json`, each line of the standard output is one JSON object: for logs, one record in OTLP/JSON within its
 //! resource and scope, as collectors read it from a file.
@@ -7,6 +7,7 @@ mod export;
 mod graph;
 mod logs;
 mod services;
+mod status;
 mod table;
 mod traces;
 
@@ -28,6 +29,7 @@ pub(super) use export::Options as ExportOptions;
 pub(super) use graph::Options as GraphOptions;
 pub(super) use logs::Options as LogsOptions;
 pub(super) use services::Options as ServicesOptions;
+pub(super) use status::Options as StatusOptions;
 pub(super) use traces::{OneOptions as TraceOptions, Options as TracesOptions};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -67,6 +69,10 @@ pub(super) fn services(options: &ServicesOptions) -> Result<(), Failure> {
     block_on(services::run(options))
 }
 
+pub(super) fn status(options: &StatusOptions) -> Result<(), Failure> {
+    block_on(status::run(options))
+}
+
 pub(super) fn graph(options: &GraphOptions) -> Result<(), Failure> {
     block_on(graph::run(options))
 }
@@ -91,10 +97,9 @@ impl Server {
     async fn client(&self) -> Result<Connected, Failure> {
         let endpoints = self.server.iter().map(|address| endpoint(address));
         let mut endpoints = endpoints.collect::<Result<Vec<Endpoint>, Failure>>()?;
-        if endpoints.len() != 1 {
-            return self.clients(endpoints).await;
-        }
-        let first = endpoints.swap_remove(0);
+        let (Some(first), true) = (endpoints.pop(), endpoints.is_empty()) else {
+            return self.clients().await;
+        };
         // A connection is made at once, so that "nobody is there" is told apart from a refused question.
         let connected = first.connect().await;
         let channel = connected.map_err(|_| self.nobody())?;
@@ -105,19 +110,22 @@ impl Server {
     }
 
     /// Several, asked as one.
-    async fn clients(&self, endpoints: Vec<Endpoint>) -> Result<Connected, Failure> {
-        let consumers = self.server.iter().zip(endpoints);
-        let consumers = consumers.map(|(address, endpoint)| Consumer {
-            address: address.clone(),
-            channel: endpoint.connect_lazy(),
-        });
+    async fn clients(&self) -> Result<Connected, Failure> {
+        let consumer = |address: &String| {
+            Ok(Consumer {
+                address: address.clone(),
+                channel: endpoint(address)?.connect_lazy(),
+            })
+        };
+        let consumers = self.server.iter().map(consumer);
+        let consumers = consumers.collect::<Result<Vec<Consumer>, Failure>>()?;
         let config = FanoutConfig {
             message_bytes_max: ANSWER_BYTES_MAX,
             ..FanoutConfig::default()
         };
         // What a person has to know stands in the answers.
         let log = Logger::root(Discard, o!());
-        let fanout = Fanout::new(consumers.collect(), config, log);
+        let fanout = Fanout::new(consumers, config, log);
         let client = Client::new(fanout.connect());
         within(client.service().status(StatusRequest {}))
             .await
@@ -142,9 +150,8 @@ impl Server {
 
 fn endpoint(address: &str) -> Result<Endpoint, Failure> {
     let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| {
-        let message = format!(
-            "`{address}` is no address: expected something like http://127.0.0.1:4319"
-        );
+        let message =
+            format!("`{address}` is no address: expected something like http://127.0.0.1:4319");
         Failure::new(Code::Usage, message)
     })?;
     Ok(endpoint.connect_timeout(CONNECT_TIMEOUT))
