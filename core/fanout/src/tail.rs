@@ -25,7 +25,7 @@ use crate::{
     fan::{Fan, Round},
     merge::hits::{self, Hit, Merged, Order},
     peer::Kind,
-    view::View,
+    view::{Seen, View},
 };
 use lane::{Begin, Kept, Lane, open_at};
 
@@ -34,6 +34,9 @@ const QUEUED_MAX: usize = 4;
 
 /// How long the backlogs may take. A consumer of before [`TailResponse::backlog_done`] does not say when its is done.
 const BACKLOG_MAX: Duration = Duration::from_secs(2);
+
+/// After so long without a message, an empty one says that the tail is alive, whoever is away.
+const ALIVE: Duration = Duration::from_secs(10);
 
 type Messages = Pin<Box<dyn Stream<Item = Result<TailResponse, Status>> + Send>>;
 
@@ -120,6 +123,7 @@ impl Tail {
                 // The lanes hold senders, and so does this.
                 message = self.queue.recv() => return message,
                 changed = views.changed() => changed.ok()?,
+                () = tokio::time::sleep(ALIVE) => return Some(TailResponse::default()),
             }
         }
     }
@@ -171,13 +175,18 @@ impl Lanes {
 }
 
 /// The last offset that every replica had applied of each partition: what stands up to there is not new to a tail that
-/// begins now.
+/// begins now. Of a set that is away it is the last that was heard: what came since is new when it is back.
 fn floors(view: &View, partitions: &[u32]) -> HashMap<u32, (u64, u32)> {
+    let is_of_set = |one: &&Seen| {
+        let owned = one.known.status.iter().flat_map(|it| &it.partitions);
+        owned.map(|it| it.partition).eq(partitions.iter().copied())
+    };
+    let members: Vec<&Seen> = view.seen.iter().filter(is_of_set).collect();
+    let is_away = !members.iter().any(|one| one.is_up());
+    let counted = members.iter().filter(|one| is_away || one.is_up());
     let mut next: HashMap<u32, u64> = HashMap::new();
-    let up = view.seen.iter().filter(|one| one.is_up());
-    for status in up.filter_map(|one| one.known.status.as_ref()) {
-        let owned = status.partitions.iter();
-        for one in owned.filter(|one| partitions.contains(&one.partition)) {
+    for status in counted.filter_map(|one| one.known.status.as_ref()) {
+        for one in &status.partitions {
             let least = next.entry(one.partition).or_insert(u64::MAX);
             *least = (*least).min(one.applied_next);
         }

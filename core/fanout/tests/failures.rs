@@ -446,6 +446,35 @@ async fn a_tail_that_cannot_close_its_gap_says_that_records_may_be_missing() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_came_while_a_consumer_was_away_reaches_a_tail_and_what_was_there_before_does_not() {
+    let a = Fake::start("a", &[0, 1], "cart");
+    let b = Fake::start("b", &[2, 3], "web");
+    b.status(|status| status.partitions[0].applied_next = 5);
+    let (_fanout, mut client) = asked_as_one(&[&a, &b], Config::default());
+    services(&mut client).await.unwrap();
+    b.go_down();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let request = v1::TailRequest {
+        signal: v1::Signal::Logs.into(),
+        ..v1::TailRequest::default()
+    };
+    let mut tail = client.tail(request).await.unwrap().into_inner();
+    let (_, said, _) = read_tail(&mut tail, 1).await;
+    assert!(
+        said[0].starts_with("partitions 2, 3 are missing"),
+        "{said:?}"
+    );
+    let at_b = b.tail();
+    let mut kept = tail_of(2, &[3, 4, 5, 6]);
+    kept.backlog_done = true;
+    at_b.send(Ok(kept)).await.unwrap();
+    b.come_back();
+    let (offsets, said, _) = read_tail(&mut tail, 2).await;
+    assert_eq!(offsets, [5, 6]);
+    assert!(said[0].ends_with("goes on at consumer b at http://f1: no record is missing"));
+}
+
 fn page(times: &[u64]) -> v1::ExportResponse {
     let all = times.iter().map(|time| {
         let mut span = span(1, 1, 0, "op", 0, 1);

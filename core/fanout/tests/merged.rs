@@ -452,7 +452,7 @@ async fn a_tail_follows_all_consumers() {
         );
     }
     times.sort_unstable();
-    let expected: Vec<u64> = (0..8).map(|number| EPOCH + number * MS * 1).collect();
+    let expected: Vec<u64> = (0..8).map(|number| EPOCH + number * MS).collect();
     assert_eq!(times, expected);
 }
 
