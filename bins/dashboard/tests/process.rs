@@ -15,7 +15,10 @@ use std::{
 };
 
 use log_tracer::testing::TestTracer;
-use log_tracer_proto::v1::{LogEntry, SubmitRequest, log_service_client::LogServiceClient};
+use log_tracer_proto::v1::{
+    LogEntry, StatusRequest, SubmitRequest, log_service_client::LogServiceClient,
+    query_service_client::QueryServiceClient,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -40,10 +43,13 @@ struct Dashboard {
 
 impl Dashboard {
     fn start(query: &str) -> Self {
-        let query = format!("query=[\"{query}\"]");
-        let mut child = command(&["--set", "dashboard.listen=127.0.0.1:0", "--set", &query])
-            .spawn()
-            .unwrap();
+        Self::with(&[query], &[])
+    }
+
+    fn with(query: &[&str], args: &[&str]) -> Self {
+        let query = format!("query={query:?}");
+        let first = ["--set", "dashboard.listen=127.0.0.1:0", "--set", &query];
+        let mut child = command(&[&first, args].concat()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
@@ -111,11 +117,56 @@ async fn it_shows_what_a_consumer_elsewhere_holds_and_ends_with_0() {
     assert_eq!(dashboard.stop(), Some(0));
 }
 
+/// An address at which nobody listens.
+fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_asks_several_consumers_as_one_and_lets_others_ask_them_so() {
+    let tracer = TestTracer::start().await.unwrap();
+    let (away, listen) = (format!("http://{}", nobody()), nobody());
+    let dashboard = Dashboard::with(
+        &[&tracer.query_grpc().unwrap(), &away],
+        &["--set", &format!("query_listen={listen}")],
+    );
+    // All partitions are answered, so that whoever is away is not missed; the pipeline names it.
+    let page = dashboard.get("/logs");
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    assert!(!page.contains("This is not everything"), "{page}");
+    let page = dashboard.get("/pipeline");
+    for expected in ["asked first", &away, "2 consumers"] {
+        assert!(page.contains(expected), "{expected}: {page}");
+    }
+    let mut client = QueryServiceClient::connect(format!("http://{listen}"))
+        .await
+        .unwrap();
+    let status = client.status(StatusRequest {}).await.unwrap().into_inner();
+    assert_eq!(status.consumers.len(), 2);
+    assert_eq!(dashboard.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_together_is_named_on_the_page() {
+    let (one, other) = (TestTracer::start().await, TestTracer::start().await);
+    let (one, other) = (one.unwrap(), other.unwrap());
+    let (first, second) = (one.query_grpc().unwrap(), other.query_grpc().unwrap());
+    let dashboard = Dashboard::with(&[&first, &second], &[]);
+    for path in ["/logs", "/pipeline"] {
+        let page = dashboard.get(path);
+        let text = format!("at {second} is not asked: it reads the log");
+        assert!(
+            page.contains(&text.replace('/', "&#x2F;")) || page.contains(&text),
+            "{page}"
+        );
+    }
+    assert_eq!(dashboard.stop(), Some(0));
+}
+
 #[test]
 fn it_serves_while_its_consumer_is_away() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", nobody.local_addr().unwrap());
-    drop(nobody);
+    let address = format!("http://{}", nobody());
     let dashboard = Dashboard::start(&address);
     let page = dashboard.get("/logs");
     assert!(page.starts_with("HTTP/1.1 503"), "{page}");
@@ -140,7 +191,7 @@ fn mistakes_end_it_with_the_code_for_them_and_one_line() {
         (
             &["--set", "query=[]"],
             78,
-            "query must hold exactly one address",
+            "query must hold at least one address",
         ),
         (&["--sat"], 64, "unexpected argument '--sat'"),
     ];

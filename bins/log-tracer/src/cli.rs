@@ -62,6 +62,8 @@ enum Command {
     Services(search::ServicesOptions),
     /// Show which of its services calls which
     Graph(search::GraphOptions),
+    /// Show how each of its consumers is
+    Status(search::StatusOptions),
     /// Write everything that matches to a file, as OTLP in JSON or as Parquet
     Export(search::ExportOptions),
     /// Run the roles as processes of their own on NATS JetStream or Fluvio, all on this machine
@@ -104,6 +106,7 @@ impl Cli {
             Some(Command::Trace(options)) => search::trace(&options),
             Some(Command::Services(options)) => search::services(&options),
             Some(Command::Graph(options)) => search::graph(&options),
+            Some(Command::Status(options)) => search::status(&options),
             Some(Command::Export(options)) => search::export(&options),
             Some(Command::Topology(options)) => topology::run(&options, environment),
             Some(Command::Demo(options)) => traffic::demo(&options),

@@ -22,7 +22,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("log-tracer-query", &[]),
     ("log-tracer-runtime", &[]),
     ("log-tracer-record", &["proto"]),
-    ("log-tracer-store", &["record", "query"]),
+    ("log-tracer-sketch", &[]),
+    ("log-tracer-store", &["record", "query", "sketch"]),
     ("log-tracer-conformance", &["transport"]),
     ("log-tracer-fault-proxy", &[]),
     ("log-tracer-transport-channel", &["transport"]),
@@ -45,7 +46,12 @@ const EDGES: &[(&str, &[&str])] = &[
         &["transport", "record", "query", "store", "proto"],
     ),
     ("log-tracer-dashboard", &["proto", "query"]),
-    ("log-tracer-dashboard-bin", &["runtime", "dashboard"]),
+    // Several consumers asked as one: it has rows to merge, and no store and no transport.
+    ("log-tracer-fanout", &["proto", "record", "sketch"]),
+    (
+        "log-tracer-dashboard-bin",
+        &["runtime", "dashboard", "fanout"],
+    ),
     (
         "log-tracer-producer-bin",
         &["runtime", "producer", "transports", "transport"],
@@ -61,6 +67,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "producer",
             "consumer",
             "dashboard",
+            "fanout",
             "transports",
             "transport",
             "proto",
