@@ -139,7 +139,9 @@ pub fn check(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Option<CheckReport>, CheckError> {
     match config {
-        TransportConfig::Channel(_) | TransportConfig::Fluvio(_) | TransportConfig::Nats(_) => Ok(None),
+        TransportConfig::Channel(_) | TransportConfig::Fluvio(_) | TransportConfig::Nats(_) => {
+            Ok(None)
+        }
         TransportConfig::Disk(config) => disk::check(&config.directory, progress).map(Some),
     }
 }

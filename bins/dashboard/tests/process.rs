@@ -8,8 +8,10 @@
 )]
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    path::Path,
     process::{Child, Command, Output, Stdio},
     time::Duration,
 };
@@ -23,6 +25,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::Value;
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_log-tracer-dashboard"));
@@ -200,4 +203,28 @@ fn mistakes_end_it_with_the_code_for_them_and_one_line() {
         assert_eq!(status, Some(code), "{args:?}: {stderr}");
         assert!(stderr.contains(expected), "{args:?}: {stderr}");
     }
+}
+
+#[test]
+fn the_settings_of_its_services_in_compose_yml_are_right() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compose.yml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let compose: Value = serde_saphyr::from_str(&text).unwrap();
+    let mut checked = 0;
+    for (name, service) in compose["services"].as_object().unwrap() {
+        let image = service["image"].as_str().unwrap();
+        if !image.starts_with("log-tracer-dashboard:") {
+            continue;
+        }
+        let variables: BTreeMap<String, String> =
+            serde_json::from_value(service["environment"].clone()).unwrap();
+        let Output { status, stderr, .. } = command(&["--check-config"])
+            .envs(&variables)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(stderr).unwrap();
+        assert!(status.success(), "{name}: {stderr}");
+        checked += 1;
+    }
+    assert_eq!(checked, 2);
 }

@@ -173,11 +173,16 @@ fn rust_files(directory: &Path) -> Vec<PathBuf> {
 fn tls_has_one_provider_of_cryptography() {
     let whole = MetadataCommand::new().exec().expect("cargo metadata");
     let resolved = whole.resolve.unwrap().nodes;
-    let rustls = resolved.iter().filter(|node| node.id.repr.contains("#rustls@"));
+    let rustls = resolved
+        .iter()
+        .filter(|node| node.id.repr.contains("#rustls@"));
     let features: Vec<String> = rustls
         .flat_map(|node| &node.features)
         .map(|feature| feature.to_string())
         .collect();
-    assert!(features.iter().any(|one| one == "aws_lc_rs"), "{features:?}");
+    assert!(
+        features.iter().any(|one| one == "aws_lc_rs"),
+        "{features:?}"
+    );
     assert!(!features.iter().any(|one| one == "ring"), "{features:?}");
 }

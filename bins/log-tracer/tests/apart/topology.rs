@@ -101,7 +101,10 @@ impl Topology {
 
     /// QueryService of each consumer.
     pub(crate) fn consumers(&self) -> Vec<String> {
-        self.consumers.iter().map(|one| format!("http://{one}")).collect()
+        self.consumers
+            .iter()
+            .map(|one| format!("http://{one}"))
+            .collect()
     }
 
     /// SIGKILL, for good.

@@ -79,7 +79,11 @@ pub(crate) async fn compare_with_all(queries: &[String], ledger: &Ledger) -> See
         let status = status(&mut client).await;
         assert_eq!(status.quarantined_envelopes, 0);
         blocks += status.stores.iter().map(|store| store.blocks).sum::<u64>();
-        disk_rows += status.stores.iter().map(|store| store.disk_rows).sum::<u64>();
+        disk_rows += status
+            .stores
+            .iter()
+            .map(|store| store.disk_rows)
+            .sum::<u64>();
         let storage = status.storage.unwrap();
         assert_eq!(storage.health, "ready");
     }
