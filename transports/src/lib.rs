@@ -1,10 +1,11 @@
 //! Opens a transport by its configuration: the one place that names the backends.
 //!
-//! An engine that runs apart has a cargo feature of its name, on by default: `fluvio`. Without it, a configuration of
-//! that kind is read and then refused with what to build.
+//! An engine that runs apart has a cargo feature of its name, on by default: `fluvio`, `nats`. Without it, a configuration
+//! of that kind is read and then refused with what to build.
 
 #[cfg(not(feature = "fluvio"))]
 mod absent;
+pub mod nats;
 mod patient;
 
 use std::{path::Path, sync::Arc};
@@ -38,6 +39,8 @@ pub enum TransportConfig {
     /// On a Fluvio cluster, which this build knows nothing of.
     #[cfg(not(feature = "fluvio"))]
     Fluvio(Absent),
+    /// On NATS JetStream.
+    Nats(Box<nats::Config>),
 }
 
 impl Default for TransportConfig {
@@ -56,7 +59,7 @@ impl TransportConfig {
     /// The default of a role that runs apart: a log that several processes can open.
     #[must_use]
     pub fn shared() -> Self {
-        Self::default()
+        Self::Nats(Box::default())
     }
 
     /// [`validate`](Self::validate), and that several processes can open it.
@@ -78,14 +81,14 @@ impl TransportConfig {
     pub fn is_shared(&self) -> bool {
         match self {
             Self::Channel(_) | Self::Disk(_) => false,
-            Self::Fluvio(_) => true,
+            Self::Fluvio(_) | Self::Nats(_) => true,
         }
     }
 
     /// Takes a relative directory from below `base`.
     pub fn move_below(&mut self, base: &Path) {
         match self {
-            Self::Channel(_) | Self::Fluvio(_) => {}
+            Self::Channel(_) | Self::Fluvio(_) | Self::Nats(_) => {}
             Self::Disk(config) => config.directory = base.join(&config.directory),
         }
     }
@@ -103,6 +106,7 @@ impl TransportConfig {
             Self::Fluvio(config) => config.validate(),
             #[cfg(not(feature = "fluvio"))]
             Self::Fluvio(_) => Err(absent::refusal("fluvio")),
+            Self::Nats(config) => config.validate(),
         }
     }
 }
@@ -120,6 +124,7 @@ pub async fn open(config: &TransportConfig) -> Result<Arc<dyn Transport>, OpenEr
         TransportConfig::Fluvio(config) => Ok(Arc::new(FluvioTransport::open(config).await?)),
         #[cfg(not(feature = "fluvio"))]
         TransportConfig::Fluvio(_) => Err(OpenError::Invalid(absent::refusal("fluvio"))),
+        TransportConfig::Nats(config) => nats::open(config).await,
     }
 }
 
@@ -134,7 +139,9 @@ pub fn check(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Option<CheckReport>, CheckError> {
     match config {
-        TransportConfig::Channel(_) | TransportConfig::Fluvio(_) => Ok(None),
+        TransportConfig::Channel(_) | TransportConfig::Fluvio(_) | TransportConfig::Nats(_) => {
+            Ok(None)
+        }
         TransportConfig::Disk(config) => disk::check(&config.directory, progress).map(Some),
     }
 }
