@@ -379,7 +379,6 @@ fn hostile() -> Canned {
             hits,
             resources,
             scopes,
-            interrupted: SCRIPT.to_owned(),
             ..TailResponse::default()
         }],
         ..Canned::default()
