@@ -27,12 +27,12 @@ use log_tracer_proto::{
         },
     },
     v1::{
-        Coverage, Facet, FacetValue, FacetsResponse, GetTraceResponse, HistogramResponse,
-        HistogramSeries, ListOperationsResponse, ListServicesResponse, LogHit, OffsetRange,
-        OperationInfo, PartitionStatus, Position, QuarantinedEnvelope, RecordKey, ResourceEntry,
-        ScopeEntry, SearchLogsResponse, SearchTracesResponse, ServiceCount, ServiceInfo, Signal,
-        StatusResponse, StorageStatus, StoreStatus, TailResponse, TraceCursor, TraceSummary,
-        TransportStatus,
+        ConsumerStatus, Coverage, Facet, FacetValue, FacetsResponse, GetTraceResponse,
+        HistogramResponse, HistogramSeries, ListOperationsResponse, ListServicesResponse, LogHit,
+        OffsetRange, OperationInfo, PartitionStatus, Position, QuarantinedEnvelope, RecordKey,
+        ResourceEntry, ScopeEntry, SearchLogsResponse, SearchTracesResponse, ServiceCount,
+        ServiceInfo, Signal, StatusResponse, StorageStatus, StoreStatus, TailResponse, TraceCursor,
+        TraceSummary, TransportStatus,
     },
 };
 
@@ -250,6 +250,18 @@ fn status() -> StatusResponse {
             bytes_max: Some(1),
             ..TransportStatus::default()
         }),
+        consumers: vec![ConsumerStatus {
+            address: script(),
+            health: script(),
+            replicas: vec![script()],
+            status: Some(StatusResponse {
+                name: script(),
+                version: script(),
+                ..StatusResponse::default()
+            }),
+            ..ConsumerStatus::default()
+        }],
+        faults: vec![script()],
         partitions: vec![PartitionStatus {
             health: script(),
             lost_offsets: 3,
