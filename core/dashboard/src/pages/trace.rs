@@ -6,19 +6,19 @@ mod rows;
 mod span;
 mod state;
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use http::StatusCode;
 use log_tracer_query::{Query, Signals, parse};
 use serde::Serialize;
 use warp::reply::Response;
 
-pub(crate) use self::download::{logs_json, spans_json, whole_json};
+pub(crate) use self::download::{logs_json, span_items, spans_json, whole_json};
 use self::{overview::Overview, rows::RowView, span::SpanView, state::State};
 use crate::{
     app::App,
     fault::Fault,
-    lines::{LogLine, Origin, Sender, hex, trace_term},
+    lines::{LogLine, Origin, Sender, hex, trace_href, trace_term},
     palette::Palette,
     params::{Link, Params},
     reply,
@@ -30,6 +30,7 @@ use crate::{
         visible::{self, Fold, Window, Wish},
     },
     units::{count, plural},
+    uploads::Upload,
     views::Shell,
     visitor::Visitor,
 };
@@ -45,16 +46,7 @@ pub(crate) async fn page(
     id: &str,
 ) -> Result<Response, Fault> {
     let state = State::read(id, params)?;
-    // A large trace takes much memory while its page is built, so only a few are built at a time.
-    let wait = Duration::from_millis(app.config.query_deadline_ms);
-    let _slot = match tokio::time::timeout(wait, app.trace_slots.acquire()).await {
-        Ok(Ok(slot)) => slot,
-        _ => {
-            return Err(Fault::busy(
-                "too many traces are being opened at the moment",
-            ));
-        }
-    };
+    let _slot = app.trace_slot().await?;
     let (pieces, services) = tokio::try_join!(app.ask.trace(state.id), app.ask.services())?;
     let known: Vec<String> = services
         .into_iter()
@@ -63,10 +55,12 @@ pub(crate) async fn page(
     let views = app.views.clone();
     let visitor = visitor.clone();
     let rows_max = app.config.trace_rows_max;
+    let upload = app.ask.upload(&state.id);
     // Arranging a hundred thousand spans is work for a thread of its own.
     let built = tokio::task::spawn_blocking(move || {
         let trace = Trace::new(pieces);
-        let (status, view) = view(&trace, &state, &known, rows_max);
+        let (status, mut view) = view(&trace, &state, &known, rows_max);
+        view.upload = upload.map(UploadView::new);
         let title = view.overview.title.clone();
         let shell = Shell {
             title: &title,
@@ -98,6 +92,27 @@ struct View {
     lines_cut: String,
     coverage: CoverageView,
     logs_href: String,
+    /// Set when the trace comes from a file.
+    upload: Option<UploadView>,
+}
+
+/// The file that a trace comes from.
+#[derive(Debug, Serialize)]
+struct UploadView {
+    file: String,
+    trace_id: String,
+    stored_href: String,
+}
+
+impl UploadView {
+    fn new(upload: Upload) -> Self {
+        let trace_id = hex(&upload.trace_id);
+        Self {
+            file: upload.file,
+            stored_href: trace_href(&trace_id, ""),
+            trace_id,
+        }
+    }
 }
 
 /// What the toolbar of the waterfall needs.
@@ -205,6 +220,7 @@ fn view(trace: &Trace, state: &State, known: &[String], rows_max: usize) -> (Sta
             .with("range", "all")
             .to_string(),
         problem: sight.problem,
+        upload: None,
         overview,
     };
     let status = if view.problem.is_some() {
