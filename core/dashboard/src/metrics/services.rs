@@ -13,7 +13,7 @@ const MINUTES: u64 = 5;
 /// Services that are written; those with the most spans.
 const SERVICES_MAX: usize = 1_000;
 
-const QUANTILES: [(f64, &str); 3] = [(0.5, "0.5"), (0.95, "0.95"), (0.99, "0.99")];
+const QUANTILES: [(f64, &str); 3] = [(0.5, "50"), (0.95, "95"), (0.99, "99")];
 
 /// What the consumer is asked.
 pub(super) fn request(now: u64) -> RatesRequest {
@@ -61,11 +61,11 @@ pub(super) fn write(rates: &RatesResponse, page: &mut Page) {
     page.family(
         "log_tracer_service_duration_seconds",
         Kind::Gauge,
-        "Quantiles of how long a service's spans took, over the last 5 whole minutes.",
+        "Percentiles of how long a service's spans took, over the last 5 whole minutes.",
     );
     for (service, rate) in &series {
-        for ((_, quantile), nanos) in QUANTILES.iter().zip(&rate.quantiles_nano) {
-            let labels = [("service", *service), ("quantile", *quantile)];
+        for ((_, percentile), nanos) in QUANTILES.iter().zip(&rate.quantiles_nano) {
+            let labels = [("service", *service), ("percentile", *percentile)];
             page.sample(&labels, *nanos as f64 / 1e9);
         }
     }

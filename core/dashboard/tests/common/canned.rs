@@ -32,6 +32,9 @@ pub struct Canned {
     pub status: StatusResponse,
     pub pieces: Vec<GetTraceResponse>,
     pub tail: Vec<TailResponse>,
+    pub rates: RatesResponse,
+    pub graph: ServiceGraphResponse,
+    pub exported: Vec<ExportResponse>,
     /// Leaves the coverage away, which ends a trace.
     pub cut_off: bool,
     /// Refuses everything with this instead.
@@ -119,14 +122,14 @@ impl QueryService for Canned {
     }
 
     async fn rates(&self, _: Request<RatesRequest>) -> Result<Response<RatesResponse>, Status> {
-        self.answer(&RatesResponse::default()).await
+        self.answer(&self.rates).await
     }
 
     async fn service_graph(
         &self,
         _: Request<ServiceGraphRequest>,
     ) -> Result<Response<ServiceGraphResponse>, Status> {
-        self.answer(&ServiceGraphResponse::default()).await
+        self.answer(&self.graph).await
     }
 
     async fn list_services(
@@ -164,7 +167,10 @@ impl QueryService for Canned {
         &self,
         _: Request<ExportRequest>,
     ) -> Result<Response<Self::ExportStream>, Status> {
-        Ok(Response::new(stream::empty().boxed()))
+        let exported = self.answer(&self.exported).await?.into_inner();
+        Ok(Response::new(
+            stream::iter(exported.into_iter().map(Ok)).boxed(),
+        ))
     }
 
     async fn export_quarantine(
