@@ -19,7 +19,7 @@ struct OperationView {
     id: &'static str,
     path: &'static str,
     summary: &'static str,
-    words: &'static str,
+    words: Vec<Piece>,
     params: Vec<ParamView>,
     answers: Vec<&'static str>,
     /// To try it, where the address needs nothing more.
@@ -29,9 +29,29 @@ struct OperationView {
 #[derive(Debug, Serialize)]
 struct ParamView {
     name: &'static str,
-    words: &'static str,
+    words: Vec<Piece>,
     values: String,
     example: &'static str,
+}
+
+/// A piece of a sentence.
+#[derive(Debug, Serialize)]
+struct Piece {
+    text: &'static str,
+    /// Whether it stood between backticks.
+    code: bool,
+}
+
+fn pieces(words: &'static str) -> Vec<Piece> {
+    words
+        .split('`')
+        .enumerate()
+        .map(|(at, text)| Piece {
+            text,
+            code: at % 2 == 1,
+        })
+        .filter(|piece| !piece.text.is_empty())
+        .collect()
 }
 
 /// Answers `/api`.
@@ -68,13 +88,13 @@ fn operation(operation: &Operation) -> OperationView {
         id: operation.id,
         path: operation.path,
         summary: operation.summary,
-        words: operation.words,
+        words: pieces(operation.words),
         params: operation
             .params
             .iter()
             .map(|param| ParamView {
                 name: param.name,
-                words: param.words,
+                words: pieces(param.words),
                 values: match param.kind {
                     Kind::Text => String::new(),
                     Kind::Choice(choices) => choices.join(", "),
@@ -85,5 +105,39 @@ fn operation(operation: &Operation) -> OperationView {
             .collect(),
         answers: operation.answer.iter().map(|(kind, _)| *kind).collect(),
         href,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_between_backticks_is_code() {
+        let pieces = pieces("an `a` and `b`.");
+        let texts: Vec<(&str, bool)> = pieces
+            .iter()
+            .map(|piece| (piece.text, piece.code))
+            .collect();
+        assert_eq!(
+            texts,
+            [
+                ("an ", false),
+                ("a", true),
+                (" and ", false),
+                ("b", true),
+                (".", false)
+            ]
+        );
+    }
+
+    #[test]
+    fn every_sentence_of_the_table_closes_its_backticks() {
+        for operation in &OPERATIONS {
+            let words = operation.params.iter().map(|param| param.words);
+            for words in words.chain([operation.words, operation.summary]) {
+                assert!(words.matches('`').count().is_multiple_of(2), "{words}");
+            }
+        }
     }
 }

@@ -60,7 +60,9 @@ pub(crate) async fn page(
     let built = tokio::task::spawn_blocking(move || {
         let trace = Trace::new(pieces);
         let (status, mut view) = view(&trace, &state, &known, rows_max);
-        view.upload = upload.map(UploadView::new);
+        if let Some(upload) = upload {
+            view.comes_from(upload);
+        }
         let title = view.overview.title.clone();
         let shell = Shell {
             title: &title,
@@ -96,23 +98,26 @@ struct View {
     upload: Option<UploadView>,
 }
 
+impl View {
+    /// Says which file the trace comes from, and calls it by the id that it has there.
+    fn comes_from(&mut self, upload: Upload) {
+        let trace_id = hex(&upload.trace_id);
+        self.logs_href = logs_href(&trace_id);
+        self.overview.call(&trace_id);
+        self.upload = Some(UploadView {
+            file: upload.file,
+            stored_href: trace_href(&trace_id, ""),
+            trace_id,
+        });
+    }
+}
+
 /// The file that a trace comes from.
 #[derive(Debug, Serialize)]
 struct UploadView {
     file: String,
     trace_id: String,
     stored_href: String,
-}
-
-impl UploadView {
-    fn new(upload: Upload) -> Self {
-        let trace_id = hex(&upload.trace_id);
-        Self {
-            file: upload.file,
-            stored_href: trace_href(&trace_id, ""),
-            trace_id,
-        }
-    }
 }
 
 /// What the toolbar of the waterfall needs.
@@ -215,10 +220,7 @@ fn view(trace: &Trace, state: &State, known: &[String], rows_max: usize) -> (Sta
         lines,
         lines_cut,
         coverage: CoverageView::new(Some(&trace.coverage)),
-        logs_href: Link::to("/logs")
-            .with("q", trace_term(&hex(&state.id)))
-            .with("range", "all")
-            .to_string(),
+        logs_href: logs_href(&hex(&state.id)),
         problem: sight.problem,
         upload: None,
         overview,
@@ -229,6 +231,14 @@ fn view(trace: &Trace, state: &State, known: &[String], rows_max: usize) -> (Sta
         StatusCode::OK
     };
     (status, view)
+}
+
+/// A search for all log records of a trace.
+fn logs_href(trace_id: &str) -> String {
+    Link::to("/logs")
+        .with("q", trace_term(trace_id))
+        .with("range", "all")
+        .to_string()
 }
 
 fn sight(
