@@ -1,11 +1,15 @@
 //! Opens a transport by its configuration: the one place that names the backends.
 
+mod patient;
+
 use std::{path::Path, sync::Arc};
 
 use log_tracer_transport::{OpenError, Transport};
 use log_tracer_transport_channel::{self as channel, ChannelTransport};
 use log_tracer_transport_disk::{self as disk, DiskTransport};
 use serde::{Deserialize, Serialize};
+
+pub use patient::open_patiently;
 
 pub use log_tracer_transport_disk::{CheckError, CheckReport, PartitionReport};
 
@@ -30,6 +34,34 @@ impl TransportConfig {
     #[must_use]
     pub fn in_memory() -> Self {
         Self::Channel(channel::Config::default())
+    }
+
+    /// The default of a role that runs apart: a log that several processes can open.
+    #[must_use]
+    pub fn shared() -> Self {
+        Self::default()
+    }
+
+    /// [`validate`](Self::validate), and that several processes can open it.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the key and what was expected.
+    pub fn validate_shared(&self) -> Result<(), String> {
+        if !self.is_shared() {
+            return Err(
+                "kind: roles that run apart need an engine that all of them can reach, `nats` or `fluvio`; to run on this machine's disk or memory, run all roles in one process with `log-tracer run`".to_owned(),
+            );
+        }
+        self.validate()
+    }
+
+    /// Whether processes that open it with the same configuration get the same log.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Self::Channel(_) | Self::Disk(_) => false,
+        }
     }
 
     /// Takes a relative directory from below `base`.

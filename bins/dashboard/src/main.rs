@@ -4,22 +4,13 @@
 //! browsers --> log-tracer-dashboard --QueryService--> consumer
 //! ```
 
-mod cli;
 mod config;
 mod process;
 
 use std::{env, process::ExitCode};
 
-use log_tracer_runtime::{env::Environment, exit::Code};
+use log_tracer_runtime::role;
 
 fn main() -> ExitCode {
-    let environment = Environment::of_variables(env::vars_os());
-    let result = cli::Cli::of_args(env::args_os()).and_then(|cli| cli.execute(&environment));
-    match result {
-        Ok(()) => Code::Ok.into(),
-        Err(failure) => {
-            failure.print();
-            failure.code.into()
-        }
-    }
+    role::run::<process::Dashboard>(env::args_os(), env::vars_os())
 }

@@ -24,6 +24,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("log-tracer-record", &["proto"]),
     ("log-tracer-store", &["record", "query"]),
     ("log-tracer-conformance", &["transport"]),
+    ("log-tracer-fault-proxy", &[]),
     ("log-tracer-transport-channel", &["transport"]),
     ("log-tracer-transport-disk", &["transport"]),
     (
@@ -37,6 +38,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("log-tracer-dashboard", &["proto", "query"]),
     ("log-tracer-dashboard-bin", &["runtime", "dashboard"]),
+    (
+        "log-tracer-producer-bin",
+        &["runtime", "producer", "transports", "transport"],
+    ),
+    (
+        "log-tracer-consumer-bin",
+        &["runtime", "consumer", "transports", "transport"],
+    ),
     (
         "log-tracer",
         &[

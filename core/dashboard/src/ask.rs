@@ -117,12 +117,6 @@ impl Ask {
             .await
     }
 
-    pub(crate) async fn status(&self) -> Result<StatusResponse, Fault> {
-        let mut client = self.client.clone();
-        self.unary(Box::pin(client.status(self.request(StatusRequest {}))))
-            .await
-    }
-
     pub(crate) async fn rates(&self, request: RatesRequest) -> Result<RatesResponse, Fault> {
         let mut client = self.client.clone();
         self.unary(Box::pin(client.rates(self.request(request))))
@@ -135,6 +129,12 @@ impl Ask {
     ) -> Result<ServiceGraphResponse, Fault> {
         let mut client = self.client.clone();
         self.unary(Box::pin(client.service_graph(self.request(request))))
+            .await
+    }
+
+    pub(crate) async fn status(&self) -> Result<StatusResponse, Fault> {
+        let mut client = self.client.clone();
+        self.unary(Box::pin(client.status(self.request(StatusRequest {}))))
             .await
     }
 

@@ -12,10 +12,7 @@ use log_tracer_proto::{
 use tokio::time::timeout;
 use tonic::transport::Channel;
 
-use crate::{
-    ledger::{Kind, Ledger, RequestKey, parse},
-    life::Addresses,
-};
+use crate::ledger::{Kind, Ledger, RequestKey, parse};
 
 /// What was seen in a look.
 #[derive(Debug, Default)]
@@ -44,22 +41,22 @@ impl fmt::Display for Seen {
 }
 
 /// What a process says of its store; `None` when it does not answer soon.
-pub(crate) async fn storage(addresses: &Addresses) -> Option<StorageStatus> {
+pub(crate) async fn storage(query: &str) -> Option<StorageStatus> {
     let answer = async {
-        let mut client = client(addresses).await;
+        let mut client = client(query).await;
         client.status(StatusRequest {}).await.ok()
     };
     let answer = timeout(Duration::from_secs(2), answer).await.ok()??;
     answer.into_inner().storage
 }
 
-async fn client(addresses: &Addresses) -> QueryServiceClient<Channel> {
-    let channel = Channel::from_shared(addresses.query_grpc.clone()).unwrap();
+async fn client(query: &str) -> QueryServiceClient<Channel> {
+    let channel = Channel::from_shared(query.to_owned()).unwrap();
     QueryServiceClient::new(channel.connect().await.unwrap()).max_decoding_message_size(64 << 20)
 }
 
-pub(crate) async fn compare(addresses: &Addresses, ledger: &Ledger) -> Seen {
-    let mut client = client(addresses).await;
+pub(crate) async fn compare(query: &str, ledger: &Ledger) -> Seen {
+    let mut client = client(query).await;
     replayed(&mut client).await;
     let mut stored: HashMap<RequestKey, HashMap<u32, u32>> = HashMap::new();
     for (signal, kind) in [(Signal::Logs, Kind::Log), (Signal::Spans, Kind::Span)] {

@@ -29,11 +29,11 @@ pub struct Canned {
     pub logs: SearchLogsResponse,
     pub histogram: HistogramResponse,
     pub facets: FacetsResponse,
+    pub rates: RatesResponse,
+    pub graph: ServiceGraphResponse,
     pub status: StatusResponse,
     pub pieces: Vec<GetTraceResponse>,
     pub tail: Vec<TailResponse>,
-    pub rates: RatesResponse,
-    pub graph: ServiceGraphResponse,
     pub exported: Vec<ExportResponse>,
     /// Leaves the coverage away, which ends a trace.
     pub cut_off: bool,
