@@ -36,7 +36,8 @@ pub(super) fn document(version: &str) -> Result<Value, Fault> {
             "title": "log-tracer",
             "version": version,
             "description": "Traces and logs for programs: the same questions as the pages. 64-bit numbers are decimal texts, \
-                ids hexadecimal digits, as in OTLP/JSON. Lists say in `coverage` whether something may be missing.",
+                ids hexadecimal digits, as in OTLP/JSON. Lists say in `coverage` whether something may be missing. \
+                A parameter may take 4,096 bytes, and the head of a request 64 KiB.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "this log-tracer"}],
@@ -72,6 +73,10 @@ fn described(operation: &Operation) -> Value {
             "content": {"application/json": {"schema": reference("Fault")}},
         });
     }
+    // Answered before the request is read, and so without a body.
+    responses["414"] =
+        json!({"description": "The address is longer than the head of a request may be."});
+    responses["431"] = json!({"description": "The head of the request is longer than it may be."});
     let mut parameters: Vec<Value> = operation.params.iter().map(parameter).collect();
     parameters.extend(operation.path.contains('{').then(trace_id));
     json!({
@@ -113,7 +118,7 @@ fn faults(operation: &Operation) -> impl Iterator<Item = (&'static str, &'static
 
 fn parameter(param: &Param) -> Value {
     let schema = match param.kind {
-        Kind::Text => json!({"type": "string", "maxLength": 4096}),
+        Kind::Text => json!({"type": "string"}),
         Kind::Choice(choices) => json!({"type": "string", "enum": choices}),
         Kind::Number(min, max) => json!({"type": "integer", "minimum": min, "maximum": max}),
     };
