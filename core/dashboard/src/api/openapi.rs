@@ -64,19 +64,20 @@ fn described(operation: &Operation) -> Value {
         .iter()
         .map(|(kind, schema)| ((*kind).to_owned(), json!({"schema": reference(schema)})))
         .collect();
-    let mut responses = json!({
-        "200": {"description": operation.summary, "content": content},
-    });
-    for (status, words) in faults(operation) {
-        responses[status] = json!({
+    let success = json!({"description": operation.summary, "content": content});
+    let mut responses = Map::from_iter([("200".to_owned(), success)]);
+    responses.extend(faults(operation).map(|(status, words)| {
+        let described = json!({
             "description": words,
             "content": {"application/json": {"schema": reference("Fault")}},
         });
-    }
+        (status.to_owned(), described)
+    }));
     // Answered before the request is read, and so without a body.
-    responses["414"] =
-        json!({"description": "The address is longer than the head of a request may be."});
-    responses["431"] = json!({"description": "The head of the request is longer than it may be."});
+    for status in ["414", "431"] {
+        let described = json!({"description": "The head of the request is longer than is read."});
+        responses.insert(status.to_owned(), described);
+    }
     let mut parameters: Vec<Value> = operation.params.iter().map(parameter).collect();
     parameters.extend(operation.path.contains('{').then(trace_id));
     json!({
@@ -122,23 +123,24 @@ fn parameter(param: &Param) -> Value {
         Kind::Choice(choices) => json!({"type": "string", "enum": choices}),
         Kind::Number(min, max) => json!({"type": "integer", "minimum": min, "maximum": max}),
     };
-    let mut parameter = json!({
-        "name": param.name,
-        "in": "query",
-        "required": false,
-        "description": param.words,
-        "schema": schema,
-    });
+    let example = match param.kind {
+        Kind::Number(..) => param
+            .example
+            .parse::<u64>()
+            .map_or(Value::Null, Value::from),
+        _ => param.example.into(),
+    };
+    let mut parameter = Map::from_iter([
+        ("name".to_owned(), param.name.into()),
+        ("in".to_owned(), "query".into()),
+        ("required".to_owned(), false.into()),
+        ("description".to_owned(), param.words.into()),
+        ("schema".to_owned(), schema),
+    ]);
     if !param.example.is_empty() {
-        parameter["example"] = match param.kind {
-            Kind::Number(..) => param
-                .example
-                .parse::<u64>()
-                .map_or(Value::Null, Value::from),
-            _ => param.example.into(),
-        };
+        parameter.insert("example".to_owned(), example);
     }
-    parameter
+    parameter.into()
 }
 
 fn trace_id() -> Value {

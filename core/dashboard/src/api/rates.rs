@@ -6,7 +6,7 @@ use log_tracer_proto::{
         GraphNode, NodeKind, Rate, RateGroup, RatesRequest, ServiceGraphRequest, Signal, TimeRange,
     },
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use warp::reply::Response;
 
 use super::{Call, coverage, json_answer};
@@ -47,7 +47,8 @@ pub(super) async fn rates(call: &Call<'_>) -> Result<Response, Fault> {
         let total = series.total.clone().unwrap_or_default();
         let steps = series.steps.iter().map(|step| {
             let mut own = rate(&step.rate.clone().unwrap_or_default(), &quantiles);
-            own["startUnixNano"] = step.start_unix_nano.to_string().into();
+            let start = step.start_unix_nano.to_string();
+            own.insert("startUnixNano".to_owned(), start.into());
             own
         });
         let kind = series
@@ -119,18 +120,23 @@ fn quantiles(params: &Params) -> Result<Vec<f64>, Fault> {
     Ok(own.unwrap_or(QUANTILES.to_vec()))
 }
 
-fn rate(rate: &Rate, quantiles: &[f64]) -> Value {
+fn rate(rate: &Rate, quantiles: &[f64]) -> Map<String, Value> {
     let quantiles = quantiles.iter().zip(&rate.quantiles_nano);
-    let quantiles =
-        quantiles.map(|(quantile, nanos)| json!({"quantile": quantile, "nano": nanos.to_string()}));
-    json!({
-        "count": rate.count.to_string(),
-        "errors": rate.errors.to_string(),
-        "sumNano": rate.sum_nano.to_string(),
-        "minNano": rate.min_nano.to_string(),
-        "maxNano": rate.max_nano.to_string(),
-        "quantiles": quantiles.collect::<Vec<_>>(),
-    })
+    let quantiles: Vec<Value> = quantiles
+        .map(|(quantile, nanos)| json!({"quantile": quantile, "nano": nanos.to_string()}))
+        .collect();
+    let numbers = [
+        ("count", rate.count),
+        ("errors", rate.errors),
+        ("sumNano", rate.sum_nano),
+        ("minNano", rate.min_nano),
+        ("maxNano", rate.max_nano),
+    ];
+    numbers
+        .into_iter()
+        .map(|(name, number)| (name.to_owned(), number.to_string().into()))
+        .chain([("quantiles".to_owned(), quantiles.into())])
+        .collect()
 }
 
 fn counted(range: Option<TimeRange>) -> Value {
