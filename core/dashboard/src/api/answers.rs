@@ -4,8 +4,9 @@ use log_tracer_proto::{
     json,
     otlp::trace::span::SpanKind,
     v1::{
-        FacetsRequest, HistogramGroup, HistogramRequest, ListOperationsRequest,
-        QuarantinedEnvelope, Signal, StatusResponse, StorageStatus, TimeRange, TraceSummary,
+        ConsumerRole, ConsumerStatus, FacetsRequest, HistogramGroup, HistogramRequest,
+        ListOperationsRequest, QuarantinedEnvelope, Signal, StatusResponse, StorageStatus,
+        TimeRange, TraceSummary,
     },
 };
 use serde_json::{Value, json};
@@ -245,6 +246,9 @@ fn status_json(status: &StatusResponse) -> Value {
             "whenFull": transport.when_full,
         },
         "replaying": status.replaying,
+        "faults": status.faults,
+        "formerPartitions": status.former_partitions,
+        "consumers": status.consumers.iter().map(member).collect::<Vec<_>>(),
         "storage": status.storage.as_ref().map(storage),
         "partitions": status.partitions.iter().map(|partition| json!({
             "partition": partition.partition,
@@ -254,6 +258,7 @@ fn status_json(status: &StatusResponse) -> Value {
             "logEnd": partition.log_end.to_string(),
             "logBytes": partition.log_bytes.to_string(),
             "lostOffsets": partition.lost_offsets.to_string(),
+            "firstApplied": partition.first_applied.map(|first| first.to_string()),
             "durableNext": partition.durable_next.map(|next| next.to_string()),
             "gaps": partition.gaps.iter().map(|gap| json!({
                 "first": gap.first.to_string(),
@@ -283,6 +288,27 @@ fn status_json(status: &StatusResponse) -> Value {
         "duplicateEnvelopes": status.duplicate_envelopes.to_string(),
         "quarantinedEnvelopes": status.quarantined_envelopes.to_string(),
         "quarantine": status.quarantine.iter().map(quarantined).collect::<Vec<_>>(),
+    })
+}
+
+/// One of several consumers that are asked as one.
+fn member(consumer: &ConsumerStatus) -> Value {
+    let role = match consumer.role() {
+        ConsumerRole::Unspecified => "unspecified",
+        ConsumerRole::Asked => "asked",
+        ConsumerRole::Replica => "replica",
+        ConsumerRole::LeftOut => "leftOut",
+        ConsumerRole::Away => "away",
+    };
+    json!({
+        "address": consumer.address,
+        "name": consumer.status.as_ref().map(|status| &status.name),
+        "role": role,
+        "health": consumer.health,
+        "lag": consumer.lag.to_string(),
+        "replicas": consumer.replicas,
+        "latencyMicros": consumer.latency_us.to_string(),
+        "statusUnixNano": consumer.status_unix_nano.to_string(),
     })
 }
 

@@ -273,7 +273,7 @@ pub(super) const OPERATIONS: [Operation; 14] = [
         id: "tail",
         path: "/api/v1/tail",
         summary: "Records as they arrive, as server-sent events",
-        words: "Events are `records` (OTLP/JSON with a group for each record), `dropped` (how many matching records a reader that is too slow has lost since the event before) and `away` (the consumer ended the tail: connect again).",
+        words: "Events are `records` (OTLP/JSON with a group for each record), `dropped` (how many matching records a reader that is too slow has lost since the event before), `interrupted` (a JSON text: which of several consumers could not be read for a while) and `away` (the consumer ended the tail: connect again).",
         params: &[
             SIGNAL,
             Q,

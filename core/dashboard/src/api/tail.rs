@@ -80,6 +80,11 @@ fn step_events(step: TailResponse, signal: Signal) -> Vec<Event> {
         let dropped = step.dropped.to_string();
         events.push(Event::default().event("dropped").data(dropped));
     }
+    if !step.interrupted.is_empty() {
+        // As JSON, since a line break would end the event's data. A text always is.
+        let said = serde_json::Value::from(step.interrupted.as_str()).to_string();
+        events.push(Event::default().event("interrupted").data(said));
+    }
     let records = match signal {
         Signal::Spans if !step.spans.is_empty() => {
             let groups = export::span_groups(step.spans, &step.resources, &step.scopes);

@@ -1,7 +1,8 @@
 //! What a consumer says about itself, its store and its transport.
 
 use log_tracer_proto::v1::{
-    PartitionStatus, Signal, StatusResponse, StorageStatus, StoreStatus, TransportStatus,
+    ConsumerRole, ConsumerStatus, PartitionStatus, Signal, StatusResponse, StorageStatus,
+    StoreStatus, TransportStatus,
 };
 
 use super::{
@@ -80,6 +81,12 @@ fn consumer(status: &StatusResponse, page: &mut Page) {
         1_u64,
     );
     rows(&CONSUMER, &[status], |_| Vec::new(), page);
+    let members: Vec<&ConsumerStatus> = status.consumers.iter().collect();
+    let labels = |member| {
+        let ConsumerStatus { address, .. } = member;
+        vec![("address", address.as_str())]
+    };
+    rows(&MEMBERS, &members, labels, page);
 }
 
 fn rows<'a, T>(
@@ -123,7 +130,13 @@ fn number(value: impl Into<u64>) -> Option<f64> {
     Some(value.into() as f64)
 }
 
-const CONSUMER: [Row<StatusResponse>; 8] = [
+const CONSUMER: [Row<StatusResponse>; 9] = [
+    (
+        "log_tracer_consumer_faults",
+        Kind::Gauge,
+        "What is wrong with how several consumers fit together: how many sentences the status has about it.",
+        |s| Some(s.faults.len() as f64),
+    ),
     (
         "log_tracer_consumer_healthy",
         Kind::Gauge,
@@ -171,6 +184,34 @@ const CONSUMER: [Row<StatusResponse>; 8] = [
         Kind::Gauge,
         "Readers of a tail.",
         |s| number(s.tail_readers),
+    ),
+];
+
+/// Of each of several consumers that are asked as one.
+const MEMBERS: [Row<ConsumerStatus>; 4] = [
+    (
+        "log_tracer_consumer_member_up",
+        Kind::Gauge,
+        "Whether one of several consumers answers.",
+        |m| truth(m.role() != ConsumerRole::Away),
+    ),
+    (
+        "log_tracer_consumer_member_asked",
+        Kind::Gauge,
+        "Whether questions go to one of several consumers.",
+        |m| truth(m.role() == ConsumerRole::Asked),
+    ),
+    (
+        "log_tracer_consumer_member_lag_envelopes",
+        Kind::Gauge,
+        "Envelopes that one of several consumers has not applied yet.",
+        |m| number(m.lag),
+    ),
+    (
+        "log_tracer_consumer_member_latency_seconds",
+        Kind::Gauge,
+        "How long the answers of one of several consumers took lately: the median.",
+        |m| (m.latency_us > 0).then(|| m.latency_us as f64 / 1e6),
     ),
 ];
 

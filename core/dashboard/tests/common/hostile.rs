@@ -14,13 +14,13 @@ use log_tracer_proto::{
         },
     },
     v1::{
-        Coverage, Facet, FacetValue, FacetsResponse, GetTraceResponse, GraphEdge, GraphNode,
-        HistogramResponse, HistogramSeries, ListOperationsResponse, ListServicesResponse, LogHit,
-        NodeKind, OffsetRange, OperationInfo, PartitionStatus, Position, QuarantinedEnvelope, Rate,
-        RateSeries, RatesResponse, RecordKey, ResourceEntry, ScopeEntry, SearchLogsResponse,
-        SearchTracesResponse, ServiceCount, ServiceGraphResponse, ServiceInfo, Signal,
-        StatusResponse, StorageStatus, StoreStatus, TailResponse, TraceCursor, TraceSummary,
-        TransportStatus,
+        ConsumerRole, ConsumerStatus, Coverage, Facet, FacetValue, FacetsResponse,
+        GetTraceResponse, GraphEdge, GraphNode, HistogramResponse, HistogramSeries,
+        ListOperationsResponse, ListServicesResponse, LogHit, NodeKind, OffsetRange, OperationInfo,
+        PartitionStatus, Position, QuarantinedEnvelope, Rate, RateSeries, RatesResponse, RecordKey,
+        ResourceEntry, ScopeEntry, SearchLogsResponse, SearchTracesResponse, ServiceCount,
+        ServiceGraphResponse, ServiceInfo, Signal, StatusResponse, StorageStatus, StoreStatus,
+        TailResponse, TraceCursor, TraceSummary, TransportStatus,
     },
 };
 
@@ -270,6 +270,14 @@ pub fn status() -> StatusResponse {
             ..StorageStatus::default()
         }),
         replaying: script(),
+        faults: vec![script()],
+        consumers: vec![ConsumerStatus {
+            address: script(),
+            health: script(),
+            replicas: vec![script()],
+            role: ConsumerRole::LeftOut.into(),
+            ..ConsumerStatus::default()
+        }],
         ..StatusResponse::default()
     }
 }

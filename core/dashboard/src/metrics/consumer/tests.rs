@@ -1,7 +1,8 @@
 //! A status as samples.
 
 use log_tracer_proto::v1::{
-    PartitionStatus, Signal, StatusResponse, StorageStatus, StoreStatus, TransportStatus,
+    ConsumerRole, ConsumerStatus, PartitionStatus, Signal, StatusResponse, StorageStatus,
+    StoreStatus, TransportStatus,
 };
 
 use super::*;
@@ -40,6 +41,20 @@ fn status() -> StatusResponse {
                 ..StoreStatus::default()
             },
         ],
+        consumers: vec![
+            ConsumerStatus {
+                address: "http://10.0.0.5:4319".to_owned(),
+                role: ConsumerRole::Asked.into(),
+                lag: 6,
+                latency_us: 1_500,
+                ..ConsumerStatus::default()
+            },
+            ConsumerStatus {
+                address: "http://10.0.0.6:4319".to_owned(),
+                role: ConsumerRole::Away.into(),
+                ..ConsumerStatus::default()
+            },
+        ],
         storage: Some(StorageStatus {
             expired_rows_by_age: 9,
             health: "ready".to_owned(),
@@ -61,6 +76,18 @@ fn a_status_becomes_samples_in_base_units() {
                 1.0,
             ),
             ("log_tracer_consumer_healthy", 1.0),
+            (
+                "log_tracer_consumer_member_up{address=\"http://10.0.0.6:4319\"}",
+                0.0,
+            ),
+            (
+                "log_tracer_consumer_member_lag_envelopes{address=\"http://10.0.0.5:4319\"}",
+                6.0,
+            ),
+            (
+                "log_tracer_consumer_member_latency_seconds{address=\"http://10.0.0.5:4319\"}",
+                0.0015,
+            ),
             ("log_tracer_consumer_start_time_seconds", 1.5),
             ("log_tracer_consumer_duplicate_envelopes_total", 7.0),
             ("log_tracer_transport_healthy{transport=\"disk\"}", 0.0),
