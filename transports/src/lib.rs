@@ -1,7 +1,7 @@
 //! Opens a transport by its configuration: the one place that names the backends.
 //!
-//! An engine that runs apart has a cargo feature of its name, on by default: `fluvio`, `nats`. Without it, a
-//! configuration of that kind is read and then refused with what to build.
+//! An engine that runs apart has a cargo feature of its name, on by default: `fluvio`, `nats`. Without it, a configuration of
+//! that kind is read and then refused with what to build.
 
 #[cfg(not(all(feature = "fluvio", feature = "nats")))]
 mod absent;
@@ -15,11 +15,8 @@ use log_tracer_transport_disk::{self as disk, DiskTransport};
 #[cfg(feature = "fluvio")]
 use log_tracer_transport_fluvio::{self as fluvio, FluvioTransport};
 #[cfg(feature = "nats")]
-use log_tracer_transport_nats::NatsTransport;
+use log_tracer_transport_nats::{self as nats, NatsTransport};
 use serde::{Deserialize, Serialize};
-
-#[cfg(feature = "nats")]
-pub use log_tracer_transport_nats as nats;
 
 #[cfg(not(all(feature = "fluvio", feature = "nats")))]
 pub use absent::Absent;

@@ -1,7 +1,7 @@
-//! `log-tracer-dashboard`: the web pages as a process of their own, for a consumer that runs elsewhere.
+//! `log-tracer-dashboard`: the web pages as a process of their own, for consumers that run elsewhere.
 //!
 //! ```text
-//! browsers --> log-tracer-dashboard --QueryService--> consumer
+//! browsers --> log-tracer-dashboard --QueryService--> one consumer, or several as one
 //! ```
 
 mod config;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use log_tracer_dashboard::{About, ServeError};
+use log_tracer_dashboard::About;
+use log_tracer_fanout::{Endpoint as Consumer, Fanout};
 use log_tracer_runtime::{
     alive,
     config::Loaded,
@@ -12,9 +13,9 @@ use log_tracer_runtime::{
     role::{Flag, Host, Role},
 };
 use serde_json::json;
-use slog::info;
+use slog::{Logger, info};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, server::TcpIncoming};
 
 use crate::config::Config;
 
@@ -33,7 +34,7 @@ impl Role for Dashboard {
     const ABOUT: &'static str = "The web pages of log-tracer, for consumers that run elsewhere";
     const EXAMPLES: &'static str = "\
 Examples:
-  log-tracer-dashboard --query http://10.0.0.5:4319
+  log-tracer-dashboard --query http://10.0.0.5:4319,http://10.0.0.6:4319
   log-tracer-dashboard --config etc/dashboard.toml
   log-tracer-dashboard healthcheck
 
@@ -43,7 +44,13 @@ Every setting can also be given in the environment: LOG_TRACER__DASHBOARD__LISTE
             name: "query",
             value: "ADDRESSES",
             key: "query",
-            help: "Where QueryService is",
+            help: "Where QueryService is, of each consumer",
+        },
+        Flag {
+            name: "query-listen",
+            value: "ADDRESS",
+            key: "query_listen",
+            help: "QueryService of all consumers together",
         },
         Flag {
             name: "listen",
@@ -81,8 +88,8 @@ Every setting can also be given in the environment: LOG_TRACER__DASHBOARD__LISTE
             .map_err(|error| Failure::transient("the listening socket is unusable", &error))?;
         let url = format!("http://{}", alive::reachable(address));
 
-        // Connections are made when they are used: a consumer may start later, and may go and come back.
-        let query = channel(config.query.first().map_or("", String::as_str))?;
+        let fanout = fanout(config, &host.log)?;
+        let answering = answering(config, &fanout, &host.shutdown).await?;
         let ingest = config.otlp_grpc.as_deref().map(channel).transpose()?;
         let about = About {
             otlp_grpc: config.otlp_grpc.clone().unwrap_or_default(),
@@ -92,7 +99,7 @@ Every setting can also be given in the environment: LOG_TRACER__DASHBOARD__LISTE
         let serving = log_tracer_dashboard::serve(
             config.dashboard.clone(),
             listener,
-            query,
+            fanout.connect(),
             ingest,
             about,
             host.log.clone(),
@@ -104,6 +111,17 @@ Every setting can also be given in the environment: LOG_TRACER__DASHBOARD__LISTE
             &json!({ "dashboard": url, "pid": std::process::id() }),
         );
         let patience = Duration::from_millis(config.stop_deadline_ms);
+        // On the heap: the futures of all the servers are large.
+        let serving = Box::pin(async {
+            match answering {
+                None => serving.await.map_err(|error| internal(&error)),
+                Some(answering) => tokio::try_join!(
+                    async { serving.await.map_err(|error| internal(&error)) },
+                    async { answering.await.map_err(|error| internal(&error)) }
+                )
+                .map(drop),
+            }
+        });
         stopped_in_time(serving, &host.shutdown, patience).await
     }
 
@@ -112,9 +130,40 @@ Every setting can also be given in the environment: LOG_TRACER__DASHBOARD__LISTE
     }
 }
 
+/// All consumers as one. Connections are made when they are used: a consumer may start later, and may go and come back.
+fn fanout(config: &Config, log: &Logger) -> Result<Fanout, Failure> {
+    let endpoint = |address: &String| {
+        Ok(Consumer {
+            address: address.clone(),
+            channel: channel(address)?,
+        })
+    };
+    let endpoints = config.query.iter().map(endpoint);
+    let endpoints = endpoints.collect::<Result<Vec<_>, Failure>>()?;
+    Ok(Fanout::new(endpoints, config.fanout.clone(), log.clone()))
+}
+
+/// Serves the QueryService of all consumers together, where that is wanted.
+async fn answering(
+    config: &Config,
+    fanout: &Fanout,
+    shutdown: &CancellationToken,
+) -> Result<Option<impl Future<Output = Result<(), log_tracer_fanout::ServeError>>>, Failure> {
+    let Some(address) = config.query_listen else {
+        return Ok(None);
+    };
+    let listener = listen::bind("query_listen", address).await?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Ok(Some(fanout.serve(incoming, shutdown.clone())))
+}
+
+fn internal(error: &impl ToString) -> Failure {
+    Failure::new(Code::Internal, error.to_string())
+}
+
 /// Serves until it is told to stop, and from then on for `patience` at most.
 async fn stopped_in_time(
-    serving: impl Future<Output = Result<(), ServeError>>,
+    serving: impl Future<Output = Result<(), Failure>>,
     shutdown: &CancellationToken,
     patience: Duration,
 ) -> Result<(), Failure> {
@@ -125,7 +174,7 @@ async fn stopped_in_time(
             Failure::new(Code::Transient, "cut off at the deadline with requests under way")
         })?,
     };
-    result.map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
+    result?;
     if shutdown.is_cancelled() {
         Ok(())
     } else {

@@ -7,6 +7,7 @@ mod banner;
 mod check;
 mod completions;
 mod progress;
+mod register_spu;
 mod run;
 mod search;
 mod show;
@@ -61,6 +62,8 @@ enum Command {
     Services(search::ServicesOptions),
     /// Show which of its services calls which
     Graph(search::GraphOptions),
+    /// Show how each of its consumers is
+    Status(search::StatusOptions),
     /// Write everything that matches to a file, as OTLP in JSON or as Parquet
     Export(search::ExportOptions),
     /// Run the roles as processes of their own on NATS JetStream or Fluvio, all on this machine
@@ -75,6 +78,8 @@ enum Command {
     Config(show::Options),
     /// Print the completions of a shell
     Completions(completions::Options),
+    /// Tell a Fluvio controller of a storage unit, as the containers of compose.yml do
+    RegisterSpu(register_spu::Options),
     #[command(hide = true)]
     WithParent(with_parent::Options),
 }
@@ -101,6 +106,7 @@ impl Cli {
             Some(Command::Trace(options)) => search::trace(&options),
             Some(Command::Services(options)) => search::services(&options),
             Some(Command::Graph(options)) => search::graph(&options),
+            Some(Command::Status(options)) => search::status(&options),
             Some(Command::Export(options)) => search::export(&options),
             Some(Command::Topology(options)) => topology::run(&options, environment),
             Some(Command::Demo(options)) => traffic::demo(&options),
@@ -108,6 +114,7 @@ impl Cli {
             Some(Command::Check(options)) => check::check(&options, environment),
             Some(Command::Config(options)) => show::show(&options, environment),
             Some(Command::Completions(options)) => completions::print(&options),
+            Some(Command::RegisterSpu(options)) => register_spu::register(&options),
             Some(Command::WithParent(options)) => with_parent::become_program(&options),
         }
     }

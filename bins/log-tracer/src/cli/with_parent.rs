@@ -12,11 +12,11 @@ use super::Failure;
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// The process id of the parent
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code))]
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     parent: u32,
     /// The program and its arguments
     #[arg(last = true, required = true)]
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code))]
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     command: Vec<OsString>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | engine | processes | what it is told |
 //! |---|---|---|
-//! | NATS JetStream | `nats-server` | to keep streams on disk, and from 2.10 on to sync before it acknowledges |
+//! | NATS JetStream | `nats-server`, 2.10 or later | to keep streams on disk, and to sync before it acknowledges |
 //! | Fluvio | `fluvio-run sc`, `fluvio-run spu` | one storage unit, registered through the controller |
 //!
 //! An engine knows nothing of us, so that nothing would stop it when this process is killed. On Linux the system does:
@@ -25,8 +25,8 @@ use super::{
 
 /// How long an engine may take until it takes connections.
 const START_MAX: Duration = Duration::from_secs(60);
-/// From this version on the server can sync before it acknowledges.
-const SYNC_ALWAYS_SINCE: (u32, u32) = (2, 10);
+/// The oldest server that can sync before it acknowledges, and that the transport works with.
+const NATS_VERSION_MIN: (u32, u32) = (2, 10);
 /// Where clients of NATS connect.
 const NATS_PORT: u16 = 4222;
 
@@ -109,21 +109,26 @@ impl Engine {
     }
 
     async fn nats(program: &Path, plan: &Plan, relay: &Relay) -> Result<Self, TopologyError> {
-        let syncs = version(program).await? >= SYNC_ALWAYS_SINCE;
+        let (major, minor) = version(program).await?;
+        if (major, minor) < NATS_VERSION_MIN {
+            return Err(TopologyError::Missing {
+                what: "nats-server 2.10 or later".to_owned(),
+                help: format!("{} is {major}.{minor}", program.display()),
+            });
+        }
         let listen = address(plan, NATS_PORT)?;
         let directory = plan.data_directory.join("nats");
         let config = plan.data_directory.join("nats.conf");
-        write(&config, &nats_config(listen, &directory, syncs))?;
+        write(&config, &nats_config(listen, &directory))?;
         let arguments = ["-c".to_owned(), config.to_string_lossy().into_owned()];
         let mut child = Child::start(with_parent("nats", program, &arguments)?, relay)?;
         answers(listen, &mut child).await?;
-        let sync_interval = if syncs { "always" } else { "periodic" };
         let server = format!("nats://{listen}");
         let settings = vec![
             "transport.kind=nats".to_owned(),
             format!("transport.servers=[\"{server}\"]"),
             format!("transport.partitions={}", plan.partitions),
-            format!("transport.sync_interval={sync_interval}"),
+            "transport.sync_interval=always".to_owned(),
         ];
         let processes = Processes::Nats(Box::new(child));
         Ok(Self::of(Kind::Nats, server, settings, processes))
@@ -145,6 +150,19 @@ impl Engine {
     #[must_use]
     pub fn settings(&self) -> Vec<String> {
         self.settings.clone()
+    }
+
+    /// Its process ids by name.
+    pub(super) fn ids(&self) -> Vec<(String, u32)> {
+        match &self.processes {
+            Processes::Nats(child) => child
+                .id()
+                .map(|id| (child.name().to_owned(), id))
+                .into_iter()
+                .collect(),
+            #[cfg(feature = "fluvio")]
+            Processes::Fluvio(cluster) => super::fluvio::ids(cluster),
+        }
     }
 
     /// Returns when a process of it has ended.
@@ -266,20 +284,15 @@ fn write(path: &Path, text: &str) -> Result<(), TopologyError> {
     })
 }
 
-fn nats_config(listen: SocketAddr, directory: &Path, syncs: bool) -> String {
+fn nats_config(listen: SocketAddr, directory: &Path) -> String {
     let directory = directory.to_string_lossy();
     // A quoted text of this format is one of JSON.
     let directory = serde_json::Value::from(directory).to_string();
-    let sync = if syncs {
-        "  sync_interval: always\n"
-    } else {
-        ""
-    };
     format!(
         "# Written by `log-tracer topology nats` at each start.\n\
          listen: \"{listen}\"\n\
          max_payload: 8MB\n\
-         jetstream {{\n  store_dir: {directory}\n{sync}}}\n"
+         jetstream {{\n  store_dir: {directory}\n  sync_interval: always\n}}\n"
     )
 }
 
@@ -317,16 +330,15 @@ mod tests {
         assert_eq!(version_of("nats-server: v2.10.7\n"), Some((2, 10)));
         assert_eq!(version_of("nats-server: v2.9.10"), Some((2, 9)));
         assert_eq!(version_of("something else"), None);
-        assert!((2, 10) >= SYNC_ALWAYS_SINCE && (2, 9) < SYNC_ALWAYS_SINCE);
+        assert!((2, 10) >= NATS_VERSION_MIN && (2, 9) < NATS_VERSION_MIN);
     }
 
     #[test]
-    fn only_a_server_that_can_is_told_to_sync() {
+    fn the_server_is_told_to_sync_and_where_to_keep_what_it_has() {
         let listen = "127.0.0.1:4222".parse().unwrap();
-        let with = nats_config(listen, Path::new("/data/a \"b\""), true);
-        assert!(with.contains("sync_interval: always"));
-        assert!(with.contains(r#"store_dir: "/data/a \"b\"""#), "{with}");
-        assert!(!nats_config(listen, Path::new("/data"), false).contains("sync_interval"));
+        let config = nats_config(listen, Path::new("/data/a \"b\""));
+        assert!(config.contains("sync_interval: always"));
+        assert!(config.contains(r#"store_dir: "/data/a \"b\"""#), "{config}");
     }
 
     #[test]

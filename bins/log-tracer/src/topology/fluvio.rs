@@ -14,7 +14,7 @@ pub(super) async fn start(_: &Path, _: &Plan) -> Result<Engine, TopologyError> {
 }
 
 #[cfg(feature = "fluvio")]
-pub(super) use with_client::{Cluster, ended, start, stop};
+pub(super) use with_client::{Cluster, ended, ids, start, stop};
 
 #[cfg(feature = "fluvio")]
 mod with_client {
@@ -56,6 +56,16 @@ mod with_client {
         ];
         let processes = Processes::Fluvio(Box::new(cluster));
         Ok(Engine::of(Kind::Fluvio, address, settings, processes))
+    }
+
+    pub(in super::super) fn ids(cluster: &Cluster) -> Vec<(String, u32)> {
+        let ids = [
+            ("fluvio-sc", cluster.controller_id()),
+            ("fluvio-spu", cluster.spu_id(0)),
+        ];
+        ids.into_iter()
+            .filter_map(|(name, id)| Some((name.to_owned(), id?)))
+            .collect()
     }
 
     pub(in super::super) async fn ended(cluster: &mut Cluster) -> Ended {

@@ -21,7 +21,7 @@ pub mod engine;
 mod fluvio;
 pub mod plan;
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
 
 use log_tracer_runtime::exit::{Code, Exit};
 use serde::Serialize;
@@ -77,6 +77,8 @@ pub struct Report {
     pub engine_address: String,
     /// Below which everything lies.
     pub data_directory: PathBuf,
+    /// The process ids by name.
+    pub processes: BTreeMap<String, u32>,
 }
 
 /// A producer of a topology.
@@ -168,6 +170,10 @@ impl Topology {
             engine: engine.kind().name(),
             engine_address: engine.address().to_owned(),
             data_directory: plan.data_directory.clone(),
+            processes: (consumers.iter().chain(&producers).chain([&dashboard]))
+                .filter_map(|child| Some((child.name().to_owned(), child.id()?)))
+                .chain(engine.ids())
+                .collect(),
         };
         Ok(Self {
             engine,

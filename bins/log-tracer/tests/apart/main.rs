@@ -22,6 +22,7 @@ mod ledger;
 #[allow(dead_code, reason = "the other loop uses more of it")]
 mod load;
 mod process;
+mod replica;
 mod topology;
 #[path = "../kill_loop/verify.rs"]
 #[allow(dead_code, reason = "the other loop uses more of it")]
@@ -63,6 +64,16 @@ fn on_nats_what_was_acked_is_there_once_whatever_process_is_killed_when() {
         let directory = tempfile::tempdir().unwrap();
         let engine = Engine::nats(directory.path()).await;
         kill_loop(directory.path(), engine).await;
+    });
+}
+
+#[test]
+#[ignore = "needs nats-server, from NATS_SERVER or PATH, and the programs of the roles: cargo make test-live"]
+fn on_nats_a_consumer_that_is_gone_is_named_and_its_replica_makes_answers_whole() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = Engine::nats(directory.path()).await;
+        replica::is_missed_and_replaced(directory.path(), engine).await;
     });
 }
 

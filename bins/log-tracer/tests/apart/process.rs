@@ -63,6 +63,11 @@ impl Process {
         self.child = Some(child);
     }
 
+    /// Other arguments from its next start on.
+    pub(crate) fn set_arguments(&mut self, arguments: Vec<String>) {
+        self.arguments = arguments;
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.still_runs();

@@ -31,8 +31,10 @@ pub(crate) struct Topology {
     /// The gRPC addresses of producers and consumers, which have a health service.
     grpc: Vec<SocketAddr>,
     targets: Vec<String>,
+    consumers: Vec<SocketAddr>,
     dashboard: SocketAddr,
     query: SocketAddr,
+    directory: PathBuf,
 }
 
 impl Topology {
@@ -54,45 +56,26 @@ impl Topology {
             grpc.push(otlp);
             targets.push(format!("http://{otlp}"));
         }
-        let mut asked = Vec::new();
-        for number in 0..2_u16 {
-            let query = free_address();
+        let mut consumers = Vec::new();
+        for number in 0..2 {
             let name = format!("consumer-{}", number + 1);
-            let owned: Vec<_> = (0..PARTITIONS)
-                .filter(|partition| partition % 2 == number)
-                .map(|partition| partition.to_string())
-                .collect();
-            let store = directory.join(&name).display().to_string();
-            let mut arguments = arguments(
-                &engine.settings,
-                &[
-                    ("--name", &name),
-                    ("--partitions", &owned.join(",")),
-                    ("--store", &store),
-                    ("--query-listen", &query.to_string()),
-                ],
-            );
-            arguments.extend(STORE.iter().flat_map(|one| ["--set".into(), (*one).into()]));
-            roles.push(start(directory, &name, "consumer", arguments));
+            let (process, query) = consumer(directory, &engine, &name, number);
+            roles.push(process);
             grpc.push(query);
-            asked.push(format!("http://{query}"));
+            consumers.push(query);
         }
         let (dashboard, query) = (free_address(), free_address());
-        let arguments = arguments(
-            &[format!("query_listen={query}")],
-            &[
-                ("--listen", &dashboard.to_string()),
-                ("--query", &asked.join(",")),
-            ],
-        );
+        let arguments = dashboard_arguments(dashboard, query, &consumers);
         roles.push(start(directory, "dashboard", "dashboard", arguments));
         Self {
             engine,
             roles,
             grpc,
             targets,
+            consumers,
             dashboard,
             query,
+            directory: directory.to_owned(),
         }
     }
 
@@ -109,6 +92,43 @@ impl Topology {
     /// The merged QueryService of the dashboard.
     pub(crate) fn query(&self) -> String {
         format!("http://{}", self.query)
+    }
+
+    /// Where the pages are.
+    pub(crate) fn dashboard(&self) -> SocketAddr {
+        self.dashboard
+    }
+
+    /// QueryService of each consumer.
+    pub(crate) fn consumers(&self) -> Vec<String> {
+        self.consumers
+            .iter()
+            .map(|one| format!("http://{one}"))
+            .collect()
+    }
+
+    /// SIGKILL, for good.
+    pub(crate) fn kill_role(&mut self, name: &str) {
+        let found = self.roles.iter().position(|role| role.name() == name);
+        let mut role = self.roles.remove(found.unwrap());
+        role.kill();
+        // Roles with a health service come first, in the same order.
+        self.grpc.remove(found.unwrap());
+    }
+
+    /// Starts a consumer with the partitions of the second, and the dashboard anew with its address.
+    pub(crate) async fn start_replica_of_the_second(&mut self) {
+        let (process, query) = consumer(&self.directory, &self.engine, "replica", 1);
+        self.consumers.push(query);
+        let place = self.grpc.len();
+        self.grpc.push(query);
+        self.roles.insert(place, process);
+        let arguments = dashboard_arguments(self.dashboard, self.query, &self.consumers);
+        let dashboard = self.roles.last_mut().unwrap();
+        dashboard.kill();
+        dashboard.set_arguments(arguments);
+        dashboard.restart();
+        self.ready().await;
     }
 
     /// SIGKILL; says which process it was.
@@ -164,6 +184,45 @@ impl Topology {
         }
         self.engine.stop().await;
     }
+}
+
+/// A consumer of every second partition, from `first` on, and where it can be asked.
+fn consumer(directory: &Path, engine: &Engine, name: &str, first: u16) -> (Process, SocketAddr) {
+    let query = free_address();
+    let owned: Vec<_> = (0..PARTITIONS)
+        .filter(|partition| partition % 2 == first)
+        .map(|partition| partition.to_string())
+        .collect();
+    let store = directory.join(name).display().to_string();
+    let mut arguments = arguments(
+        &engine.settings,
+        &[
+            ("--name", name),
+            ("--partitions", &owned.join(",")),
+            ("--store", &store),
+            ("--query-listen", &query.to_string()),
+        ],
+    );
+    arguments.extend(STORE.iter().flat_map(|one| ["--set".into(), (*one).into()]));
+    (start(directory, name, "consumer", arguments), query)
+}
+
+fn dashboard_arguments(
+    dashboard: SocketAddr,
+    query: SocketAddr,
+    consumers: &[SocketAddr],
+) -> Vec<String> {
+    let asked: Vec<_> = consumers
+        .iter()
+        .map(|one| format!("http://{one}"))
+        .collect();
+    arguments(
+        &[format!("query_listen={query}")],
+        &[
+            ("--listen", &dashboard.to_string()),
+            ("--query", &asked.join(",")),
+        ],
+    )
 }
 
 fn start(directory: &Path, name: &str, role: &str, arguments: Vec<String>) -> Process {

@@ -56,26 +56,40 @@ async fn client(query: &str) -> QueryServiceClient<Channel> {
 }
 
 pub(crate) async fn compare(query: &str, ledger: &Ledger) -> Seen {
-    let mut client = client(query).await;
-    replayed(&mut client).await;
+    compare_with_all(&[query.to_owned()], ledger).await
+}
+
+/// The same where several keep a part each.
+pub(crate) async fn compare_with_all(queries: &[String], ledger: &Ledger) -> Seen {
     let mut stored: HashMap<RequestKey, HashMap<u32, u32>> = HashMap::new();
-    for (signal, kind) in [(Signal::Logs, Kind::Log), (Signal::Spans, Kind::Span)] {
-        for text in texts(&mut client, signal).await {
-            if text.starts_with("old ") {
-                continue;
+    let (mut blocks, mut disk_rows) = (0, 0);
+    for query in queries {
+        let mut client = client(query).await;
+        replayed(&mut client).await;
+        for (signal, kind) in [(Signal::Logs, Kind::Log), (Signal::Spans, Kind::Span)] {
+            for text in texts(&mut client, signal).await {
+                if text.starts_with("old ") {
+                    continue;
+                }
+                let (key, index) = parse(&text).unwrap_or_else(|| panic!("nobody sent `{text}`"));
+                assert_eq!(key.kind, kind);
+                *stored.entry(key).or_default().entry(index).or_default() += 1;
             }
-            let (key, index) = parse(&text).unwrap_or_else(|| panic!("nobody sent `{text}`"));
-            assert_eq!(key.kind, kind);
-            *stored.entry(key).or_default().entry(index).or_default() += 1;
         }
+        let status = status(&mut client).await;
+        assert_eq!(status.quarantined_envelopes, 0);
+        blocks += status.stores.iter().map(|store| store.blocks).sum::<u64>();
+        disk_rows += status
+            .stores
+            .iter()
+            .map(|store| store.disk_rows)
+            .sum::<u64>();
+        let storage = status.storage.unwrap();
+        assert_eq!(storage.health, "ready");
     }
     let mut seen = count(ledger, &stored);
-    let status = status(&mut client).await;
-    assert_eq!(status.quarantined_envelopes, 0);
-    seen.blocks = status.stores.iter().map(|store| store.blocks).sum();
-    seen.disk_rows = status.stores.iter().map(|store| store.disk_rows).sum();
-    let storage = status.storage.unwrap();
-    assert_eq!(storage.health, "ready");
+    seen.blocks = blocks;
+    seen.disk_rows = disk_rows;
     seen
 }
 
@@ -120,20 +134,22 @@ fn count(ledger: &Ledger, stored: &HashMap<RequestKey, HashMap<u32, u32>>) -> Se
     seen
 }
 
-/// Waits until what the log held is applied.
+/// Waits until what the log held is applied, by all who keep a part of it.
 async fn replayed(client: &mut QueryServiceClient<Channel>) {
+    let mut health = String::new();
     for _ in 0..6_000 {
         let status = status(client).await;
         let is_behind = status
             .partitions
             .iter()
             .any(|partition| partition.applied_next < partition.log_end);
-        if status.replaying.is_empty() && !is_behind {
+        if status.replaying.is_empty() && !is_behind && status.health == "ready" {
             return;
         }
+        health = status.health;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("the log is not replayed after a minute");
+    panic!("the log is not replayed after a minute: {health}");
 }
 
 async fn status(client: &mut QueryServiceClient<Channel>) -> StatusResponse {
