@@ -188,10 +188,9 @@ mod nats {
 
     use async_nats::jetstream::{self, consumer::pull::OrderedConfig, stream};
     use futures_util::StreamExt;
-    use log_tracer_transports::{TransportConfig, nats::Config};
     use tokio::task::JoinSet;
 
-    use super::{Meter, WRITERS, measure, payload_of, report};
+    use super::{Meter, WRITERS, config, measure, payload_of, report};
 
     /// More than any row publishes.
     const RETAINED_BYTES_MAX: u64 = 8 << 30;
@@ -201,17 +200,14 @@ mod nats {
             println!("| nats: not measured, NATS_URL is not set | {payload} | | | | |");
             return;
         };
-        let replicas = env::var("NATS_BENCH_REPLICAS").map_or(1, |text| text.parse().unwrap());
+        let replicas =
+            env::var("NATS_BENCH_REPLICAS").map_or(1_usize, |text| text.parse().unwrap());
         let client = async_nats::connect(&url).await.unwrap();
         let context = jetstream::new(client);
         let name = format!("bench{:016x}", rand::random::<u64>());
-        let config = Config {
-            servers: vec![url],
-            name: name.clone(),
-            replicas,
-            retained_bytes_max: RETAINED_BYTES_MAX,
-            ..Config::default()
-        };
+        let config = config(&format!(
+            "kind = \"nats\"\nservers = [{url:?}]\nname = {name:?}\nreplicas = {replicas}\nretained_bytes_max = {RETAINED_BYTES_MAX}"
+        ));
         let label = format!("nats, {replicas} replicas");
         measure(
             &label,

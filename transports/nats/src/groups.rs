@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_nats::{
     HeaderMap,
     client::Request,
-    header::NATS_EXPECTED_LAST_SEQUENCE,
+    header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
     jetstream::{ErrorCode, publish::PublishAck},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -125,40 +125,48 @@ struct Read {
     sequence: u64,
 }
 
-/// The document on the servers. Nothing of it is kept here: what an operator takes away must not come back.
+/// The document as this process knows it.
 #[derive(Debug)]
 pub(crate) struct Groups {
     names: Names,
-    /// Keeps the commits of this process in turn, so that they do not overtake each other at the server.
-    turn: Mutex<()>,
+    /// What was written last. Its lock also keeps the commits of this process in turn, so that they do not overtake each
+    /// other at the server.
+    known: Mutex<Option<Read>>,
 }
 
 impl Groups {
     pub(crate) fn new(names: Names) -> Self {
         Self {
             names,
-            turn: Mutex::new(()),
+            known: Mutex::new(None),
         }
     }
 
-    /// Takes cursors in.
+    /// Takes cursors in, and gives the document as it was written; `None` if nothing had to be.
     pub(crate) async fn commit(
         &self,
         link: &Link,
         group: &Group,
         upto: &[Cursor],
         deadline: Instant,
-    ) -> Result<Document, Error> {
-        let _turn = self.turn.lock().await;
+    ) -> Result<Option<Document>, Error> {
+        let mut known = self.known.lock().await;
         loop {
             let life = link.life(deadline).await?;
-            let error = match self.try_commit(&life, group, upto).await {
+            let error = match self.try_commit(&life, &mut known, group, upto).await {
                 Ok(document) => return Ok(document),
                 Err(error) => error,
             };
             // Another was faster; or it seems so, when the last attempt got through without its answer.
-            let again =
-                error.is_transient() || error.code() == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE);
+            let again = error.is_transient()
+                || matches!(
+                    error.code(),
+                    Some(
+                        ErrorCode::STREAM_WRONG_LAST_SEQUENCE
+                            | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT
+                            | ErrorCode::STREAM_EXPECTED_LAST_SEQ_PER_SUBJECT_NOT_READY
+                    )
+                );
             if !again || Instant::now() >= deadline {
                 return Err(error);
             }
@@ -175,14 +183,24 @@ impl Groups {
     async fn try_commit(
         &self,
         life: &Life,
+        known: &mut Option<Read>,
         group: &Group,
         upto: &[Cursor],
-    ) -> Result<Document, Error> {
-        let mut read = self.read(life).await?;
-        if read.document.merge(group, upto)? {
-            self.write(life, &read).await?;
-        }
-        Ok(read.document)
+    ) -> Result<Option<Document>, Error> {
+        // Forgotten unless all goes well.
+        let mut read = match known.take() {
+            Some(read) => read,
+            None => self.read(life).await?,
+        };
+        let written = match read.document.merge(group, upto)? {
+            true => {
+                read.sequence = self.write(life, &read).await?;
+                Some(read.document.clone())
+            }
+            false => None,
+        };
+        *known = Some(read);
+        Ok(written)
     }
 
     async fn read(&self, life: &Life) -> Result<Read, Error> {
@@ -209,14 +227,18 @@ impl Groups {
         })
     }
 
-    async fn write(&self, life: &Life, next: &Read) -> Result<(), Error> {
+    async fn write(&self, life: &Life, next: &Read) -> Result<u64, Error> {
         let doing = format!("committing to stream {}", self.names.groups_stream());
         let payload = next.document.encode().map_err(|source| Error::Nonsense {
             doing: doing.clone(),
             source: Arc::new(source),
         })?;
         let mut headers = HeaderMap::new();
-        headers.insert(NATS_EXPECTED_LAST_SEQUENCE, next.sequence.to_string());
+        // Of the subject and not of the stream: after a purge there is none, and what was purged must not come back.
+        headers.insert(
+            NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+            next.sequence.to_string(),
+        );
         let request = Request::new().headers(headers).payload(payload);
         let sent = life
             .client
@@ -225,7 +247,7 @@ impl Groups {
             () = life.lost.cancelled() => return Err(Error::Lost { doing }),
             answer = sent => answer.map_err(|source| Error::unanswered(doing.clone(), source))?,
         };
-        understand::<PublishAck>(&doing, &answer.payload).map(|_| ())
+        understand::<PublishAck>(&doing, &answer.payload).map(|ack| ack.sequence)
     }
 }
 

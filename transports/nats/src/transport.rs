@@ -170,7 +170,9 @@ impl Transport for NatsTransport {
                 .commit(&self.shared.link, group, upto, deadline)
                 .await?;
             // The commit stands. Room is made again when it is needed, if not now.
-            if let Err(error) = self.purge_if_filled(&document, upto).await {
+            if let Some(document) = document
+                && let Err(error) = self.purge_if_filled(&document, upto).await
+            {
                 log::debug!("log {}: making room: {error}", self.shared.config.name);
             }
             Ok(())
