@@ -209,13 +209,7 @@ mod nats {
             "kind = \"nats\"\nservers = [{url:?}]\nname = {name:?}\nreplicas = {replicas}\nretained_bytes_max = {RETAINED_BYTES_MAX}"
         ));
         let label = format!("nats, {replicas} replicas");
-        measure(
-            &label,
-            TransportConfig::Nats(Box::new(config)),
-            payload,
-            count,
-        )
-        .await;
+        measure(&label, config, payload, count).await;
         for stream in [format!("{name}-p00"), format!("{name}-groups")] {
             context.delete_stream(stream).await.unwrap();
         }

@@ -87,6 +87,21 @@
 //! promise is. The servers' own default is two minutes. With `always` a server syncs every message by itself; large
 //! envelopes are then worth more than many.
 //!
+//! # What it costs
+//!
+//! One server of version 2.15.1 that syncs now and then, 64 writers that each wait for an ack, one partition, 60 MB a row;
+//! the CPU is that of the client. Measured by `cargo bench -p log-tracer-transports --bench transports` on two cores that
+//! were busy with other things, so that only the lines of one size are to be compared with each other.
+//!
+//! | | payload | publish MB/s | CPU s/GB | read MB/s | CPU s/GB |
+//! | --- | ---: | ---: | ---: | ---: | ---: |
+//! | this transport | 1,000 | 42.9 | 11.05 | 72.2 | 2.36 |
+//! | async-nats alone | 1,000 | 40.9 | 7.57 | 110.2 | 1.49 |
+//! | this transport | 150,000 | 346.6 | 0.42 | 228.8 | 0.48 |
+//! | async-nats alone | 150,000 | 531.3 | 0.25 | 384.2 | 0.76 |
+//!
+//! The client alone has no message ids, no checksums and no limits.
+//!
 //! # When something goes wrong
 //!
 //! - **A connection is lost, a server dies, a leader moves.** Publishes go on by themselves until their deadline, with the
