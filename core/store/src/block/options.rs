@@ -41,6 +41,9 @@ use std::sync::Arc;
 use super::BlockCache;
 use crate::rollup;
 
+/// Rows of a page, unless settings say otherwise: what is read of a column without a dictionary is read by so many.
+pub(crate) const PAGE_ROWS: usize = 2048;
+
 /// What writing a block needs beside its rows.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -96,7 +99,7 @@ impl Default for Settings {
         Self {
             piece_rows: 4096,
             piece_bytes: 32 << 20,
-            page_rows: 2048,
+            page_rows: PAGE_ROWS,
             dictionary_page_rows: 8192,
             write_batch_rows: 2048,
             zstd_level: 1,

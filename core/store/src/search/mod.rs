@@ -3,7 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `filter` | a query and a range, and what they rule out |
-//! | `walk` | goes through chunks and pieces of blocks in the order of time, and reads those that can matter |
+//! | `walk`, `pace` | goes through chunks and pieces of blocks in the order of time, wave by wave, past those that cannot matter |
 //! | `sight` | rows as columns, for questions that count: which match, their times, levels and services |
 //! | `units` | what a question that counts has to read, in stretches that can be read at the same time |
 //! | `source` | what is known of a chunk or a block without reading its rows; says what cannot be read |
@@ -16,6 +16,7 @@ mod candidates;
 mod facets;
 mod filter;
 mod histogram;
+mod pace;
 mod records;
 mod rows_of_trace;
 mod services;
