@@ -1,11 +1,10 @@
 //! Opens a transport by its configuration: the one place that names the backends.
 //!
-//! An engine that runs apart has a cargo feature of its name, on by default: `fluvio`, `nats`. Without it, a configuration
-//! of that kind is read and then refused with what to build.
+//! An engine that runs apart has a cargo feature of its name, on by default: `fluvio`, `nats`. Without it, a configuration of
+//! that kind is read and then refused with what to build.
 
-#[cfg(not(feature = "fluvio"))]
+#[cfg(not(all(feature = "fluvio", feature = "nats")))]
 mod absent;
-pub mod nats;
 mod patient;
 
 use std::{path::Path, sync::Arc};
@@ -15,9 +14,11 @@ use log_tracer_transport_channel::{self as channel, ChannelTransport};
 use log_tracer_transport_disk::{self as disk, DiskTransport};
 #[cfg(feature = "fluvio")]
 use log_tracer_transport_fluvio::{self as fluvio, FluvioTransport};
+#[cfg(feature = "nats")]
+use log_tracer_transport_nats::{self as nats, NatsTransport};
 use serde::{Deserialize, Serialize};
 
-#[cfg(not(feature = "fluvio"))]
+#[cfg(not(all(feature = "fluvio", feature = "nats")))]
 pub use absent::Absent;
 #[cfg(feature = "fluvio-cluster")]
 pub use log_tracer_transport_fluvio::cluster as fluvio_cluster;
@@ -40,7 +41,11 @@ pub enum TransportConfig {
     #[cfg(not(feature = "fluvio"))]
     Fluvio(Absent),
     /// On NATS JetStream.
+    #[cfg(feature = "nats")]
     Nats(Box<nats::Config>),
+    /// On NATS JetStream, which this build knows nothing of.
+    #[cfg(not(feature = "nats"))]
+    Nats(Absent),
 }
 
 impl Default for TransportConfig {
@@ -59,7 +64,7 @@ impl TransportConfig {
     /// The default of a role that runs apart: a log that several processes can open.
     #[must_use]
     pub fn shared() -> Self {
-        Self::Nats(Box::default())
+        Self::default()
     }
 
     /// [`validate`](Self::validate), and that several processes can open it.
@@ -106,7 +111,10 @@ impl TransportConfig {
             Self::Fluvio(config) => config.validate(),
             #[cfg(not(feature = "fluvio"))]
             Self::Fluvio(_) => Err(absent::refusal("fluvio")),
+            #[cfg(feature = "nats")]
             Self::Nats(config) => config.validate(),
+            #[cfg(not(feature = "nats"))]
+            Self::Nats(_) => Err(absent::refusal("nats")),
         }
     }
 }
@@ -124,7 +132,10 @@ pub async fn open(config: &TransportConfig) -> Result<Arc<dyn Transport>, OpenEr
         TransportConfig::Fluvio(config) => Ok(Arc::new(FluvioTransport::open(config).await?)),
         #[cfg(not(feature = "fluvio"))]
         TransportConfig::Fluvio(_) => Err(OpenError::Invalid(absent::refusal("fluvio"))),
-        TransportConfig::Nats(config) => nats::open(config).await,
+        #[cfg(feature = "nats")]
+        TransportConfig::Nats(config) => Ok(Arc::new(NatsTransport::open(config).await?)),
+        #[cfg(not(feature = "nats"))]
+        TransportConfig::Nats(_) => Err(OpenError::Invalid(absent::refusal("nats"))),
     }
 }
 

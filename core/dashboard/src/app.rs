@@ -1,13 +1,15 @@
 //! What every request shares.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use slog::Logger;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-use crate::{About, Config, ServeError, ask::Ask, assets::Assets, views::Views};
+use crate::{
+    About, Config, ServeError, ask::Ask, assets::Assets, fault::Fault, metrics::Own, views::Views,
+};
 
 /// What every request shares.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct App {
     pub(crate) trace_slots: Semaphore,
     /// One for each live tail that may be open at a time.
     pub(crate) tail_slots: Arc<Semaphore>,
+    /// What the dashboard counts of itself.
+    pub(crate) own: Own,
     pub(crate) log: Logger,
     pub(crate) shutdown: CancellationToken,
 }
@@ -43,6 +47,7 @@ impl App {
             ask: Ask::new(query, &config),
             trace_slots: Semaphore::new(config.trace_pages_max),
             tail_slots: Arc::new(Semaphore::new(config.tails_max)),
+            own: Own::default(),
             config,
             ingest,
             about,
@@ -51,5 +56,16 @@ impl App {
             log,
             shutdown,
         }))
+    }
+
+    /// Room to build a trace, which takes much memory: only a few are built at a time.
+    pub(crate) async fn trace_slot(&self) -> Result<SemaphorePermit<'_>, Fault> {
+        let wait = Duration::from_millis(self.config.query_deadline_ms);
+        match tokio::time::timeout(wait, self.trace_slots.acquire()).await {
+            Ok(Ok(slot)) => Ok(slot),
+            _ => Err(Fault::busy(
+                "too many traces are being opened at the moment",
+            )),
+        }
     }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod home;
 pub(crate) mod live;
 pub(crate) mod logs;
+pub(crate) mod open;
 pub(crate) mod pipeline;
 pub(crate) mod trace;
 pub(crate) mod traces;

@@ -63,6 +63,18 @@ pub struct Options {
     pub launcher: Vec<OsString>,
 }
 
+/// The certificates that a cluster shows, and those that its clients' are signed by, in PEM files. Storage unit `n` is
+/// known to clients as `custom-spu-n.DOMAIN` (with `n` from 5001), the controller as `DOMAIN`.
+#[derive(Clone, Debug)]
+pub struct ServerTls {
+    /// What the certificates of clients are signed by.
+    pub ca_certificate: PathBuf,
+    /// The certificate of controller and storage units.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
 /// Why a cluster is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
@@ -98,8 +110,11 @@ pub enum ClusterError {
 #[derive(Debug)]
 pub struct Cluster {
     options: Options,
+    tls: Option<ServerTls>,
     address: SocketAddr,
     private: SocketAddr,
+    /// Where the controller listens without TLS; nowhere else unless there is TLS.
+    plain: SocketAddr,
     controller: Option<Process>,
     spus: Vec<Spu>,
 }
@@ -109,6 +124,8 @@ struct Spu {
     id: i32,
     public: SocketAddr,
     private: SocketAddr,
+    /// Where it listens without TLS; nowhere else unless there is TLS.
+    plain: SocketAddr,
     process: Option<Process>,
 }
 
@@ -126,26 +143,55 @@ impl Cluster {
     ///
     /// A process cannot be started, ends, or is not ready within a minute; those that run are killed.
     pub async fn start(options: Options) -> Result<Self, ClusterError> {
+        Self::start_as(options, None).await
+    }
+
+    /// [`Cluster::start`], with TLS at the public addresses, where clients have to show a certificate as well.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Cluster::start`].
+    pub async fn start_with_tls(options: Options, tls: ServerTls) -> Result<Self, ClusterError> {
+        Self::start_as(options, Some(tls)).await
+    }
+
+    async fn start_as(options: Options, tls: Option<ServerTls>) -> Result<Self, ClusterError> {
         std::fs::create_dir_all(&options.directory)
             .map_err(|source| failed(format!("making {}", options.directory.display()), source))?;
-        let count = 2 + 2 * usize::from(options.spus);
+        let listeners = 1 + usize::from(options.spus);
+        let count = match &tls {
+            None => 2 * listeners,
+            Some(_) => 3 * listeners,
+        };
         let mut ports = ports(options.first_port, count)
             .map_err(|source| failed("finding free ports".into(), source))?
             .into_iter()
             .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let mut next = || ports.next().unwrap_or((Ipv4Addr::LOCALHOST, 0).into());
         let (address, private) = (next(), next());
-        let spus = (0..options.spus).map(|number| Spu {
-            id: FIRST_SPU + i32::from(number),
-            public: next(),
-            private: next(),
-            process: None,
-        });
-        let spus = spus.collect();
+        let mut spus: Vec<Spu> = (0..options.spus)
+            .map(|number| {
+                let (public, private) = (next(), next());
+                Spu {
+                    id: FIRST_SPU + i32::from(number),
+                    public,
+                    private,
+                    plain: public,
+                    process: None,
+                }
+            })
+            .collect();
+        let mut plain = address;
+        if tls.is_some() {
+            plain = next();
+            spus.iter_mut().for_each(|spu| spu.plain = next());
+        }
         let mut cluster = Self {
             options,
+            tls,
             address,
             private,
+            plain,
             controller: None,
             spus,
         };
@@ -194,9 +240,10 @@ impl Cluster {
             command.arg("sc").arg("--local").arg(metadata);
             command.arg("--bind-public").arg(self.address.to_string());
             command.arg("--bind-private").arg(self.private.to_string());
+            self.add_tls(&mut command, self.plain);
             self.controller = Some(self.spawn(command, "sc")?);
         }
-        let address = self.address.to_string();
+        let address = self.plain.to_string();
         let process = self.controller.as_mut();
         ready("the controller", process, async || {
             connect(&address).await.map(drop)
@@ -222,12 +269,13 @@ impl Cluster {
             command.arg("--sc-addr").arg(self.private.to_string());
             let data = self.options.directory.join(format!("spu-{id}"));
             command.arg("--log-base-dir").arg(data);
+            self.add_tls(&mut command, spu.plain);
             let process = self.spawn(command, &format!("spu-{id}"))?;
             if let Some(spu) = self.spus.get_mut(index) {
                 spu.process = Some(process);
             }
         }
-        let address = self.address.to_string();
+        let address = self.plain.to_string();
         let process = self
             .spus
             .get_mut(index)
@@ -297,7 +345,7 @@ impl Cluster {
         let public = self.options.advertise.get(index).unwrap_or(&spu.public);
         let (public_host, private_host) = (public.ip().to_string(), spu.private.ip().to_string());
         register_spu(
-            &self.address.to_string(),
+            &self.plain.to_string(),
             spu.id,
             (&public_host, public.port()),
             (&private_host, spu.private.port()),
@@ -315,6 +363,16 @@ impl Cluster {
             command.arg(program);
         }
         command
+    }
+
+    fn add_tls(&self, command: &mut Command, plain: SocketAddr) {
+        if let Some(tls) = &self.tls {
+            command.arg("--tls").arg("--enable-client-cert");
+            command.arg("--ca-cert").arg(&tls.ca_certificate);
+            command.arg("--server-cert").arg(&tls.certificate);
+            command.arg("--server-key").arg(&tls.key);
+            command.arg("--bind-non-tls-public").arg(plain.to_string());
+        }
     }
 
     fn spawn(&self, mut command: Command, name: &str) -> Result<Process, ClusterError> {

@@ -493,7 +493,10 @@ fn judge(refused: Vec<Refused>, some_stored: bool) -> Option<PublishError> {
     let mut nothing = None;
     for refused in refused {
         match refused {
-            Refused::Unknown(error) => return Some(error.into()),
+            // Whatever the error is, an answer that is lost says nothing of what is stored.
+            Refused::Unknown(error) => {
+                return Some(PublishError::OutcomeUnknown(Arc::new(error)));
+            }
             Refused::Nothing(error) => nothing = Some(error),
         }
     }

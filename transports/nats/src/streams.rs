@@ -107,6 +107,10 @@ pub(crate) async fn open(
     deadline: Instant,
 ) -> Result<Opened, Error> {
     let first = find(life, names, Partition(0)).await?;
+    if let Some(info) = &first {
+        // Before the others are asked for: with another number of partitions, others are there.
+        check(info, config, names, Partition(0))?;
+    }
     let complete = first.is_some();
     make_groups(life, config, names, deadline).await?;
     // The last one first, so that partition 0 comes after all others.

@@ -103,7 +103,7 @@ async fn tls_is_verified_on_both_sides() {
         tls_ca_file: other.clone(),
         ..good.clone()
     };
-    expect_out(&distrusted, "TLS").await;
+    expect_out(&distrusted, "certificate").await;
     let without_certificate = Config {
         tls_certificate_file: PathBuf::new(),
         tls_key_file: PathBuf::new(),
@@ -191,6 +191,7 @@ async fn a_credentials_file_comes_in() {
     let operator = nkeys::KeyPair::new_operator();
     let account = nkeys::KeyPair::new_account();
     let user = nkeys::KeyPair::new_user();
+    let system = nkeys::KeyPair::new_account();
     let limits = serde_json::json!({
         "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1,
         "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
@@ -207,6 +208,11 @@ async fn a_credentials_file_comes_in() {
             "type": "account", "version": 2, "limits": limits,
         }),
     );
+    let of_system = jwt(
+        &operator,
+        &system.public_key(),
+        serde_json::json!({ "type": "account", "version": 2 }),
+    );
     let of_user = jwt(
         &account,
         &user.public_key(),
@@ -222,8 +228,10 @@ async fn a_credentials_file_comes_in() {
     let credentials = file(home.path(), "user.creds", &credentials);
     let servers = Servers::single_with(Sync::Periodic, |_| {
         format!(
-            "operator: {of_operator}\nresolver: MEMORY\nresolver_preload: {{ {}: {of_account} }}\n",
-            account.public_key()
+            "operator: {of_operator}\nsystem_account: {system}\nresolver: MEMORY\n\
+             resolver_preload: {{ {account}: {of_account}, {system}: {of_system} }}\n",
+            account = account.public_key(),
+            system = system.public_key(),
         )
     })
     .await;

@@ -276,7 +276,7 @@ pub(crate) fn declared(sync: Sync) -> SyncInterval {
 fn configuration(name: &str, port: u16, directory: &Path, sync: Sync) -> String {
     let sync = match sync {
         Sync::Always => "always",
-        Sync::Periodic => "2m",
+        Sync::Periodic => "\"2m\"",
     };
     format!(
         "server_name: {name}\n\
