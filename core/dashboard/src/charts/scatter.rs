@@ -36,14 +36,14 @@ struct Dot {
 
 /// A line at a round duration.
 #[derive(Clone, Debug, Serialize)]
-struct Level {
+pub(super) struct Level {
     y: String,
     label: String,
 }
 
 /// The shortest and the longest duration of the scale; both ends are powers of ten, and the ends differ.
 #[derive(Clone, Copy, Debug)]
-struct Scale {
+pub(super) struct Scale {
     low: u32,
     high: u32,
 }
@@ -80,7 +80,7 @@ impl Scatter {
 }
 
 impl Scale {
-    fn new(durations: impl Iterator<Item = u64> + Clone) -> Self {
+    pub(super) fn new(durations: impl Iterator<Item = u64> + Clone) -> Self {
         // A microsecond is short enough to stand at the bottom.
         let low = durations.clone().min().unwrap_or(0).max(1_000).ilog10();
         let high = durations.max().unwrap_or(0).max(1_000).ilog10() + 1;
@@ -88,14 +88,16 @@ impl Scale {
     }
 
     fn y(self, duration: u64) -> String {
-        let exponent = (duration.max(1) as f64).log10();
-        percent(
-            f64::from(self.high) - exponent,
-            f64::from(self.high - self.low),
-        )
+        percent(1.0 - self.share(duration), 1.0)
     }
 
-    fn levels(self) -> Vec<Level> {
+    /// How high a duration stands, from 0 to 1.
+    pub(super) fn share(self, duration: u64) -> f64 {
+        let exponent = (duration.max(1) as f64).log10();
+        (exponent - f64::from(self.low)) / f64::from(self.high - self.low)
+    }
+
+    pub(super) fn levels(self) -> Vec<Level> {
         let step = ((self.high - self.low) / 4).max(1);
         (self.low..=self.high)
             .rev()
