@@ -36,6 +36,11 @@ pub struct Config {
     pub trace_pages_max: usize,
     /// Rows of a trace on one page; more are reached by paging. Default: 300.
     pub trace_rows_max: usize,
+    /// Nodes and lines that the service map draws; of more, those with the most calls are drawn and a table has all.
+    /// Defaults: 100 and 250.
+    pub map_nodes_max: usize,
+    /// See `map_nodes_max`.
+    pub map_edges_max: usize,
     /// Live tails open at the same time. Default: 64.
     pub tails_max: usize,
     /// How long a stop waits for answers that are under way, in milliseconds. Default: 3,000.
@@ -57,6 +62,8 @@ impl Default for Config {
             trace_bytes_max: 256 << 20,
             trace_pages_max: 4,
             trace_rows_max: 300,
+            map_nodes_max: 100,
+            map_edges_max: 250,
             tails_max: 64,
             drain_ms: 3_000,
         }
@@ -72,6 +79,8 @@ impl Config {
     pub fn validate(&self) -> Result<(), String> {
         at_least_one("connections_max", self.connections_max)?;
         at_least_one("trace_pages_max", self.trace_pages_max)?;
+        at_least_one("map_nodes_max", self.map_nodes_max)?;
+        at_least_one("map_edges_max", self.map_edges_max)?;
         at_least_one("tails_max", self.tails_max)?;
         at_least_one("trace_spans_max", self.trace_spans_max)?;
         at_least_one("trace_logs_max", self.trace_logs_max)?;
