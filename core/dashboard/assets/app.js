@@ -42,6 +42,9 @@
   // Two times are a range of their own.
   for (const field of all("[data-between]")) field.addEventListener("input", () => { one("[data-range]").value = ""; });
 
+  // A choice of a form that has nothing else to fill in.
+  for (const form of all("form[data-submit]")) form.addEventListener("change", (event) => { if (event.target.localName === "select" && event.target.value) form.requestSubmit(); });
+
   // Copying.
   const copy = async (text, button) => {
     try { await navigator.clipboard.writeText(text); button.textContent = "Copied"; } catch { button.textContent = "Not allowed"; }
@@ -113,7 +116,7 @@
   one("[data-help]").hidden = false;
   one("[data-help]").addEventListener("click", () => help.showModal());
   let went = 0;
-  const places = { h: "/", t: "/traces", l: "/logs", p: "/pipeline" };
+  const places = { h: "/", t: "/traces", l: "/logs", m: "/map", p: "/pipeline" };
   addEventListener("keydown", (event) => {
     if (event.metaKey || event.ctrlKey || event.altKey || help.open) return;
     const typing = event.target.closest("input, textarea, select");
@@ -190,6 +193,27 @@
     scrollTo({ top: document.documentElement.scrollHeight });
   };
 
+  // The map: what a node has to do with stands out.
+  const map = () => {
+    const picture = one("svg.map");
+    if (!picture) return;
+    const light = (node) => {
+      picture.classList.toggle("lit", !!node);
+      const near = new Set(node ? [node.dataset.n] : []);
+      for (const edge of all(".edge", picture)) {
+        const ends = edge.dataset.e.split(" ");
+        const own = !!node && ends.includes(node.dataset.n);
+        edge.classList.toggle("near", own);
+        if (own) ends.forEach((end) => near.add(end));
+      }
+      for (const other of all(".node", picture)) other.classList.toggle("near", near.has(other.dataset.n));
+    };
+    for (const type of ["pointerover", "focusin"]) picture.addEventListener(type, (event) => light(event.target.closest(".node")));
+    for (const type of ["pointerleave", "focusout"]) picture.addEventListener(type, () => light(null));
+    const on = one(".node.on", picture), box = one(".mapbox");
+    if (on && box) box.scrollLeft = on.getBBox().x - box.clientWidth / 2;
+  };
+
   // The first span.
   const waiting = () => {
     const box = one("[data-waiting]");
@@ -212,5 +236,6 @@
   const ready = (root) => { times(root); copies(root); };
   ready(document);
   live();
+  map();
   waiting();
 })();

@@ -27,6 +27,7 @@ impl Assets {
             include_str!("../assets/tokens.css"),
             include_str!("../assets/base.css"),
             include_str!("../assets/lists.css"),
+            include_str!("../assets/pages.css"),
             include_str!("../assets/trace.css"),
         );
         Self(vec![

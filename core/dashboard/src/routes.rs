@@ -2,7 +2,8 @@
 //!
 //! | address | what |
 //! |---|---|
-//! | `GET /` | what came in, or how to send something |
+//! | `GET /` | every service and what changed, or how to send something |
+//! | `GET /service`, `GET /map` | one service, and which service calls which |
 //! | `GET /traces`, `GET /trace/{id}` | search, one trace |
 //! | `GET /trace/{id}.json`, `GET /trace/{id}/logs.json` | its spans and its logs as OTLP/JSON |
 //! | `GET /logs`, `GET /logs/live`, `GET /logs/tail` | search, the live page, its events |
@@ -70,7 +71,10 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
         .and(warp::get())
         .and(get())
         .then(|call: Call| async move {
-            let answer = pages::home::page(&call.app, &call.visitor).await;
+            let answer = match &call.params {
+                Ok(params) => pages::home::page(&call.app, &call.visitor, params).await,
+                Err(fault) => Err(fault.clone()),
+            };
             call.page(answer)
         });
     let traces = warp::path!("traces")
@@ -133,6 +137,27 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
             };
             answer.unwrap_or_else(|fault| reply::fault_json(&call.app.log, &fault))
         });
+    let service =
+        warp::path!("service")
+            .and(warp::get())
+            .and(get())
+            .then(|call: Call| async move {
+                let answer = match &call.params {
+                    Ok(params) => pages::service::page(&call.app, &call.visitor, params).await,
+                    Err(fault) => Err(fault.clone()),
+                };
+                call.page(answer)
+            });
+    let map = warp::path!("map")
+        .and(warp::get())
+        .and(get())
+        .then(|call: Call| async move {
+            let answer = match &call.params {
+                Ok(params) => pages::map::page(&call.app, &call.visitor, params).await,
+                Err(fault) => Err(fault.clone()),
+            };
+            call.page(answer)
+        });
     let pipeline =
         warp::path!("pipeline")
             .and(warp::get())
@@ -141,7 +166,11 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
                 let answer = pages::pipeline::page(&call.app, &call.visitor).await;
                 call.page(answer)
             });
-    home.or(traces)
+    home.or(service)
+        .unify()
+        .or(map)
+        .unify()
+        .or(traces)
         .unify()
         .or(trace)
         .unify()

@@ -14,11 +14,16 @@ use std::fmt::Write;
 
 use common::{Site, canned::Canned, otlp};
 use http::{Method, StatusCode};
-use log_tracer_proto::v1::GetTraceResponse;
+use log_tracer_proto::v1::{
+    GetTraceResponse, GraphEdge, GraphNode, ListServicesResponse, NodeKind, Rate, RateSeries,
+    RateStep, RatesResponse, ServiceGraphResponse, ServiceInfo, TimeRange,
+};
 use proptest::prelude::*;
 
-const PATHS: [&str; 20] = [
+const PATHS: [&str; 22] = [
     "/",
+    "/service",
+    "/map",
     "/traces",
     "/trace/01010101010101010101010101010101",
     "/trace/01010101010101010101010101010101.json",
@@ -40,11 +45,58 @@ const PATHS: [&str; 20] = [
     "/api/v1/",
 ];
 
-const KEYS: [&str; 27] = [
+const KEYS: [&str; 32] = [
     "q", "service", "min", "max", "order", "limit", "after", "range", "from", "to", "level",
     "around", "add", "not", "span", "t", "fold", "logs", "tab", "f", "theme", "back", "signal",
-    "step", "x", "", "%",
+    "step", "name", "focus", "depth", "sort", "page", "x", "", "%",
 ];
+
+fn rates() -> RatesResponse {
+    let rate = Some(Rate {
+        count: 7,
+        errors: 1,
+        quantiles_nano: vec![1, 2, 3],
+        ..Rate::default()
+    });
+    RatesResponse {
+        series: vec![RateSeries {
+            service: "a".to_owned(),
+            total: rate.clone(),
+            steps: vec![RateStep {
+                start_unix_nano: 60_000_000_000,
+                rate,
+            }],
+            ..RateSeries::default()
+        }],
+        range: Some(TimeRange {
+            start_unix_nano: 0,
+            end_unix_nano: u64::MAX,
+        }),
+        step_nano: 60_000_000_000,
+        coverage: None,
+    }
+}
+
+fn graph() -> ServiceGraphResponse {
+    let node = |kind: NodeKind, name: &str| {
+        Some(GraphNode {
+            kind: kind.into(),
+            name: name.to_owned(),
+        })
+    };
+    let edge = |callee| GraphEdge {
+        caller: node(NodeKind::Service, "a"),
+        callee,
+        calls: Some(Rate::default()),
+    };
+    ServiceGraphResponse {
+        edges: vec![
+            edge(node(NodeKind::Service, "a")),
+            edge(node(NodeKind::Database, "b")),
+        ],
+        ..ServiceGraphResponse::default()
+    }
+}
 
 /// Percent-encodes everything but letters and digits, or leaves the text as it is where that is an address at all.
 fn encoded(text: &str) -> String {
@@ -75,6 +127,10 @@ fn value() -> impl Strategy<Value = String> {
             Just("open"),
             Just("1ns"),
             Just("errors"),
+            Just("a"),
+            Just("p95"),
+            Just("service:a"),
+            Just("database:b"),
             Just("dark")
         ]
         .prop_map(str::to_owned),
@@ -111,6 +167,15 @@ fn no_address_and_no_parameter_makes_the_dashboard_fail() {
                 resource_logs: vec![otlp::logs("a", vec![otlp::record(1, 1, 2, 9, "hello")])],
                 ..GetTraceResponse::default()
             }],
+            rates: rates(),
+            graph: graph(),
+            services: ListServicesResponse {
+                services: vec![ServiceInfo {
+                    service: "a".to_owned(),
+                    ..ServiceInfo::default()
+                }],
+                coverage: None,
+            },
             ..Canned::default()
         };
         Site::start(canned.serve().await).await

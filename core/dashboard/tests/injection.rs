@@ -27,12 +27,13 @@ use log_tracer_proto::{
         },
     },
     v1::{
-        Coverage, Facet, FacetValue, FacetsResponse, GetTraceResponse, HistogramResponse,
-        HistogramSeries, ListOperationsResponse, ListServicesResponse, LogHit, OffsetRange,
-        OperationInfo, PartitionStatus, Position, QuarantinedEnvelope, RecordKey, ResourceEntry,
-        ScopeEntry, SearchLogsResponse, SearchTracesResponse, ServiceCount, ServiceInfo, Signal,
-        StatusResponse, StorageStatus, StoreStatus, TailResponse, TraceCursor, TraceSummary,
-        TransportStatus,
+        Coverage, Facet, FacetValue, FacetsResponse, GetTraceResponse, GraphEdge, GraphNode,
+        HistogramResponse, HistogramSeries, ListOperationsResponse, ListServicesResponse, LogHit,
+        OffsetRange, OperationInfo, PartitionStatus, Position, QuarantinedEnvelope, Rate,
+        RateSeries, RateStep, RatesResponse, RecordKey, ResourceEntry, ScopeEntry,
+        SearchLogsResponse, SearchTracesResponse, ServiceCount, ServiceGraphResponse, ServiceInfo,
+        Signal, StatusResponse, StorageStatus, StoreStatus, TailResponse, TraceCursor,
+        TraceSummary, TransportStatus,
     },
 };
 
@@ -284,10 +285,57 @@ fn status() -> StatusResponse {
     }
 }
 
+/// Rates and calls with names that attack, and numbers that do not fit together.
+fn rates() -> (RatesResponse, ServiceGraphResponse) {
+    let rate = || {
+        Some(Rate {
+            count: 2,
+            errors: u64::MAX,
+            sum_nano: u64::MAX,
+            quantiles_nano: vec![u64::MAX],
+            ..Rate::default()
+        })
+    };
+    let series = |service: &str| RateSeries {
+        service: service.to_owned(),
+        operation: Some(SCRIPT.to_owned()),
+        kind: Some(99),
+        total: rate(),
+        steps: vec![RateStep {
+            start_unix_nano: u64::MAX,
+            rate: rate(),
+        }],
+    };
+    let node = |kind: i32, name: &str| {
+        Some(GraphNode {
+            kind,
+            name: name.to_owned(),
+        })
+    };
+    let edge = |kind: i32| GraphEdge {
+        caller: node(1, SCRIPT),
+        callee: node(kind, SCRIPT),
+        calls: rate(),
+    };
+    let rates = RatesResponse {
+        series: vec![series(SCRIPT), series(ADDRESS)],
+        coverage: coverage(),
+        ..RatesResponse::default()
+    };
+    let graph = ServiceGraphResponse {
+        edges: (0..6).chain([99]).map(edge).collect(),
+        unresolved: u64::MAX,
+        coverage: coverage(),
+        ..ServiceGraphResponse::default()
+    };
+    (rates, graph)
+}
+
 /// A consumer whose every text is an attack.
 fn hostile() -> Canned {
     let script = || SCRIPT.to_owned();
     let (traces, logs) = search();
+    let (rates, graph) = rates();
     let (hits, resources, scopes) = hits();
     let service = |service: &str| ServiceInfo {
         service: service.to_owned(),
@@ -312,6 +360,8 @@ fn hostile() -> Canned {
         },
         traces,
         logs,
+        rates,
+        graph,
         histogram: HistogramResponse {
             series: vec![HistogramSeries {
                 group: script(),
@@ -385,8 +435,13 @@ fn trace() -> String {
 async fn script_in_what_senders_and_consumers_say_is_only_shown() {
     let site = site().await;
     let trace = trace();
+    let script: String = form_urlencoded::byte_serialize(SCRIPT.as_bytes()).collect();
     for path in [
         "/".to_owned(),
+        format!("/service?name={script}"),
+        "/map".to_owned(),
+        format!("/map?focus=service:{script}"),
+        format!("/map?focus=database:{script}&depth=3"),
         "/traces".to_owned(),
         "/logs".to_owned(),
         "/logs?around=0-0-0-0".to_owned(),
@@ -413,10 +468,19 @@ async fn script_in_the_address_is_only_shown() {
     let keys = [
         "q", "service", "min", "max", "order", "limit", "after", "range", "from", "to", "level",
         "around", "add", "not", "span", "t", "fold", "from", "logs", "tab", "f", "theme", "back",
-        "x",
+        "x", "name", "focus", "depth", "sort", "page",
     ];
     let trace = trace();
-    for path in ["/", "/traces", "/logs", "/logs/live", "/pipeline", &trace] {
+    for path in [
+        "/",
+        "/service",
+        "/map",
+        "/traces",
+        "/logs",
+        "/logs/live",
+        "/pipeline",
+        &trace,
+    ] {
         for key in keys {
             let address = format!("{path}?{key}={encoded}");
             let answer = site.get(&address).await;
