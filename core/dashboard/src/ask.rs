@@ -3,12 +3,12 @@
 use std::{future::Future, time::Duration};
 
 use log_tracer_proto::v1::{
-    Coverage, FacetsRequest, FacetsResponse, GetTraceRequest, GetTraceResponse, HistogramRequest,
-    HistogramResponse, ListOperationsRequest, ListOperationsResponse, ListServicesRequest,
-    Position, RatesRequest, RatesResponse, SearchLogsRequest, SearchLogsResponse,
-    SearchTracesRequest, SearchTracesResponse, ServiceGraphRequest, ServiceGraphResponse,
-    ServiceInfo, StatusRequest, StatusResponse, TailRequest, TailResponse, WaitForPositionRequest,
-    query_service_client::QueryServiceClient,
+    Coverage, ExportRequest, ExportResponse, FacetsRequest, FacetsResponse, GetTraceRequest,
+    GetTraceResponse, HistogramRequest, HistogramResponse, ListOperationsRequest,
+    ListOperationsResponse, ListServicesRequest, Position, RatesRequest, RatesResponse,
+    SearchLogsRequest, SearchLogsResponse, SearchTracesRequest, SearchTracesResponse,
+    ServiceGraphRequest, ServiceGraphResponse, ServiceInfo, Signal, StatusRequest, StatusResponse,
+    TailRequest, TailResponse, WaitForPositionRequest, query_service_client::QueryServiceClient,
 };
 use prost::Message;
 use tonic::{Request, Response, Status, Streaming, transport::Channel};
@@ -178,6 +178,32 @@ impl Ask {
         Ok(pieces)
     }
 
+    /// So many of the newest spans: what a tail begins with. Nothing when none is kept.
+    pub(crate) async fn newest_spans(&self, count: u32) -> Result<TailResponse, Fault> {
+        let mut stream = self
+            .tail(TailRequest {
+                signal: Signal::Spans.into(),
+                query: String::new(),
+                backlog: count,
+            })
+            .await?;
+        let first = within(self.deadline, stream.message()).await?;
+        Ok(first.unwrap_or_default())
+    }
+
+    /// All matching records, oldest first, as they come.
+    pub(crate) async fn export(&self, request: ExportRequest) -> Result<Exported, Fault> {
+        let mut client = self.client.clone();
+        // It takes as long as it takes; only each of its messages has a deadline.
+        let stream = self
+            .unary(Box::pin(client.export(Request::new(request))))
+            .await?;
+        Ok(Exported {
+            stream,
+            deadline: self.deadline,
+        })
+    }
+
     /// Matching records as they arrive; it has no end and so no deadline but for its start.
     pub(crate) async fn tail(
         &self,
@@ -218,6 +244,20 @@ impl TracePieces {
             Some(first) => Ok(Some(first)),
             None => within(self.deadline, self.stream.message()).await,
         }
+    }
+}
+
+/// The messages of an export.
+#[derive(Debug)]
+pub(crate) struct Exported {
+    stream: Streaming<ExportResponse>,
+    deadline: Duration,
+}
+
+impl Exported {
+    /// The next message; none after the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<ExportResponse>, Fault> {
+        within(self.deadline, self.stream.message()).await
     }
 }
 

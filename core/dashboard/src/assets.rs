@@ -97,7 +97,7 @@ mod tests {
         let assets = Assets::new();
         let script = assets.0.iter().find(|asset| asset.name == "js").unwrap();
         assert!(
-            script.content.len() < 15 << 10,
+            script.content.len() < 22 << 10,
             "{} bytes",
             script.content.len()
         );
