@@ -20,10 +20,11 @@ use log_tracer_proto::v1::{
 };
 use proptest::prelude::*;
 
-const PATHS: [&str; 22] = [
+const PATHS: [&str; 24] = [
     "/",
     "/service",
     "/map",
+    "/complete",
     "/traces",
     "/trace/01010101010101010101010101010101",
     "/trace/01010101010101010101010101010101.json",
@@ -31,6 +32,7 @@ const PATHS: [&str; 22] = [
     "/trace/",
     "/logs",
     "/logs/live",
+    "/logs/export",
     "/pipeline",
     "/sample",
     "/theme",
@@ -45,10 +47,11 @@ const PATHS: [&str; 22] = [
     "/api/v1/",
 ];
 
-const KEYS: [&str; 32] = [
+const KEYS: [&str; 37] = [
     "q", "service", "min", "max", "order", "limit", "after", "range", "from", "to", "level",
     "around", "add", "not", "span", "t", "fold", "logs", "tab", "f", "theme", "back", "signal",
-    "step", "name", "focus", "depth", "sort", "page", "x", "", "%",
+    "step", "name", "focus", "depth", "sort", "page", "before", "cols", "col", "view", "format",
+    "x", "", "%",
 ];
 
 fn rates() -> RatesResponse {
