@@ -34,7 +34,7 @@ use crate::{
 const DEPTHS: [u64; 3] = [1, 2, 3];
 
 /// Nodes that the select offers.
-const CHOICES_MAX: usize = 300;
+const CHOICES_MAX: usize = 150;
 
 /// The state of the page.
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@ use super::{Item, Sizes, Table};
 /// The room that the bend of an edge takes.
 pub(super) const BEND_HEIGHT: f64 = 8.0;
 
+/// From left to right and back, in turn; an even number.
 const ROUNDS: usize = 16;
 
 /// The upper end of each item; the least is 0.
@@ -18,10 +19,9 @@ pub(super) fn heights(items: &[Item], rows: &[Vec<usize>], sizes: Sizes) -> Tabl
         }
     }
     let layers: Vec<usize> = (0..rows.len()).collect();
+    // The last round goes from right to left, so that callers stand amid what they call.
     for round in 0..ROUNDS {
         let is_forward = round % 2 == 0;
-        // At the end both sides count, so that neither is favoured.
-        let is_last = round + 2 >= ROUNDS;
         let order: Vec<usize> = if is_forward {
             layers.clone()
         } else {
@@ -29,12 +29,9 @@ pub(super) fn heights(items: &[Item], rows: &[Vec<usize>], sizes: Sizes) -> Tabl
         };
         for layer in order {
             if let Some(row) = rows.get(layer) {
-                settle(row, items, &mut y, sizes, |item| {
-                    match (is_last, is_forward) {
-                        (true, _) => [item.before.as_slice(), item.after.as_slice()],
-                        (false, true) => [item.before.as_slice(), &[]],
-                        (false, false) => [item.after.as_slice(), &[]],
-                    }
+                settle(row, items, &mut y, sizes, |item| match is_forward {
+                    true => &item.before,
+                    false => &item.after,
                 });
             }
         }
@@ -65,7 +62,7 @@ fn settle<'a>(
     items: &'a [Item],
     y: &mut Table<f64>,
     sizes: Sizes,
-    near: impl Fn(&'a Item) -> [&'a [usize]; 2],
+    near: impl Fn(&'a Item) -> &'a [usize],
 ) {
     // With the room above it taken away, each item must only not stand above the one before: isotonic regression.
     let mut above = 0.0;
@@ -76,7 +73,7 @@ fn settle<'a>(
         };
         let own = height(items, *number, sizes);
         let (mut sum, mut weight) = (0.0, 0.0);
-        for other in near(item).into_iter().flatten() {
+        for other in near(item) {
             let middle = y.at(*other) + height(items, *other, sizes) / 2.0;
             let pull = pull(item, items.get(*other));
             sum += pull * (middle - own / 2.0);

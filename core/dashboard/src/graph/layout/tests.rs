@@ -84,8 +84,9 @@ fn a_tree_has_no_crossing_and_its_parents_stand_amid_their_children() {
     let drawing = draw(40, &edges, SIZES);
     let y = |node: usize| drawing.nodes[node].1;
     for parent in 4..13 {
-        let (first, last) = (3 * parent + 1, 3 * parent + 3);
-        assert!((y(first)..=y(last)).contains(&y(parent)), "{parent}");
+        let (first, last) = (y(3 * parent + 1), y(3 * parent + 3));
+        let children = first.min(last)..=first.max(last);
+        assert!(children.contains(&y(parent)), "{parent} {children:?}");
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Calls on a page of the table.
-const ROWS_MAX: usize = 40;
+const ROWS_MAX: usize = 30;
 
 pub(super) const SORT_DEFAULT: &str = "rate";
 
