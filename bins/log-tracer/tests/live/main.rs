@@ -97,6 +97,7 @@ async fn the_demo_fills_the_pages_and_they_can_be_photographed() {
         .collect();
     for (name, path) in [
         ("home", "/".to_owned()),
+        ("map", "/map".to_owned()),
         ("trace", format!("/trace/{id}")),
         ("logs", "/logs".to_owned()),
     ] {
