@@ -32,7 +32,8 @@ use crate::{
     visitor::Visitor,
 };
 
-const LIMIT_DEFAULT: u32 = 50;
+/// As many as keep a page of ordinary records below 100 KB.
+const LIMIT_DEFAULT: u32 = 40;
 const LIMIT_MAX: u32 = 500;
 
 /// Records before and after the one whose surroundings are asked for.
