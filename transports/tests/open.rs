@@ -96,3 +96,58 @@ async fn a_configuration_that_cannot_work_is_refused() {
     let refused = open(&config).await.map(|transport| transport.log_id());
     assert!(matches!(refused, Err(OpenError::Invalid(_))), "{refused:?}");
 }
+
+#[test]
+fn the_keys_of_fluvio_are_read_beside_its_kind() {
+    let config = parse("kind = \"fluvio\"\naddress = \"fluvio-sc:9003\"").unwrap();
+    assert!(matches!(&config, TransportConfig::Fluvio(_)), "{config:?}");
+    assert!(config.is_shared());
+    #[cfg(feature = "fluvio")]
+    {
+        assert_eq!(config.validate(), Ok(()));
+        assert_eq!(parse(&toml::to_string(&config).unwrap()), Ok(config));
+        let refused = parse("kind = \"fluvio\"\ntopic = \"A\"")
+            .unwrap()
+            .validate();
+        assert!(refused.unwrap_err().starts_with("topic is \"A\""));
+    }
+}
+
+#[cfg(not(feature = "fluvio"))]
+#[tokio::test]
+async fn an_engine_that_was_left_out_is_refused_with_what_to_build() {
+    let config = parse("kind = \"fluvio\"\ntopic = \"a\"").unwrap();
+    let refused = config.validate().unwrap_err();
+    assert_eq!(
+        refused,
+        "kind is \"fluvio\", which this program was built without; build it with `--features fluvio`"
+    );
+    assert!(matches!(open(&config).await, Err(OpenError::Invalid(text)) if text == refused));
+}
+
+#[cfg(feature = "nats")]
+#[tokio::test]
+async fn nats_is_opened_as_configured_or_says_who_does_not_answer() {
+    let config = parse("kind = \"nats\"\nservers = [\"nats://127.0.0.1:1\"]").unwrap();
+    assert!(matches!(&config, TransportConfig::Nats(nats) if nats.name == "log-tracer"));
+    assert_eq!(config.validate(), Ok(()));
+    assert_eq!(
+        parse(&toml::to_string(&config).unwrap()),
+        Ok(config.clone())
+    );
+    assert!(config.is_shared());
+    let refused = open(&config).await.map(|transport| transport.log_id());
+    assert!(
+        matches!(&refused, Err(OpenError::Transient(why)) if why.to_string().contains("127.0.0.1:1")),
+        "{refused:?}"
+    );
+    let unknown = parse("kind = \"nats\"\nserver = \"nats://127.0.0.1:1\"").unwrap_err();
+    assert!(unknown.contains("`servers`"), "{unknown}");
+}
+
+#[cfg(not(feature = "nats"))]
+#[test]
+fn without_nats_its_configuration_is_refused_with_how_to_build_with_it() {
+    let config = parse("kind = \"nats\"\nservers = []").unwrap();
+    assert!(config.validate().unwrap_err().contains("--features nats"));
+}

@@ -1,5 +1,7 @@
 //! The settings of the process; `etc/dashboard.toml` shows every key.
 
+use std::{collections::BTreeSet, net::SocketAddr};
+
 use log_tracer_runtime::logging;
 use serde::{Deserialize, Serialize};
 
@@ -7,12 +9,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
-    /// Where the consumer's QueryService is; exactly one address.
+    /// Where QueryService is, of each consumer: one address or more.
     pub(crate) query: Vec<String>,
+    /// Where the QueryService of all consumers together listens, so that other tools can ask one place; not by default.
+    pub(crate) query_listen: Option<SocketAddr>,
     /// Where the producer takes in OTLP over gRPC: shown on the home page, and where "send a sample trace" sends to.
     pub(crate) otlp_grpc: Option<String>,
     /// Where the producer takes in OTLP over HTTP: shown on the home page.
     pub(crate) otlp_http: Option<String>,
+    /// How several consumers are asked as one.
+    pub(crate) fanout: log_tracer_fanout::Config,
     /// The pages.
     pub(crate) dashboard: log_tracer_dashboard::Config,
     /// The log of the process itself.
@@ -25,8 +31,10 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             query: vec!["http://127.0.0.1:4319".to_owned()],
+            query_listen: None,
             otlp_grpc: None,
             otlp_http: None,
+            fanout: log_tracer_fanout::Config::default(),
             dashboard: log_tracer_dashboard::Config::default(),
             logging: logging::Config::default(),
             stop_deadline_ms: 10_000,
@@ -38,6 +46,7 @@ impl Config {
     /// Everything that the types alone do not rule out, as pairs of a key and what is wrong with it.
     pub(crate) fn problems(&self) -> Vec<(String, String)> {
         let sections = [
+            ("fanout", self.fanout.validate()),
             ("dashboard", self.dashboard.validate()),
             ("logging", self.logging.validate()),
         ];
@@ -50,10 +59,13 @@ impl Config {
                 Some((key.to_owned(), message.clone()))
             })
             .collect();
-        let count = self.query.len();
-        if count != 1 {
-            let message = format!("query must hold exactly one address, and holds {count}");
+        if self.query.is_empty() {
+            let message = "query must hold at least one address".to_owned();
             problems.push(("query".to_owned(), message));
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = self.query.iter().find(|one| !seen.insert(*one)) {
+            problems.push(("query".to_owned(), format!("query names {twice} twice")));
         }
         let optional = [
             ("otlp_grpc", &self.otlp_grpc),
@@ -115,16 +127,16 @@ mod tests {
     }
 
     #[test]
-    fn there_is_exactly_one_consumer() {
-        for query in [
-            vec![],
-            vec!["http://a:1".to_owned(), "http://b:1".to_owned()],
-        ] {
+    fn there_is_at_least_one_consumer_and_each_is_named_once() {
+        let problems = |query: &[&str]| {
             let config = Config {
-                query,
+                query: query.iter().map(|one| (*one).to_owned()).collect(),
                 ..Config::default()
             };
-            assert_eq!(config.problems().len(), 1);
-        }
+            config.problems().len()
+        };
+        assert_eq!(problems(&[]), 1);
+        assert_eq!(problems(&["http://a:1", "http://a:1"]), 1);
+        assert_eq!(problems(&["http://a:1", "http://b:1"]), 0);
     }
 }

@@ -1,25 +1,16 @@
-//! `log-tracer-dashboard`: the web pages as a process of their own, for a consumer that runs elsewhere.
+//! `log-tracer-dashboard`: the web pages as a process of their own, for consumers that run elsewhere.
 //!
 //! ```text
-//! browsers --> log-tracer-dashboard --QueryService--> consumer
+//! browsers --> log-tracer-dashboard --QueryService--> one consumer, or several as one
 //! ```
 
-mod cli;
 mod config;
 mod process;
 
 use std::{env, process::ExitCode};
 
-use log_tracer_runtime::{env::Environment, exit::Code};
+use log_tracer_runtime::role;
 
 fn main() -> ExitCode {
-    let environment = Environment::of_variables(env::vars_os());
-    let result = cli::Cli::of_args(env::args_os()).and_then(|cli| cli.execute(&environment));
-    match result {
-        Ok(()) => Code::Ok.into(),
-        Err(failure) => {
-            failure.print();
-            failure.code.into()
-        }
-    }
+    role::run::<process::Dashboard>(env::args_os(), env::vars_os())
 }

@@ -1,86 +1,168 @@
 //! The life of the process: bind, serve, wait, stop.
 
-use std::{
-    io::{self, Write},
-    time::Duration,
+use std::time::Duration;
+
+use log_tracer_dashboard::About;
+use log_tracer_fanout::{Endpoint as Consumer, Fanout};
+use log_tracer_runtime::{
+    alive,
+    config::Loaded,
+    exit::Code,
+    failure::Failure,
+    listen, logging,
+    role::{Flag, Host, Role},
 };
-
-use log_tracer_dashboard::{About, ServeError};
-use log_tracer_runtime::{config::Loaded, exit::Code, listen, logging, shutdown};
-use slog::{Logger, info, warn};
+use serde_json::json;
+use slog::{Logger, info};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, server::TcpIncoming};
 
-use crate::{cli::Failure, config::Config};
+use crate::config::Config;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection that carries nothing is tried this often, so that a consumer that vanished is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// How long tasks that were cut off may take to notice, before the process ends without them.
-const LAST_TASKS: Duration = Duration::from_secs(1);
 
-pub(crate) fn run(loaded: &Loaded<Config>) -> Result<(), Failure> {
-    let (log, _written_last) = logging::init(&loaded.config.logging)
-        .map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| transient("the threads of the program cannot be started", &error))?;
-    let result = runtime.block_on(serve(loaded, &log));
-    runtime.shutdown_timeout(LAST_TASKS);
-    result
+/// The dashboard as a process.
+pub(crate) struct Dashboard;
+
+impl Role for Dashboard {
+    type Config = Config;
+
+    const NAME: &'static str = "log-tracer-dashboard";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const ABOUT: &'static str = "The web pages of log-tracer, for consumers that run elsewhere";
+    const EXAMPLES: &'static str = "\
+Examples:
+  log-tracer-dashboard --query http://10.0.0.5:4319,http://10.0.0.6:4319
+  log-tracer-dashboard --config etc/dashboard.toml
+  log-tracer-dashboard healthcheck
+
+Every setting can also be given in the environment: LOG_TRACER__DASHBOARD__LISTEN=127.0.0.1:9000";
+    const FLAGS: &'static [Flag] = &[
+        Flag {
+            name: "query",
+            value: "ADDRESSES",
+            key: "query",
+            help: "Where QueryService is, of each consumer",
+        },
+        Flag {
+            name: "query-listen",
+            value: "ADDRESS",
+            key: "query_listen",
+            help: "QueryService of all consumers together",
+        },
+        Flag {
+            name: "listen",
+            value: "ADDRESS",
+            key: "dashboard.listen",
+            help: "Where the pages are served",
+        },
+        Flag {
+            name: "log-level",
+            value: "LEVEL",
+            key: "logging.level",
+            help: "off, error, warn, info, debug or trace",
+        },
+        Flag {
+            name: "log-format",
+            value: "FORMAT",
+            key: "logging.format",
+            help: "terminal or json",
+        },
+    ];
+
+    fn problems(config: &Config) -> Vec<(String, String)> {
+        config.problems()
+    }
+
+    fn logging(config: &mut Config) -> &mut logging::Config {
+        &mut config.logging
+    }
+
+    async fn serve(loaded: &Loaded<Config>, host: &Host) -> Result<(), Failure> {
+        let config = &loaded.config;
+        let listener = listen::bind("dashboard.listen", config.dashboard.listen).await?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Failure::transient("the listening socket is unusable", &error))?;
+        let url = format!("http://{}", alive::reachable(address));
+
+        let fanout = fanout(config, &host.log)?;
+        let answering = answering(config, &fanout, &host.shutdown).await?;
+        let ingest = config.otlp_grpc.as_deref().map(channel).transpose()?;
+        let about = About {
+            otlp_grpc: config.otlp_grpc.clone().unwrap_or_default(),
+            otlp_http: config.otlp_http.clone().unwrap_or_default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let serving = log_tracer_dashboard::serve(
+            config.dashboard.clone(),
+            listener,
+            fanout.connect(),
+            ingest,
+            about,
+            host.log.clone(),
+            host.shutdown.clone(),
+        );
+        info!(host.log, "ready"; "dashboard" => &url, "query" => config.query.join(" "));
+        host.announce(
+            &format!("log-tracer-dashboard is ready: {url}"),
+            &json!({ "dashboard": url, "pid": std::process::id() }),
+        );
+        let patience = Duration::from_millis(config.stop_deadline_ms);
+        let serving = async {
+            match answering {
+                None => serving.await.map_err(|error| internal(&error)),
+                Some(answering) => tokio::try_join!(
+                    async { serving.await.map_err(|error| internal(&error)) },
+                    async { answering.await.map_err(|error| internal(&error)) }
+                )
+                .map(drop),
+            }
+        };
+        stopped_in_time(serving, &host.shutdown, patience).await
+    }
+
+    async fn health(config: &Config) -> Result<(), String> {
+        alive::http(config.dashboard.listen, "/healthz").await
+    }
 }
 
-async fn serve(loaded: &Loaded<Config>, log: &Logger) -> Result<(), Failure> {
-    let config = &loaded.config;
-    for (key, address) in loaded.exposed() {
-        warn!(log, "other machines can reach this address, and whoever does may read everything: there is no authentication";
-            "key" => key, "address" => %address);
-    }
-    let shutdown = shutdown::on_signals(log.clone())
-        .map_err(|error| transient("signals cannot be watched", &error))?;
-    let listener = listen::bind("dashboard.listen", config.dashboard.listen).await?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| transient("the listening socket is unusable", &error))?;
-
-    // Connections are made when they are used: a consumer may start later, and may go and come back.
-    let query = channel(config.query.first().map_or("", String::as_str))?;
-    let ingest = config.otlp_grpc.as_deref().map(channel).transpose()?;
-    let about = About {
-        otlp_grpc: config.otlp_grpc.clone().unwrap_or_default(),
-        otlp_http: config.otlp_http.clone().unwrap_or_default(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+/// All consumers as one. Connections are made when they are used: a consumer may start later, and may go and come back.
+fn fanout(config: &Config, log: &Logger) -> Result<Fanout, Failure> {
+    let endpoint = |address: &String| {
+        Ok(Consumer {
+            address: address.clone(),
+            channel: channel(address)?,
+        })
     };
-    let serving = log_tracer_dashboard::serve(
-        config.dashboard.clone(),
-        listener,
-        query,
-        ingest,
-        about,
-        log.clone(),
-        shutdown.clone(),
-    );
-    info!(log, "ready"; "dashboard" => format!("http://{address}"), "query" => config.query.join(" "));
-    if let Err(error) = writeln!(
-        io::stdout(),
-        "log-tracer-dashboard is ready: http://{address}"
-    ) {
-        warn!(log, "the address cannot be printed"; "error" => %error);
-    }
-    stopped_in_time(
-        serving,
-        &shutdown,
-        Duration::from_millis(config.stop_deadline_ms),
-    )
-    .await?;
-    info!(log, "stopped cleanly");
-    Ok(())
+    let endpoints = config.query.iter().map(endpoint);
+    let endpoints = endpoints.collect::<Result<Vec<_>, Failure>>()?;
+    Ok(Fanout::new(endpoints, config.fanout.clone(), log.clone()))
+}
+
+/// Serves the QueryService of all consumers together, where that is wanted.
+async fn answering(
+    config: &Config,
+    fanout: &Fanout,
+    shutdown: &CancellationToken,
+) -> Result<Option<impl Future<Output = Result<(), log_tracer_fanout::ServeError>>>, Failure> {
+    let Some(address) = config.query_listen else {
+        return Ok(None);
+    };
+    let listener = listen::bind("query_listen", address).await?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Ok(Some(fanout.serve(incoming, shutdown.clone())))
+}
+
+fn internal(error: &impl ToString) -> Failure {
+    Failure::new(Code::Internal, error.to_string())
 }
 
 /// Serves until it is told to stop, and from then on for `patience` at most.
 async fn stopped_in_time(
-    serving: impl Future<Output = Result<(), ServeError>>,
+    serving: impl Future<Output = Result<(), Failure>>,
     shutdown: &CancellationToken,
     patience: Duration,
 ) -> Result<(), Failure> {
@@ -91,7 +173,7 @@ async fn stopped_in_time(
             Failure::new(Code::Transient, "cut off at the deadline with requests under way")
         })?,
     };
-    result.map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
+    result?;
     if shutdown.is_cancelled() {
         Ok(())
     } else {
@@ -112,6 +194,29 @@ fn channel(address: &str) -> Result<Channel, Failure> {
         .connect_lazy())
 }
 
-fn transient(what: &str, error: &io::Error) -> Failure {
-    Failure::new(Code::Transient, format!("{what}: {error}"))
+#[cfg(test)]
+mod tests {
+    use log_tracer_runtime::role;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        role::command::<Dashboard>().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_stands_for_a_setting_that_exists() {
+        let known = role::keys::<Dashboard>();
+        for flag in Dashboard::FLAGS {
+            assert!(known.contains(&flag.key.to_owned()), "{}", flag.key);
+        }
+    }
+
+    #[test]
+    fn tls_finds_its_one_provider() {
+        log_tracer_runtime::crypto::install();
+        let roots = rustls::RootCertStore::empty();
+        let _config = rustls::ClientConfig::builder().with_root_certificates(roots);
+    }
 }

@@ -8,18 +8,24 @@
 )]
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    path::Path,
     process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
 use log_tracer::testing::TestTracer;
-use log_tracer_proto::v1::{LogEntry, SubmitRequest, log_service_client::LogServiceClient};
+use log_tracer_proto::v1::{
+    LogEntry, StatusRequest, SubmitRequest, log_service_client::LogServiceClient,
+    query_service_client::QueryServiceClient,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::Value;
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_log-tracer-dashboard"));
@@ -40,10 +46,13 @@ struct Dashboard {
 
 impl Dashboard {
     fn start(query: &str) -> Self {
-        let query = format!("query=[\"{query}\"]");
-        let mut child = command(&["--set", "dashboard.listen=127.0.0.1:0", "--set", &query])
-            .spawn()
-            .unwrap();
+        Self::with(&[query], &[])
+    }
+
+    fn with(query: &[&str], args: &[&str]) -> Self {
+        let query = format!("query={query:?}");
+        let first = ["--set", "dashboard.listen=127.0.0.1:0", "--set", &query];
+        let mut child = command(&[&first, args].concat()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
@@ -111,11 +120,56 @@ async fn it_shows_what_a_consumer_elsewhere_holds_and_ends_with_0() {
     assert_eq!(dashboard.stop(), Some(0));
 }
 
+/// An address at which nobody listens.
+fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_asks_several_consumers_as_one_and_lets_others_ask_them_so() {
+    let tracer = TestTracer::start().await.unwrap();
+    let (away, listen) = (format!("http://{}", nobody()), nobody());
+    let dashboard = Dashboard::with(
+        &[&tracer.query_grpc().unwrap(), &away],
+        &["--set", &format!("query_listen={listen}")],
+    );
+    // All partitions are answered, so that whoever is away is not missed; the pipeline names it.
+    let page = dashboard.get("/logs");
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    assert!(!page.contains("This is not everything"), "{page}");
+    let page = dashboard.get("/pipeline");
+    for expected in ["asked first", &away, "2 consumers"] {
+        assert!(page.contains(expected), "{expected}: {page}");
+    }
+    let mut client = QueryServiceClient::connect(format!("http://{listen}"))
+        .await
+        .unwrap();
+    let status = client.status(StatusRequest {}).await.unwrap().into_inner();
+    assert_eq!(status.consumers.len(), 2);
+    assert_eq!(dashboard.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_together_is_named_on_the_page() {
+    let (one, other) = (TestTracer::start().await, TestTracer::start().await);
+    let (one, other) = (one.unwrap(), other.unwrap());
+    let (first, second) = (one.query_grpc().unwrap(), other.query_grpc().unwrap());
+    let dashboard = Dashboard::with(&[&first, &second], &[]);
+    for path in ["/logs", "/pipeline"] {
+        let page = dashboard.get(path);
+        let text = format!("at {second} is not asked: it reads the log");
+        assert!(
+            page.contains(&text.replace('/', "&#x2F;")) || page.contains(&text),
+            "{page}"
+        );
+    }
+    assert_eq!(dashboard.stop(), Some(0));
+}
+
 #[test]
 fn it_serves_while_its_consumer_is_away() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", nobody.local_addr().unwrap());
-    drop(nobody);
+    let address = format!("http://{}", nobody());
     let dashboard = Dashboard::start(&address);
     let page = dashboard.get("/logs");
     assert!(page.starts_with("HTTP/1.1 503"), "{page}");
@@ -140,7 +194,7 @@ fn mistakes_end_it_with_the_code_for_them_and_one_line() {
         (
             &["--set", "query=[]"],
             78,
-            "query must hold exactly one address",
+            "query must hold at least one address",
         ),
         (&["--sat"], 64, "unexpected argument '--sat'"),
     ];
@@ -149,4 +203,28 @@ fn mistakes_end_it_with_the_code_for_them_and_one_line() {
         assert_eq!(status, Some(code), "{args:?}: {stderr}");
         assert!(stderr.contains(expected), "{args:?}: {stderr}");
     }
+}
+
+#[test]
+fn the_settings_of_its_services_in_compose_yml_are_right() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compose.yml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let compose: Value = serde_saphyr::from_str(&text).unwrap();
+    let mut checked = 0;
+    for (name, service) in compose["services"].as_object().unwrap() {
+        let image = service["image"].as_str().unwrap();
+        if !image.starts_with("log-tracer-dashboard:") {
+            continue;
+        }
+        let variables: BTreeMap<String, String> =
+            serde_json::from_value(service["environment"].clone()).unwrap();
+        let Output { status, stderr, .. } = command(&["--check-config"])
+            .envs(&variables)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(stderr).unwrap();
+        assert!(status.success(), "{name}: {stderr}");
+        checked += 1;
+    }
+    assert_eq!(checked, 2);
 }

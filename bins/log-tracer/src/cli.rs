@@ -6,21 +6,23 @@
 mod banner;
 mod check;
 mod completions;
-mod failure;
 mod progress;
+mod register_spu;
 mod run;
 mod search;
 mod show;
+mod topology;
 mod traffic;
+mod with_parent;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand, error::ErrorKind};
-use log_tracer_runtime::{env::Environment, exit::Code};
+use clap::{Parser, Subcommand};
+use log_tracer_runtime::env::Environment;
 
 use crate::{bench, demo};
 
-pub use failure::Failure;
+pub use log_tracer_runtime::failure::Failure;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,8 +62,12 @@ enum Command {
     Services(search::ServicesOptions),
     /// Show which of its services calls which
     Graph(search::GraphOptions),
+    /// Show how each of its consumers is
+    Status(search::StatusOptions),
     /// Write everything that matches to a file, as OTLP in JSON or as Parquet
     Export(search::ExportOptions),
+    /// Run the roles as processes of their own on NATS JetStream or Fluvio, all on this machine
+    Topology(topology::Options),
     /// Send the traffic of a made-up shop, to have something to look at
     Demo(demo::Options),
     /// Measure what taking records in and answering questions costs on this machine
@@ -72,6 +78,10 @@ enum Command {
     Config(show::Options),
     /// Print the completions of a shell
     Completions(completions::Options),
+    /// Tell a Fluvio controller of a storage unit, as the containers of compose.yml do
+    RegisterSpu(register_spu::Options),
+    #[command(hide = true)]
+    WithParent(with_parent::Options),
 }
 
 impl Cli {
@@ -80,13 +90,7 @@ impl Cli {
     /// # Errors
     /// The command line is wrong, or asked for help or the version: [`Failure::code`] tells which.
     pub fn of_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, Failure> {
-        Self::try_parse_from(args).map_err(|error| {
-            let code = match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Code::Ok,
-                _ => Code::Usage,
-            };
-            Failure::of_usage(code, error)
-        })
+        Self::try_parse_from(args).map_err(Failure::of_usage)
     }
 
     /// Does what was asked for.
@@ -102,12 +106,16 @@ impl Cli {
             Some(Command::Trace(options)) => search::trace(&options),
             Some(Command::Services(options)) => search::services(&options),
             Some(Command::Graph(options)) => search::graph(&options),
+            Some(Command::Status(options)) => search::status(&options),
             Some(Command::Export(options)) => search::export(&options),
+            Some(Command::Topology(options)) => topology::run(&options, environment),
             Some(Command::Demo(options)) => traffic::demo(&options),
             Some(Command::Bench(options)) => traffic::bench(&options),
             Some(Command::Check(options)) => check::check(&options, environment),
             Some(Command::Config(options)) => show::show(&options, environment),
             Some(Command::Completions(options)) => completions::print(&options),
+            Some(Command::RegisterSpu(options)) => register_spu::register(&options),
+            Some(Command::WithParent(options)) => with_parent::become_program(&options),
         }
     }
 }
@@ -115,6 +123,7 @@ impl Cli {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use log_tracer_runtime::exit::Code;
 
     use super::*;
 

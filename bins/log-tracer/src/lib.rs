@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`standalone`] | producer, consumer and dashboard in one process: starts and stops them in order |
 //! | [`config`] | the settings of all of them |
+//! | [`topology`] | the roles as processes of their own, with an engine between them |
 //! | [`testing`] | the same inside a Rust test |
 //! | [`client`] | asks a running one |
 //! | [`cli`] | the command line, `run` and the other commands |
@@ -19,6 +20,7 @@ pub mod otlp_client;
 pub mod standalone;
 pub mod testing;
 mod text;
+pub mod topology;
 mod tree;
 pub mod workload;
 

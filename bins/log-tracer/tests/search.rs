@@ -1,4 +1,4 @@
-//! The built program asks a running one: `logs`, `traces`, `trace`, `services` and `graph`.
+//! The built program asks a running one: `logs`, `traces`, `trace`, `services`, `graph` and `status`.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -264,4 +264,51 @@ async fn a_mistake_is_answered_with_the_code_for_it_and_one_line() {
     );
     assert_eq!(run(&["trace", "xyz"]).status.code(), Some(64));
     assert_eq!(run(&["logs", "--since", "soon"]).status.code(), Some(64));
+}
+
+#[tokio::test]
+async fn several_servers_are_asked_as_one_and_the_status_shows_each() {
+    let tracer = with_three_logs().await;
+    let server = tracer.query_grpc().unwrap();
+    // Nobody listens at this one; all partitions are with the other.
+    let away = "http://127.0.0.1:1";
+    let both = format!("{server},{away}");
+    let ended = run(&["logs", "--server", &both]);
+    assert_eq!(ended.status.code(), Some(0), "{:?}", ended.stderr);
+    assert_eq!(ended.stdout.len(), 3);
+
+    let ended = run(&["status", "--server", &server, "--server", away]);
+    assert_eq!(ended.status.code(), Some(0), "{:?}", ended.stderr);
+    assert_eq!(ended.stdout.len(), 3, "{:?}", ended.stdout);
+    assert!(ended.stdout[1].contains(&server) && ended.stdout[1].contains("asked"));
+    assert!(ended.stdout[2].contains(away) && ended.stdout[2].contains("away"));
+    let ended = run(&["status", "--json", "--server", &server]);
+    let status: Value = serde_json::from_str(&ended.stdout[0]).unwrap();
+    assert_eq!(
+        (&status["role"], &status["health"]),
+        (&"asked".into(), &"ready".into())
+    );
+
+    // Of two logs, one is asked, and the other one is named.
+    let other = with_three_logs().await;
+    let both = format!("{server},{}", other.query_grpc().unwrap());
+    let ended = run(&["logs", "--server", &both]);
+    assert_eq!((ended.status.code(), ended.stdout.len()), (Some(0), 3));
+    assert!(
+        ended
+            .stderr
+            .iter()
+            .any(|line| line.contains("reads the log")),
+        "{:?}",
+        ended.stderr
+    );
+    let ended = run(&["status", "--server", &both]);
+    assert_eq!(ended.status.code(), Some(75), "{:?}", ended.stderr);
+    let ended = run(&["logs", "--server", "http://127.0.0.1:1,http://127.0.0.1:2"]);
+    assert_eq!(ended.status.code(), Some(75));
+    assert!(
+        ended.stderr[0].contains("nothing answers at"),
+        "{:?}",
+        ended.stderr
+    );
 }

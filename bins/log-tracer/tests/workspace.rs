@@ -22,13 +22,23 @@ const EDGES: &[(&str, &[&str])] = &[
     ("log-tracer-query", &[]),
     ("log-tracer-runtime", &[]),
     ("log-tracer-record", &["proto"]),
-    ("log-tracer-store", &["record", "query"]),
+    ("log-tracer-sketch", &[]),
+    ("log-tracer-store", &["record", "query", "sketch"]),
     ("log-tracer-conformance", &["transport"]),
+    ("log-tracer-fault-proxy", &[]),
     ("log-tracer-transport-channel", &["transport"]),
     ("log-tracer-transport-disk", &["transport"]),
+    ("log-tracer-transport-fluvio", &["transport"]),
+    ("log-tracer-transport-nats", &["transport"]),
     (
         "log-tracer-transports",
-        &["transport", "transport-channel", "transport-disk"],
+        &[
+            "transport",
+            "transport-channel",
+            "transport-disk",
+            "transport-fluvio",
+            "transport-nats",
+        ],
     ),
     ("log-tracer-producer", &["transport", "record", "proto"]),
     (
@@ -36,7 +46,20 @@ const EDGES: &[(&str, &[&str])] = &[
         &["transport", "record", "query", "store", "proto"],
     ),
     ("log-tracer-dashboard", &["proto", "query"]),
-    ("log-tracer-dashboard-bin", &["runtime", "dashboard"]),
+    // Several consumers asked as one: it has rows to merge, and no store and no transport.
+    ("log-tracer-fanout", &["proto", "record", "sketch"]),
+    (
+        "log-tracer-dashboard-bin",
+        &["runtime", "dashboard", "fanout"],
+    ),
+    (
+        "log-tracer-producer-bin",
+        &["runtime", "producer", "transports", "transport"],
+    ),
+    (
+        "log-tracer-consumer-bin",
+        &["runtime", "consumer", "transports", "transport"],
+    ),
     (
         "log-tracer",
         &[
@@ -44,6 +67,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "producer",
             "consumer",
             "dashboard",
+            "fanout",
             "transports",
             "transport",
             "proto",
@@ -143,4 +167,22 @@ fn rust_files(directory: &Path) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+#[test]
+fn tls_has_one_provider_of_cryptography() {
+    let whole = MetadataCommand::new().exec().expect("cargo metadata");
+    let resolved = whole.resolve.unwrap().nodes;
+    let rustls = resolved
+        .iter()
+        .filter(|node| node.id.repr.contains("#rustls@"));
+    let features: Vec<String> = rustls
+        .flat_map(|node| &node.features)
+        .map(|feature| feature.to_string())
+        .collect();
+    assert!(
+        features.iter().any(|one| one == "aws_lc_rs"),
+        "{features:?}"
+    );
+    assert!(!features.iter().any(|one| one == "ring"), "{features:?}");
 }

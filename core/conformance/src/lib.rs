@@ -6,7 +6,9 @@
 //! log_tracer_conformance::suite!(ChannelHarness);
 //! ```
 //!
-//! The line becomes one `#[test]` for each [case](cases), named by the sentence that it checks. Nothing is left out: what
+//! The line becomes one `#[test]` for each [case](cases), named by the sentence that it checks; with
+//! `ignore = "needs X: how"` behind the harness they are ignored unless somebody asks for them, as what needs a broker must
+//! not look green when it did not run. Nothing is left out: what
 //! a transport cannot do it declares as a [`Gap`] with a reason, the cases that touch it still run, and check that it
 //! does exactly what the gap says. A weakness without a gap, and a gap without a weakness, fails
 //! [`cases::identity::gaps_are_what_the_capabilities_say`].
@@ -42,18 +44,25 @@ macro_rules! suite {
     ($harness:expr) => {
         $crate::table! { tests($harness) }
     };
+    ($harness:expr, ignore = $reason:literal) => {
+        $crate::table! { tests($harness, $reason) }
+    };
 }
 
 /// One test for each row of the table.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! tests {
-    (($harness:expr) $($threads:ident $subject:ident { $($case:ident,)+ })+) => {$($(
+    (@one $case:ident ($harness:expr $(, $reason:literal)?)) => {
         #[test]
+        $(#[ignore = $reason])?
         fn $case() {
             if let Err(failure) = $crate::run(stringify!($case), &$harness) {
                 panic!("{failure}");
             }
         }
-    )+)+};
+    };
+    ($with:tt $($threads:ident $subject:ident { $($case:ident,)+ })+) => {
+        $($($crate::tests! { @one $case $with })+)+
+    };
 }

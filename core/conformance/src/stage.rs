@@ -65,15 +65,27 @@ impl<'a> Stage<'a> {
 
     /// A new log whose policy for a lack of room does not matter.
     pub(crate) async fn create(&self, setup: Setup) -> Result<Arc<dyn Transport>, Seen> {
+        self.harness
+            .create(&self.possible(setup))
+            .await
+            .seen_while("creating a log")
+    }
+
+    /// The log that was created last, opened once more; `None` where it ends with its transport.
+    pub(crate) async fn reopen(&self, setup: Setup) -> Result<Option<Arc<dyn Transport>>, Seen> {
+        self.harness
+            .reopen(&self.possible(setup))
+            .await
+            .seen_while("opening the log again")
+    }
+
+    /// The setup with a policy that there is.
+    fn possible(&self, setup: Setup) -> Setup {
         let when_full = match self.has(Gap::RejectWhenFull) {
             true => FullPolicy::DropOldest,
             false => setup.when_full,
         };
-        let setup = Setup { when_full, ..setup };
-        self.harness
-            .create(&setup)
-            .await
-            .seen_while("creating a log")
+        Setup { when_full, ..setup }
     }
 
     /// A new log with exactly that policy, or `None` after checking that it is refused as the gap says.

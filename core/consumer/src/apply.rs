@@ -40,6 +40,8 @@ struct Unsealed {
 #[derive(Debug)]
 struct Lane {
     next: Option<Offset>,
+    /// The first offset that was ever applied, where that is known.
+    first: Option<Offset>,
     seen: SeenBatches,
 }
 
@@ -62,6 +64,7 @@ impl Applier {
         let lane = |partition: &Partition| {
             let lane = Lane {
                 next: None,
+                first: None,
                 seen: SeenBatches::new(seen_max),
             };
             (*partition, lane)
@@ -78,6 +81,11 @@ impl Applier {
     pub(crate) fn restore(&mut self, restored: &Restored) {
         for (partition, next) in &restored.cursors {
             self.skip_to(Partition(*partition), Offset(*next));
+        }
+        for (partition, begin) in &restored.begins {
+            if let Some(lane) = self.lanes.get_mut(&Partition(*partition)) {
+                lane.first = Some(Offset(*begin));
+            }
         }
         for seen in &restored.seen {
             if let Some(lane) = self.lanes.get_mut(&Partition(seen.partition)) {
@@ -116,7 +124,12 @@ impl Applier {
                     let found = offset;
                     return Err(ApplyError::Jump { wanted, found });
                 }
-                _ => {}
+                // The very first: a restored lane that does not know its first one stays so.
+                None => {
+                    lane.first = Some(offset);
+                    self.shared.begin(partition, offset);
+                }
+                Some(_) => {}
             }
             let (batch, part) = (envelope.batch, envelope.part);
             let applied = if lane.seen.insert(batch, part) {
@@ -158,10 +171,12 @@ impl Applier {
             return Ok(());
         }
         let cursor = |(partition, lane): (&Partition, &Lane)| Some((partition.0, lane.next?.0));
+        let begin = |(partition, lane): (&Partition, &Lane)| Some((partition.0, lane.first?.0));
         let unsealed = std::mem::take(&mut self.unsealed);
         let mark = Mark {
             log_id: self.shared.log_id.0,
             cursors: self.lanes.iter().filter_map(cursor).collect(),
+            begins: self.lanes.iter().filter_map(begin).collect(),
             seen: unsealed.seen,
             set_aside: unsealed.set_aside,
         };
@@ -243,6 +258,15 @@ impl Shared {
                 Applied::SetAside(self.is_durable().then(|| one.encode(self.log_id)))
             }
         }
+    }
+
+    /// Notes the first offset that is ever applied of a partition.
+    fn begin(&self, partition: Partition, first: Offset) {
+        self.progress.send_modify(|progress| {
+            if let Some(one) = progress.get_mut(partition) {
+                one.first = Some(first);
+            }
+        });
     }
 
     /// Moves the cursor of a partition and wakes whoever waits for it.

@@ -14,8 +14,8 @@ pub struct Config {
     pub name: String,
     /// Where `QueryService` listens; without it, only the process itself can ask. Default: none.
     pub query_listen: Option<SocketAddr>,
-    /// The partitions that this consumer owns, each at most once; empty means all of them. No two consumers own the
-    /// same one. Default: empty.
+    /// The partitions that this consumer owns, each at most once; empty means all of them. Consumers that own the same
+    /// ones are replicas of each other; two that have only some in common cannot be asked together. Default: empty.
     pub partitions: Vec<u16>,
     /// From the log to the store.
     pub apply: ApplyConfig,

@@ -53,6 +53,7 @@
 //! 4. the transport, by whoever opened it. When it is closed earlier, the reader ends with it.
 
 mod apply;
+mod away;
 mod commit;
 mod config;
 mod error;
@@ -83,6 +84,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, server::Connected};
 
+pub use away::serve_away;
 pub use config::{ApplyConfig, Config, QueryConfig, TailConfig};
 pub use error::{ServeError, StartError, StopError};
 pub use log_tracer_store::parquet;

@@ -17,20 +17,32 @@ pub(crate) async fn open(
 ) -> Result<(Arc<Shared>, Restored), StartError> {
     // A log that cannot be asked is no reason not to start: the reader tries until it can.
     let ends = match transport.watermarks().await {
-        Ok(ends) => ends,
+        Ok(ends) => Some(ends),
         Err(error) => {
             warn!(log, "the log does not say where it ends"; "error" => %error);
-            Vec::new()
+            None
         }
     };
     let (store, restored) = open_store(&config).await?;
-    check(&config, transport.log_id(), &ends, &restored)?;
-    let replay = to_replay(ends, owned, &restored);
-    for (end, envelopes) in &replay {
+    check(
+        &config,
+        transport.log_id(),
+        ends.as_deref().unwrap_or_default(),
+        &restored,
+    )?;
+    let replay = ends.map(|ends| to_replay(ends, owned, &restored));
+    for (end, envelopes) in replay.iter().flatten() {
         info!(log, "the log is replayed"; "partition" => end.partition.0, "envelopes" => *envelopes);
     }
-    let replay = replay.into_iter().map(|(end, _)| end).collect();
-    let shared = Arc::new(Shared::new(config, transport, store, owned, replay, log));
+    let replay = replay.map(|all| all.into_iter().map(|(end, _)| end).collect());
+    let is_owned = |partition: &u16| owned.contains(&Partition(*partition));
+    let former = restored.cursors.keys().copied();
+    let former: Vec<u16> = former.filter(|one| !is_owned(one)).collect();
+    if !former.is_empty() {
+        warn!(log, "the store has records of partitions that this consumer does not own any more"; "partitions" => ?former);
+    }
+    let shared = Shared::new(config, transport, store, owned, replay, former, log);
+    let shared = Arc::new(shared);
     shared.restore(&restored);
     Ok((shared, restored))
 }

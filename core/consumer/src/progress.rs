@@ -33,6 +33,8 @@ pub(crate) struct Progress {
 pub(crate) struct PartitionProgress {
     /// The next offset to apply; `None` until the first envelope came.
     pub(crate) next: Option<Offset>,
+    /// The first offset that was ever taken in, where that is known: what the log held before is missing.
+    pub(crate) first: Option<Offset>,
     pub(crate) reading: Reading,
     /// How many offsets were lost, and where: the newest few ranges.
     pub(crate) lost_offsets: u64,
@@ -112,6 +114,19 @@ impl Progress {
             Some(next) => !is_read || next >= end.end,
             // Nothing came yet: there is nothing when the log is empty.
             None => !is_read || end.end == end.start.unwrap_or(Offset(0)),
+        }
+    }
+
+    /// Whether a partition stands at the end that a log had, or never will. One that is not read for a while is not there:
+    /// it goes on.
+    pub(crate) fn has_replayed(&self, end: &Watermark) -> bool {
+        let Some(one) = self.get(end.partition) else {
+            return true;
+        };
+        match (&one.reading, one.next) {
+            (Reading::Failed(_) | Reading::Closed, _) => true,
+            (_, Some(next)) => next >= end.end,
+            (_, None) => end.end == end.start.unwrap_or(Offset(0)),
         }
     }
 

@@ -35,6 +35,9 @@ pub(crate) struct Reader {
 /// Between two looks at the age of what was applied.
 const SEAL_LOOK: Duration = Duration::from_secs(1);
 
+/// How long the log may take to say where it ends before it is read; `Status` asks again.
+const ENDS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Why a subscription is not read any further.
 #[derive(Debug)]
 enum Pause {
@@ -143,10 +146,21 @@ impl Reader {
             .transport
             .subscribe(from.collect(), options)
             .await?;
+        self.learn_replay().await;
         self.shared
             .progress
             .send_modify(|progress| progress.set_reading(&Reading::Ready));
         Ok(subscription)
+    }
+
+    /// Asks the log where it ends when it did not say so at the start.
+    async fn learn_replay(&self) {
+        if self.shared.lacks_replay()
+            && let Ok(Ok(ends)) =
+                tokio::time::timeout(ENDS_TIMEOUT, self.shared.transport.watermarks()).await
+        {
+            self.shared.learn_replay(&ends);
+        }
     }
 
     async fn read(&mut self, mut subscription: Box<dyn Subscription>) -> Pause {

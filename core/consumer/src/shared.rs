@@ -34,25 +34,30 @@ pub(crate) struct Shared {
     pub(crate) progress: watch::Sender<Progress>,
     /// How far the store is durable; never told of a store in memory.
     pub(crate) durable: watch::Sender<Vec<Cursor>>,
-    /// What the log held when this consumer started: until it is applied, answers lack some of it.
-    replay: Mutex<Vec<Watermark>>,
+    /// What the log held when this consumer started: until it is applied, answers lack some of it. None until the log has
+    /// said so.
+    replay: Mutex<Option<Vec<Watermark>>>,
     pub(crate) duplicate_envelopes: AtomicU64,
     pub(crate) tails: Arc<Tails>,
     pub(crate) gate: Gate,
     quarantine: Mutex<Quarantine>,
+    /// Partitions that the store has taken in before and that are not owned now: their records are still there.
+    pub(crate) former_partitions: Vec<u16>,
 }
 
 impl Shared {
-    /// `replay` is what the log holds now.
+    /// `replay` is what the log holds now, if it says so.
     pub(crate) fn new(
         config: Config,
         transport: Arc<dyn Transport>,
         store: Store,
         owned: &[Partition],
-        replay: Vec<Watermark>,
+        replay: Option<Vec<Watermark>>,
+        former_partitions: Vec<u16>,
         log: Logger,
     ) -> Self {
         Self {
+            former_partitions,
             log_id: transport.log_id(),
             transport,
             started_unix_nano: now_unix_nano(),
@@ -75,6 +80,11 @@ impl Shared {
             for (partition, next) in &restored.cursors {
                 if let Some(one) = progress.get_mut(Partition(*partition)) {
                     one.next = Some(Offset(*next));
+                }
+            }
+            for (partition, begin) in &restored.begins {
+                if let Some(one) = progress.get_mut(Partition(*partition)) {
+                    one.first = Some(Offset(*begin));
                 }
             }
         });
@@ -117,11 +127,29 @@ impl Shared {
 }
 
 impl Shared {
-    /// Says that what the log held at the start is not all applied yet.
+    /// Takes what the log holds for what has to be replayed, unless that is known already.
+    pub(crate) fn learn_replay(&self, ends: &[Watermark]) {
+        let mut replay = self.replay.lock().unwrap_or_else(PoisonError::into_inner);
+        replay.get_or_insert_with(|| ends.to_vec());
+    }
+
+    /// Whether it is not known what has to be replayed.
+    pub(crate) fn lacks_replay(&self) -> bool {
+        let replay = self.replay.lock().unwrap_or_else(PoisonError::into_inner);
+        replay.is_none()
+    }
+
+    /// Says that what the log held at the start is not all applied yet, or that it is not known what that is.
     pub(crate) fn replaying(&self) -> Option<String> {
         let mut replay = self.replay.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(replay) = &mut *replay else {
+            return Some(
+                "the log has not said yet where it ends: envelopes may still have to be applied"
+                    .to_owned(),
+            );
+        };
         let progress = self.progress.borrow();
-        replay.retain(|end| !progress.has_reached(end));
+        replay.retain(|end| !progress.has_replayed(end));
         let left = |end: &Watermark| {
             let next = progress.get(end.partition).and_then(|one| one.next);
             let next = next.or(end.start).unwrap_or_default();

@@ -30,6 +30,8 @@ struct Running {
 
 async fn run(partitions: u16, scripts: Vec<Script>) -> Running {
     let transport = Scripted::new(partitions, scripts);
+    // Nothing is to be replayed.
+    transport.set_end(0);
     let mut config = Config::default();
     config.apply.retry_delay_min_ms = 1;
     config.apply.retry_delay_max_ms = 4;

@@ -169,6 +169,7 @@
     source.addEventListener("error", () => say("connection lost, trying again"));
     source.addEventListener("away", () => say("the consumer is away, trying again"));
     source.addEventListener("dropped", (event) => { lost += Number(event.data) || 0; say("following"); });
+    source.addEventListener("interrupted", (event) => say(JSON.parse(event.data)));
     source.addEventListener("lines", (event) => {
       const holder = document.createElement("template");
       holder.innerHTML = JSON.parse(event.data);

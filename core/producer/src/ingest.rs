@@ -12,13 +12,18 @@ use std::{
 };
 
 use log_tracer_record::Rejected;
-use log_tracer_transport::{Acked, LogId, Offset, Partition, Transport};
+use log_tracer_transport::{Acked, LogId, Offset, Partition, PublishError};
 use slog::{Logger, warn};
-use tokio::{sync::Semaphore, task::spawn_blocking, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
 
 use crate::{
-    Config, Metrics, Reason, Refusal,
+    Config, Metrics, Outlet, Reason, Refusal,
     budget::{Budget, Memory, Reservation},
+    outlet::Open,
     pipeline::{self, Content, Prepared, Request, Rules},
 };
 
@@ -26,6 +31,10 @@ use crate::{
 const INLINE_BYTES_MAX: usize = 512 << 10;
 /// How often a kind of refusal is logged at most.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// The first wait before envelopes are published again whose outcome is unknown; it doubles each time.
+const AGAIN_AFTER_MIN: Duration = Duration::from_millis(50);
+/// The longest.
+const AGAIN_AFTER_MAX: Duration = Duration::from_millis(1_000);
 
 /// Stores requests, one call for each.
 #[derive(Debug)]
@@ -33,8 +42,7 @@ pub(crate) struct Ingest {
     pub(crate) config: Config,
     pub(crate) budget: Arc<Budget>,
     pub(crate) metrics: Arc<Metrics>,
-    transport: Arc<dyn Transport>,
-    rules: Rules,
+    pub(crate) outlet: Outlet,
     /// As many as large requests may be decoded at a time. Who holds one waits for nothing.
     decoders: Arc<Semaphore>,
     log: RefusalLog,
@@ -58,29 +66,20 @@ pub(crate) struct Position {
 }
 
 impl Ingest {
-    pub(crate) fn new(config: Config, transport: Arc<dyn Transport>, log: Logger) -> Self {
+    pub(crate) fn new(config: Config, log: Logger) -> Self {
         let budget = Budget::new(config.inflight_bytes_max, config.request_bytes_max);
         let budget = Arc::new(budget);
-        let rules = Rules::new(
-            transport.partitions(),
-            transport.capabilities(),
-            config.request_bytes_max,
-        );
+        let outlet = Outlet::away("it was not opened yet", config.request_bytes_max);
         Self {
             metrics: Arc::new(Metrics::new(Arc::clone(&budget))),
             budget,
             config,
-            transport,
-            rules,
+            outlet,
             decoders: Arc::new(Semaphore::new(
                 available_parallelism().map_or(1, NonZeroUsize::get),
             )),
             log: RefusalLog::new(log),
         }
-    }
-
-    pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
-        &self.transport
     }
 
     pub(crate) fn retry_delay(&self) -> Duration {
@@ -108,16 +107,17 @@ impl Ingest {
     ) -> Result<Stored, Refusal> {
         let deadline = self.deadline(deadline_of_client);
         self.metrics.received(request.bytes.len());
+        let open = self.outlet.get()?;
         let content = request.content;
-        let expected = pipeline::expected_memory_bytes(&request, &self.rules);
+        let expected = pipeline::expected_memory_bytes(&request, &open.rules);
         // A guess above all that there is may still be wrong.
         let expected = expected.min(self.budget.work.bytes());
         let work = self.budget.work.take(expected, deadline).await?;
 
         // Both are held until the transport has answered.
-        let (prepared, _memory) = self.prepare(request, wire, work).await?;
+        let (prepared, _memory) = self.prepare(request, open.rules, wire, work).await?;
         self.metrics.decompressed(prepared.decompressed_bytes);
-        let positions = self.publish(&prepared, deadline).await?;
+        let positions = self.publish(&open, &prepared, deadline).await?;
         self.count(content, &prepared);
         Ok(Stored {
             positions,
@@ -130,10 +130,10 @@ impl Ingest {
     async fn prepare(
         &self,
         request: Request,
+        rules: Rules,
         wire: Reservation,
         mut work: Reservation,
     ) -> Result<(Prepared, (Reservation, Reservation)), Refusal> {
-        let rules = self.rules;
         let is_small = work.bytes() <= INLINE_BYTES_MAX;
         let decode = move || {
             let prepared = pipeline::prepare(&request, &rules, &mut work);
@@ -156,8 +156,11 @@ impl Ingest {
             })
     }
 
+    /// Publishes, and again with the same batch ids while the outcome is unknown and there is time: a reader applies them
+    /// once. A transport that is overloaded leaves no time, so that overload is not made worse by what is sent twice.
     async fn publish(
         &self,
+        open: &Open,
         prepared: &Prepared,
         deadline: Instant,
     ) -> Result<Vec<Position>, Refusal> {
@@ -165,10 +168,21 @@ impl Ingest {
         if envelopes.is_empty() {
             return Ok(Vec::new());
         }
-        let acked = self.transport.publish(envelopes.clone(), deadline).await?;
+        let mut wait = AGAIN_AFTER_MIN;
+        let acked = loop {
+            let published = open.transport.publish(envelopes.clone(), deadline).await;
+            match published {
+                Err(PublishError::OutcomeUnknown(_)) if Instant::now() + wait < deadline => {
+                    self.metrics.published_again();
+                    sleep(wait).await;
+                    wait = wait.saturating_mul(2).min(AGAIN_AFTER_MAX);
+                }
+                published => break published?,
+            }
+        };
         let bytes = envelopes.iter().map(|envelope| envelope.encoded_len());
         self.metrics.published(envelopes.len(), bytes.sum());
-        Ok(last_positions(self.transport.log_id(), &acked))
+        Ok(last_positions(open.transport.log_id(), &acked))
     }
 
     fn count(&self, content: Content, prepared: &Prepared) {

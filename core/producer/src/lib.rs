@@ -7,6 +7,7 @@
 //! | `http` | the port of HTTP: paths, content types, CORS |
 //! | `body` | reads bodies under the limits |
 //! | `ingest` | one request from its bytes to its acknowledgement, whatever the protocol |
+//! | `outlet` | the way to the log, which may have to be waited for |
 //! | [`pipeline`] | from bytes to envelopes, without sockets or a transport |
 //! | `compression` | decompresses up to a limit |
 //! | `budget` | the memory of all requests |
@@ -18,7 +19,12 @@
 //! Success says that the transport has acknowledged every envelope of the request, with the durability that it
 //! declares, and nothing less: `publish` returned `Ok` before the reply was written. Records that were left out are
 //! counted in the partial success. A refusal says whether the same request may be sent again; the one table for that is
-//! in [`Reason`]. After UNAVAILABLE or 503 some of it may be stored, and a retry with the same bytes is recognised.
+//! in [`Reason`]. After UNAVAILABLE or 503 some of it may be stored, and a retry with the same bytes is recognised, also
+//! when another producer of the same log gets it.
+//!
+//! When the transport cannot tell whether it stored an envelope, the producer itself publishes the same envelopes again
+//! until the deadline of the request: with the same batch ids, so that the reader applies them once. A client sees an
+//! error only when that did not help.
 //!
 //! # How memory is bounded
 //!
@@ -50,6 +56,7 @@ mod http;
 mod ingest;
 mod listen;
 mod metrics;
+mod outlet;
 pub mod pipeline;
 mod refusal;
 mod reply;
@@ -65,6 +72,7 @@ pub use budget::{ByteLimit, Memory, NoRoom};
 pub use compression::Encoding;
 pub use config::{Config, ConfigError};
 pub use metrics::{Metrics, Snapshot};
+pub use outlet::Outlet;
 pub use refusal::{Reason, Refusal};
 
 use grpc::GrpcPort;
@@ -158,12 +166,28 @@ impl Producer {
         transport: Arc<dyn Transport>,
         log: Logger,
     ) -> Result<Self, ConfigError> {
+        let producer = Self::without_transport(config, log)?;
+        producer.outlet().open(transport);
+        Ok(producer)
+    }
+
+    /// A producer that refuses requests until its [`outlet`](Self::outlet) is opened, with a status that lets clients try
+    /// again; meanwhile its health is NOT_SERVING.
+    ///
+    /// # Errors
+    /// When the configuration cannot work.
+    pub fn without_transport(config: Config, log: Logger) -> Result<Self, ConfigError> {
         config.validate()?;
-        let ingest = Ingest::new(config, transport, log.clone());
         Ok(Self {
-            ingest: Arc::new(ingest),
+            ingest: Arc::new(Ingest::new(config, log.clone())),
             log,
         })
+    }
+
+    /// Where it publishes to, to be opened and closed while it serves.
+    #[must_use]
+    pub fn outlet(&self) -> Outlet {
+        self.ingest.outlet.clone()
     }
 
     /// Its counters, which stay readable while it serves and after.

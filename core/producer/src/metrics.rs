@@ -22,6 +22,7 @@ pub struct Metrics {
     logs_rejected: AtomicU64,
     records_too_large: AtomicU64,
     envelopes_published: AtomicU64,
+    publishes_again: AtomicU64,
     bytes_received: AtomicU64,
     bytes_decompressed: AtomicU64,
     bytes_published: AtomicU64,
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub records_too_large: u64,
     /// Envelopes that the transport acknowledged.
     pub envelopes_published: u64,
+    /// Publishes that were tried again because their outcome was unknown.
+    pub publishes_again: u64,
     /// Bytes of requests as they came, without heads.
     pub bytes_received: u64,
     /// The same after decompression.
@@ -81,6 +84,7 @@ impl Metrics {
             logs_rejected: AtomicU64::default(),
             records_too_large: AtomicU64::default(),
             envelopes_published: AtomicU64::default(),
+            publishes_again: AtomicU64::default(),
             bytes_received: AtomicU64::default(),
             bytes_decompressed: AtomicU64::default(),
             bytes_published: AtomicU64::default(),
@@ -108,6 +112,7 @@ impl Metrics {
             logs_rejected: get(&self.logs_rejected),
             records_too_large: get(&self.records_too_large),
             envelopes_published: get(&self.envelopes_published),
+            publishes_again: get(&self.publishes_again),
             bytes_received: get(&self.bytes_received),
             bytes_decompressed: get(&self.bytes_decompressed),
             bytes_published: get(&self.bytes_published),
@@ -158,6 +163,10 @@ impl Metrics {
     pub(crate) fn published(&self, envelopes: usize, bytes: usize) {
         add(&self.envelopes_published, envelopes as u64);
         add(&self.bytes_published, bytes as u64);
+    }
+
+    pub(crate) fn published_again(&self) {
+        add(&self.publishes_again, 1);
     }
 
     pub(crate) fn connection_opened(&self) {

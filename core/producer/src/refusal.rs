@@ -46,6 +46,8 @@ pub enum Reason {
     OutcomeUnknown,
     /// The transport is broken.
     TransportFailed,
+    /// There is no transport for the moment: it is being opened.
+    Away,
     /// The response would be larger than allowed.
     ResponseTooLarge,
     /// A fault of the producer.
@@ -63,7 +65,7 @@ struct Told {
 
 impl Reason {
     /// All of them, in the order in which they are counted.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Malformed,
         Self::TooLarge,
         Self::Encoding,
@@ -80,6 +82,7 @@ impl Reason {
         Self::Draining,
         Self::OutcomeUnknown,
         Self::TransportFailed,
+        Self::Away,
         Self::ResponseTooLarge,
         Self::Internal,
     ];
@@ -198,6 +201,12 @@ impl Reason {
             ),
             Self::TransportFailed => told(
                 "transport_failed",
+                Code::Unavailable,
+                StatusCode::SERVICE_UNAVAILABLE,
+                true,
+            ),
+            Self::Away => told(
+                "away",
                 Code::Unavailable,
                 StatusCode::SERVICE_UNAVAILABLE,
                 true,

@@ -52,7 +52,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::Path};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use error::{ConfigError, Problem};
-pub use example::check_example;
+pub use example::{check_example, check_example_without};
 
 use given::Given;
 use node::Node;
@@ -223,6 +223,13 @@ impl<T> Loaded<T> {
             .filter_map(|(path, value)| Some((path.join("."), value.as_str()?.parse().ok()?)))
             .filter(|(_, address): &(String, SocketAddr)| !address.ip().is_loopback())
             .collect()
+    }
+
+    /// All keys that exist.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        let leaves = self.tree.leaves().into_iter();
+        leaves.map(|(path, _)| path.join(".")).collect()
     }
 
     /// All keys as TOML, each with the place that its value comes from. The text can be used as a file.

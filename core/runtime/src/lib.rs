@@ -9,11 +9,18 @@
 //! - [`logging`]: slog to a terminal or as JSON, with the records of libraries bridged in.
 //! - [`listen`]: binds a socket, or says which address of which key is taken and what to do.
 //! - [`shutdown`]: the first signal asks, the second insists.
-//! - [`exit`]: what the process tells the shell.
+//! - [`exit`], [`failure`]: what the process tells the shell, and the user.
+//! - [`mod@role`]: all of these together, for a process that runs one role.
+//! - [`alive`]: asks such a process whether it serves.
+//! - [`crypto`]: the one provider of cryptography for TLS.
 
+pub mod alive;
 pub mod config;
+pub mod crypto;
 pub mod env;
 pub mod exit;
+pub mod failure;
 pub mod listen;
 pub mod logging;
+pub mod role;
 pub mod shutdown;

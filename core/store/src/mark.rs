@@ -9,6 +9,8 @@ pub struct Mark {
     pub log_id: u128,
     /// By partition: the next offset to apply.
     pub cursors: BTreeMap<u16, u64>,
+    /// By partition: the first offset that was ever applied, where that is known. The first mark that says it counts.
+    pub begins: BTreeMap<u16, u64>,
     /// What was applied since the mark before, in the order in which it was.
     pub seen: Vec<SeenBatch>,
     /// What was set aside since the mark before, each as bytes that the store does not look at.
@@ -20,9 +22,13 @@ impl Mark {
     pub(crate) fn absorb(&mut self, later: Self) {
         if self.log_id != later.log_id {
             self.cursors.clear();
+            self.begins.clear();
         }
         self.log_id = later.log_id;
         self.cursors.extend(later.cursors);
+        for (partition, begin) in later.begins {
+            self.begins.entry(partition).or_insert(begin);
+        }
         self.seen.extend(later.seen);
         self.set_aside.extend(later.set_aside);
     }
@@ -48,6 +54,8 @@ pub struct Restored {
     pub log_id: Option<u128>,
     /// By partition: the next offset to apply.
     pub cursors: BTreeMap<u16, u64>,
+    /// By partition: the first offset that was ever applied. A store of before this was noted does not tell.
+    pub begins: BTreeMap<u16, u64>,
     /// The newest batches of each partition, oldest first, as many as are remembered.
     pub seen: Vec<SeenBatch>,
     /// What was set aside, oldest first, as much as is kept.

@@ -1,4 +1,4 @@
-//! `log-tracer logs`, `traces`, `trace`, `services` and `graph`: ask a running log-tracer from the terminal.
+//! `log-tracer logs`, `traces`, `trace`, `services`, `graph` and `status`: ask a running log-tracer from the terminal.
 //!
 //! With `--json`, each line of the standard output is one JSON object: for logs, one record in OTLP/JSON within its
 //! resource and scope, as collectors read it from a file.
@@ -7,6 +7,7 @@ mod export;
 mod graph;
 mod logs;
 mod services;
+mod status;
 mod table;
 mod traces;
 
@@ -15,17 +16,20 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use log_tracer_proto::v1::{Coverage, TimeRange};
+use log_tracer_fanout::{Config as FanoutConfig, Endpoint as Consumer, Fanout};
+use log_tracer_proto::v1::{Coverage, StatusRequest, TimeRange};
 use log_tracer_runtime::exit::Code;
+use slog::{Discard, Logger, o};
 use tonic::{Status, transport::Endpoint};
 
 use super::{Failure, progress::Progress};
-use crate::client::Client;
+use crate::client::{ANSWER_BYTES_MAX, Client};
 
 pub(super) use export::Options as ExportOptions;
 pub(super) use graph::Options as GraphOptions;
 pub(super) use logs::Options as LogsOptions;
 pub(super) use services::Options as ServicesOptions;
+pub(super) use status::Options as StatusOptions;
 pub(super) use traces::{OneOptions as TraceOptions, Options as TracesOptions};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -34,14 +38,15 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(60);
 /// Where to ask.
 #[derive(Debug, clap::Args)]
 struct Server {
-    /// QueryService of a running log-tracer
+    /// QueryService of a running log-tracer; of several consumers, all of them, with commas or given again
     #[arg(
         long,
         value_name = "URL",
         env = "LOG_TRACER_SERVER",
+        value_delimiter = ',',
         default_value = "http://127.0.0.1:4319"
     )]
-    server: String,
+    server: Vec<String>,
 }
 
 pub(super) fn logs(options: &LogsOptions) -> Result<(), Failure> {
@@ -64,29 +69,92 @@ pub(super) fn services(options: &ServicesOptions) -> Result<(), Failure> {
     block_on(services::run(options))
 }
 
+pub(super) fn status(options: &StatusOptions) -> Result<(), Failure> {
+    block_on(status::run(options))
+}
+
 pub(super) fn graph(options: &GraphOptions) -> Result<(), Failure> {
     block_on(graph::run(options))
 }
 
+/// Whoever can be asked.
+#[derive(Debug)]
+struct Connected {
+    client: Client,
+    /// What asks several as one, for as long as they are asked.
+    _fanout: Option<Fanout>,
+}
+
+impl std::ops::Deref for Connected {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
 impl Server {
-    async fn client(&self) -> Result<Client, Failure> {
-        let endpoint = Endpoint::from_shared(self.server.clone()).map_err(|_| {
-            let message = format!(
-                "`{}` is no address: expected something like http://127.0.0.1:4319",
-                self.server
-            );
-            Failure::new(Code::Usage, message)
-        })?;
+    async fn client(&self) -> Result<Connected, Failure> {
+        let endpoints = self.server.iter().map(|address| endpoint(address));
+        let mut endpoints = endpoints.collect::<Result<Vec<Endpoint>, Failure>>()?;
+        let (Some(first), true) = (endpoints.pop(), endpoints.is_empty()) else {
+            return self.clients().await;
+        };
         // A connection is made at once, so that "nobody is there" is told apart from a refused question.
-        let connected = endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await;
-        connected.map(Client::new).map_err(|_| {
-            let message = format!(
-                "nothing answers at {}: start log-tracer first, or name another address with --server",
-                self.server
-            );
-            Failure::new(Code::Transient, message)
+        let connected = first.connect().await;
+        let channel = connected.map_err(|_| self.nobody())?;
+        Ok(Connected {
+            client: Client::new(channel),
+            _fanout: None,
         })
     }
+
+    /// Several, asked as one.
+    async fn clients(&self) -> Result<Connected, Failure> {
+        let consumer = |address: &String| {
+            Ok(Consumer {
+                address: address.clone(),
+                channel: endpoint(address)?.connect_lazy(),
+            })
+        };
+        let consumers = self.server.iter().map(consumer);
+        let consumers = consumers.collect::<Result<Vec<Consumer>, Failure>>()?;
+        let config = FanoutConfig {
+            message_bytes_max: ANSWER_BYTES_MAX,
+            ..FanoutConfig::default()
+        };
+        // What a person has to know stands in the answers.
+        let log = Logger::root(Discard, o!());
+        let fanout = Fanout::new(consumers, config, log);
+        let client = Client::new(fanout.connect());
+        within(client.service().status(StatusRequest {}))
+            .await
+            .map_err(|failure| match failure.code() {
+                Code::Transient => self.nobody(),
+                _ => failure,
+            })?;
+        Ok(Connected {
+            client,
+            _fanout: Some(fanout),
+        })
+    }
+
+    fn nobody(&self) -> Failure {
+        let message = format!(
+            "nothing answers at {}: start log-tracer first, or name another address with --server",
+            self.server.join(", ")
+        );
+        Failure::new(Code::Transient, message)
+    }
+}
+
+fn endpoint(address: &str) -> Result<Endpoint, Failure> {
+    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| {
+        let message =
+            format!("`{address}` is no address: expected something like http://127.0.0.1:4319");
+        Failure::new(Code::Usage, message)
+    })?;
+    Ok(endpoint.connect_timeout(CONNECT_TIMEOUT))
 }
 
 fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {

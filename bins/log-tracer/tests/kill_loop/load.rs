@@ -18,10 +18,10 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tonic::{Status, transport::Channel};
 
-use crate::{
-    ledger::{Kind, Ledger, RequestKey, text},
-    life::Addresses,
-};
+use crate::ledger::{Kind, Ledger, RequestKey, text};
+
+/// Where OTLP over gRPC is taken in at the moment: by any of several, or by nobody.
+pub(crate) type Targets = Option<Vec<String>>;
 
 /// No request takes longer than this, whatever happens to the process.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
@@ -46,11 +46,11 @@ pub(crate) fn start(
     client: u64,
     seed: u64,
     ledger: Arc<Ledger>,
-    addresses: watch::Receiver<Option<Addresses>>,
+    targets: watch::Receiver<Targets>,
 ) -> Client {
     let (stop, stopped) = watch::channel(false);
     let random = StdRng::seed_from_u64(seed.wrapping_add(client));
-    let task = tokio::spawn(run(client, random, ledger, addresses, stopped));
+    let task = tokio::spawn(run(client, random, ledger, targets, stopped));
     Client { task, stop }
 }
 
@@ -58,9 +58,10 @@ async fn run(
     client: u64,
     mut random: StdRng,
     ledger: Arc<Ledger>,
-    mut addresses: watch::Receiver<Option<Addresses>>,
+    mut targets: watch::Receiver<Targets>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let mut turn = 0_usize;
     for sequence in 0.. {
         let kind = match random.random_bool(0.5) {
             true => Kind::Log,
@@ -75,11 +76,13 @@ async fn run(
         let request = request(key, records);
         ledger.sending(key, records);
         loop {
-            let address = tokio::select! {
-                address = addresses.wait_for(Option::is_some) => address.unwrap().clone(),
+            let targets = tokio::select! {
+                targets = targets.wait_for(Option::is_some) => targets.unwrap().clone().unwrap(),
                 _ = stopped.wait_for(|stop| *stop) => return,
             };
-            let sent = timeout(REQUEST_MAX, send(&address.unwrap(), &request)).await;
+            // As behind a load balancer: what one did not take in goes to the next.
+            turn += 1;
+            let sent = timeout(REQUEST_MAX, send(&targets[turn % targets.len()], &request)).await;
             match sent {
                 Ok(Ok(())) => {
                     ledger.acked(key);
@@ -98,7 +101,7 @@ async fn run(
 }
 
 /// Sends records that retention lets go of; nobody counts them.
-pub(crate) async fn send_old(address: &Addresses, number: u64) {
+pub(crate) async fn send_old(address: &str, number: u64) {
     for sequence in 0..30 {
         let old = old(number, sequence, 100);
         let _ = timeout(REQUEST_MAX, send(address, &old)).await;
@@ -111,9 +114,9 @@ enum Request {
     Spans(ExportTraceServiceRequest),
 }
 
-async fn send(address: &Addresses, request: &Request) -> Result<(), Status> {
+async fn send(address: &str, request: &Request) -> Result<(), Status> {
     // A connection of its own each time: the process behind the last one is dead more often than not.
-    let channel = Channel::from_shared(address.otlp_grpc.clone())
+    let channel = Channel::from_shared(address.to_owned())
         .unwrap()
         .connect()
         .await

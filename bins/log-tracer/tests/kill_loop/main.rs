@@ -54,9 +54,9 @@ async fn run() {
     let mut random = StdRng::seed_from_u64(seed);
     let directory = tempfile::tempdir().unwrap();
     let ledger = Arc::new(Ledger::default());
-    let (addresses, _) = watch::channel(None::<Addresses>);
+    let (targets, _) = watch::channel(None);
     let clients: Vec<_> = (0..CLIENTS)
-        .map(|client| load::start(client, seed, Arc::clone(&ledger), addresses.subscribe()))
+        .map(|client| load::start(client, seed, Arc::clone(&ledger), targets.subscribe()))
         .collect();
 
     let mut done = Done::default();
@@ -71,18 +71,18 @@ async fn run() {
             // Takes in what is older than retention keeps, and nothing else: whole blocks expire.
             1 => {
                 let address = life.ready().await;
-                load::send_old(&address, kill).await;
+                load::send_old(&address.otlp_grpc, kill).await;
                 tokio::time::sleep(Duration::from_millis(random.random_range(200..900))).await;
                 done.look(&address).await;
             }
             _ => {
                 let address = life.ready().await;
-                addresses.send_replace(Some(address.clone()));
+                targets.send_replace(Some(vec![address.otlp_grpc.clone()]));
                 tokio::time::sleep(Duration::from_millis(random.random_range(20..900))).await;
                 done.look(&address).await;
             }
         }
-        addresses.send_replace(None);
+        targets.send_replace(None);
         life.kill();
         if kill % LIVES_PER_LOOK == 0 {
             look(directory.path(), &ledger, kill).await;
@@ -111,7 +111,7 @@ struct Done {
 
 impl Done {
     async fn look(&mut self, addresses: &Addresses) {
-        if let Some(storage) = verify::storage(addresses).await {
+        if let Some(storage) = verify::storage(&addresses.query_grpc).await {
             self.flushes += storage.flushes;
             self.merges += storage.merges;
             self.expired_rows += storage.expired_rows_by_age;
@@ -127,7 +127,7 @@ impl Done {
 async fn look(directory: &std::path::Path, ledger: &Ledger, kill: u64) {
     let mut life = Life::begin(directory);
     let addresses = life.ready().await;
-    let seen = verify::compare(&addresses, ledger).await;
+    let seen = verify::compare(&addresses.query_grpc, ledger).await;
     println!("after {kill} kills: {seen}");
     life.stop();
 }

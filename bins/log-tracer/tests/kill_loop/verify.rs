@@ -12,10 +12,7 @@ use log_tracer_proto::{
 use tokio::time::timeout;
 use tonic::transport::Channel;
 
-use crate::{
-    ledger::{Kind, Ledger, RequestKey, parse},
-    life::Addresses,
-};
+use crate::ledger::{Kind, Ledger, RequestKey, parse};
 
 /// What was seen in a look.
 #[derive(Debug, Default)]
@@ -44,41 +41,55 @@ impl fmt::Display for Seen {
 }
 
 /// What a process says of its store; `None` when it does not answer soon.
-pub(crate) async fn storage(addresses: &Addresses) -> Option<StorageStatus> {
+pub(crate) async fn storage(query: &str) -> Option<StorageStatus> {
     let answer = async {
-        let mut client = client(addresses).await;
+        let mut client = client(query).await;
         client.status(StatusRequest {}).await.ok()
     };
     let answer = timeout(Duration::from_secs(2), answer).await.ok()??;
     answer.into_inner().storage
 }
 
-async fn client(addresses: &Addresses) -> QueryServiceClient<Channel> {
-    let channel = Channel::from_shared(addresses.query_grpc.clone()).unwrap();
+async fn client(query: &str) -> QueryServiceClient<Channel> {
+    let channel = Channel::from_shared(query.to_owned()).unwrap();
     QueryServiceClient::new(channel.connect().await.unwrap()).max_decoding_message_size(64 << 20)
 }
 
-pub(crate) async fn compare(addresses: &Addresses, ledger: &Ledger) -> Seen {
-    let mut client = client(addresses).await;
-    replayed(&mut client).await;
+pub(crate) async fn compare(query: &str, ledger: &Ledger) -> Seen {
+    compare_with_all(&[query.to_owned()], ledger).await
+}
+
+/// The same where several keep a part each.
+pub(crate) async fn compare_with_all(queries: &[String], ledger: &Ledger) -> Seen {
     let mut stored: HashMap<RequestKey, HashMap<u32, u32>> = HashMap::new();
-    for (signal, kind) in [(Signal::Logs, Kind::Log), (Signal::Spans, Kind::Span)] {
-        for text in texts(&mut client, signal).await {
-            if text.starts_with("old ") {
-                continue;
+    let (mut blocks, mut disk_rows) = (0, 0);
+    for query in queries {
+        let mut client = client(query).await;
+        replayed(&mut client).await;
+        for (signal, kind) in [(Signal::Logs, Kind::Log), (Signal::Spans, Kind::Span)] {
+            for text in texts(&mut client, signal).await {
+                if text.starts_with("old ") {
+                    continue;
+                }
+                let (key, index) = parse(&text).unwrap_or_else(|| panic!("nobody sent `{text}`"));
+                assert_eq!(key.kind, kind);
+                *stored.entry(key).or_default().entry(index).or_default() += 1;
             }
-            let (key, index) = parse(&text).unwrap_or_else(|| panic!("nobody sent `{text}`"));
-            assert_eq!(key.kind, kind);
-            *stored.entry(key).or_default().entry(index).or_default() += 1;
         }
+        let status = status(&mut client).await;
+        assert_eq!(status.quarantined_envelopes, 0);
+        blocks += status.stores.iter().map(|store| store.blocks).sum::<u64>();
+        disk_rows += status
+            .stores
+            .iter()
+            .map(|store| store.disk_rows)
+            .sum::<u64>();
+        let storage = status.storage.unwrap();
+        assert_eq!(storage.health, "ready");
     }
     let mut seen = count(ledger, &stored);
-    let status = status(&mut client).await;
-    assert_eq!(status.quarantined_envelopes, 0);
-    seen.blocks = status.stores.iter().map(|store| store.blocks).sum();
-    seen.disk_rows = status.stores.iter().map(|store| store.disk_rows).sum();
-    let storage = status.storage.unwrap();
-    assert_eq!(storage.health, "ready");
+    seen.blocks = blocks;
+    seen.disk_rows = disk_rows;
     seen
 }
 
@@ -123,20 +134,22 @@ fn count(ledger: &Ledger, stored: &HashMap<RequestKey, HashMap<u32, u32>>) -> Se
     seen
 }
 
-/// Waits until what the log held is applied.
+/// Waits until what the log held is applied, by all who keep a part of it.
 async fn replayed(client: &mut QueryServiceClient<Channel>) {
+    let mut health = String::new();
     for _ in 0..6_000 {
         let status = status(client).await;
         let is_behind = status
             .partitions
             .iter()
             .any(|partition| partition.applied_next < partition.log_end);
-        if status.replaying.is_empty() && !is_behind {
+        if status.replaying.is_empty() && !is_behind && status.health == "ready" {
             return;
         }
+        health = status.health;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("the log is not replayed after a minute");
+    panic!("the log is not replayed after a minute: {health}");
 }
 
 async fn status(client: &mut QueryServiceClient<Channel>) -> StatusResponse {

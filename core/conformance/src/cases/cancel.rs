@@ -10,10 +10,10 @@ use log_tracer_transport::{
 use tokio::time::Instant;
 
 use crate::{
-    Seen, Setup, Stage,
+    Gap, Seen, Setup, Stage,
     reader::{Item, Reader, compare},
     seen::{SeenWhile, ensure},
-    stage::{PATIENCE, after, group, publish, publish_one},
+    stage::{PATIENCE, after, end_of, group, publish, publish_one},
 };
 
 /// A future is polled so often before it is dropped; more than any of ours waits.
@@ -187,6 +187,17 @@ async fn read_up_to_now(
 ) -> Result<Vec<Envelope>, Seen> {
     let mut reader = Reader::of(transport, 0, Start::At(start)).await?;
     let mut read = Vec::new();
+    // What a broker has takes its time to arrive, so where the end is known, it is waited for.
+    if !stage.has(Gap::ExactWatermarks) {
+        let end = end_of(transport, 0).await?;
+        while reader.position(0) < end {
+            let Some(delivery) = reader.delivery().await? else {
+                return Err(Seen::new("the reader ended"));
+            };
+            read.extend(delivery.items.into_iter().map(|(_, envelope)| envelope));
+        }
+        return Ok(read);
+    }
     loop {
         let next = poll_then_drop(stage, reader.subscription().next(), POLLS_MAX * 4).await;
         let Some(next) = next else {

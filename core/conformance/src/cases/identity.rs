@@ -157,8 +157,7 @@ pub async fn reopening_finds_what_was_acked_and_committed(stage: &Stage<'_>) -> 
     let survives = transport.capabilities().survives_process_crash;
     drop(transport);
 
-    let reopened = stage.harness().reopen(&setup).await;
-    let Some(transport) = reopened.seen_while("opening the log again")? else {
+    let Some(transport) = stage.reopen(setup).await? else {
         ensure!(
             stage.has(Gap::Reopening) && !survives,
             "the log cannot be opened again, which is to be declared as a gap"

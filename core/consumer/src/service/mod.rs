@@ -276,7 +276,7 @@ impl QueryService for Queries {
                 let max = shared.config.tail.readers_max;
                 gate::busy(format!("all {max} tails that may run are taken"))
             })?;
-        let mut backlog = Vec::new();
+        let mut backlog = None;
         if request.backlog > 0 {
             let search = RecordSearch {
                 query,
@@ -286,13 +286,14 @@ impl QueryService for Queries {
                 after: None,
                 oldest_first: false,
             };
-            (_, backlog) = self
+            let (_, mut kept) = self
                 .ask(deadline, move |store, stop| {
                     newest(store, signal, &search, stop)
                 })
                 .await?;
-            backlog.retain(|hit| registration.is_backlog(&hit.key));
-            backlog.reverse();
+            kept.retain(|hit| registration.is_backlog(&hit.key));
+            kept.reverse();
+            backlog = Some(kept);
         }
         let tail = TailStream::new(
             registration,

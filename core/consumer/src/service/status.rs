@@ -22,6 +22,9 @@ const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(crate) async fn status(shared: &Shared) -> v1::StatusResponse {
     let watermarks = watermarks(shared).await;
+    if let Ok(ends) = &watermarks {
+        shared.learn_replay(ends);
+    }
     let progress = shared.progress.borrow().clone();
     let durable = shared.store.durable_cursors();
     let partitions = progress.iter().map(|(partition, one)| {
@@ -61,6 +64,13 @@ pub(crate) async fn status(shared: &Shared) -> v1::StatusResponse {
             .as_ref()
             .map(|durable| storage_status(shared, &store, durable)),
         replaying: shared.replaying().unwrap_or_default(),
+        former_partitions: shared
+            .former_partitions
+            .iter()
+            .copied()
+            .map(u32::from)
+            .collect(),
+        ..v1::StatusResponse::default()
     }
 }
 
@@ -96,6 +106,7 @@ fn partition_status(
         lost_offsets: one.lost_offsets,
         gaps: gaps.collect(),
         durable_next,
+        first_applied: one.first.map(|first| first.0),
     }
 }
 

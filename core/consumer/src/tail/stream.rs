@@ -20,6 +20,8 @@ pub(crate) struct TailStream {
     /// What is sent next, oldest first: the backlog, then what was taken out of the queue.
     pending: VecDeque<Arc<AnyHit>>,
     dropped: u64,
+    /// Whether `pending` is the backlog. It is said when all of it was sent, also of an empty one.
+    sends_backlog: bool,
     piece_bytes_max: usize,
     answer_bytes_max: usize,
     alive: Duration,
@@ -30,14 +32,15 @@ impl TailStream {
     /// A tail that ends once `closing` is cancelled and what was queued by then is sent.
     pub(crate) fn new(
         registration: Registration,
-        backlog: Vec<AnyHit>,
+        backlog: Option<Vec<AnyHit>>,
         tail: &TailConfig,
         query: &QueryConfig,
         closing: CancellationToken,
     ) -> Self {
         Self {
             registration,
-            pending: backlog.into_iter().map(Arc::new).collect(),
+            sends_backlog: backlog.is_some(),
+            pending: backlog.into_iter().flatten().map(Arc::new).collect(),
             dropped: 0,
             piece_bytes_max: query.piece_bytes_max,
             answer_bytes_max: query.answer_bytes_max,
@@ -55,12 +58,13 @@ impl TailStream {
 
     async fn next(&mut self) -> Option<TailResponse> {
         loop {
-            if self.pending.is_empty() {
+            if self.pending.is_empty() && !self.sends_backlog {
                 let taken = self.registration.reader.queue.take(self.piece_bytes_max);
                 self.dropped += taken.dropped;
                 self.pending.extend(taken.hits);
             }
-            if !self.pending.is_empty() || self.dropped > 0 {
+            // That there is no backlog is said as well.
+            if !self.pending.is_empty() || self.dropped > 0 || self.sends_backlog {
                 return Some(self.message());
             }
             if self.closing.is_cancelled() {
@@ -90,6 +94,8 @@ impl TailStream {
                 Err(Refused::TooLarge) => self.dropped += 1,
             }
         }
+        let backlog_done = self.sends_backlog && self.pending.is_empty();
+        self.sends_backlog &= !backlog_done;
         let parts = hits.into_parts();
         TailResponse {
             hits: parts.logs,
@@ -97,6 +103,8 @@ impl TailStream {
             resources: parts.resources,
             scopes: parts.scopes,
             dropped: std::mem::take(&mut self.dropped),
+            backlog_done,
+            ..TailResponse::default()
         }
     }
 }

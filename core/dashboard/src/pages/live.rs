@@ -29,6 +29,7 @@ use crate::{
     range::Range,
     reply,
     search::{Choice, Problem, SearchForm},
+    units::clip,
     views::Shell,
     visitor::Visitor,
 };
@@ -114,7 +115,8 @@ struct View {
     list: String,
 }
 
-/// Answers `/logs/tail`: server-sent events `lines` (rendered lines as a JSON text), `dropped` (a count) and `away`.
+/// Answers `/logs/tail`: server-sent events `lines` (rendered lines as a JSON text), `dropped` (a count), `interrupted`
+/// (which of several consumers was lost or is back, as a JSON text) and `away`.
 pub(crate) async fn tail(app: &Arc<App>, params: &Params) -> Result<Response, Fault> {
     let search = Search::read(params)?;
     parse(&search.q).map_err(|error| Fault::input(error.to_string()))?;
@@ -179,6 +181,14 @@ fn step_events(app: &App, step: &TailResponse, known: &[String]) -> Vec<Event> {
                 .event("dropped")
                 .data(step.dropped.to_string()),
         );
+    }
+    if !step.interrupted.is_empty() {
+        // As JSON, since a line break would end the event's data.
+        let said = Event::default().event("interrupted");
+        match said.json_data(clip(&step.interrupted, 300)) {
+            Ok(event) => events.push(event),
+            Err(error) => slog::error!(app.log, "what a tail says is no JSON"; "error" => %error),
+        }
     }
     if step.hits.is_empty() {
         return events;

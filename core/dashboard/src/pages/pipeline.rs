@@ -1,5 +1,6 @@
 //! The page about the pipeline: what the transport promises, how far the consumer is, and how full the store is.
 
+mod consumers;
 mod disk;
 
 use http::StatusCode;
@@ -80,6 +81,9 @@ impl Vitals {
                     plural(lost, "envelope", "envelopes")
                 ),
             ),
+            None if consumers::away(status).is_some() => {
+                ("warn", consumers::away(status).unwrap_or_default())
+            }
             None if !status.replaying.is_empty() => ("warn", clip(&status.replaying, 200)),
             None if lag > 0 => (
                 "warn",
@@ -119,6 +123,10 @@ struct View {
     tails: String,
     quarantined: String,
     quarantine: Vec<QuarantineView>,
+    /// Each of several consumers; empty when there is one.
+    consumers: Vec<consumers::ConsumerView>,
+    /// What is wrong with how they fit together.
+    faults: Vec<String>,
 }
 
 /// Something that acknowledged records survive, or do not.
@@ -221,6 +229,13 @@ fn view(status: &StatusResponse, now: u64) -> View {
             .iter()
             .take(50)
             .map(|envelope| quarantine_view(envelope, now))
+            .collect(),
+        consumers: consumers::consumers(status, now),
+        faults: status
+            .faults
+            .iter()
+            .take(20)
+            .map(|fault| clip(fault, 400))
             .collect(),
     }
 }

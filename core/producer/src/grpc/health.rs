@@ -1,9 +1,9 @@
 //! gRPC health: the transport's own, until the producer stops.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream};
-use log_tracer_transport::{Health as TransportHealth, Transport};
+use log_tracer_transport::Health as TransportHealth;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, async_trait};
@@ -14,21 +14,19 @@ use tonic_health::pb::{
 };
 
 use super::SERVICES;
+use crate::Outlet;
 
 /// How often a watched state is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
-pub(super) fn service(
-    transport: Arc<dyn Transport>,
-    drain: CancellationToken,
-) -> HealthServer<ProducerHealth> {
-    HealthServer::new(ProducerHealth { transport, drain })
+pub(super) fn service(outlet: Outlet, drain: CancellationToken) -> HealthServer<ProducerHealth> {
+    HealthServer::new(ProducerHealth { outlet, drain })
 }
 
 /// Every service is as healthy as the transport that they all need.
 #[derive(Clone, Debug)]
 pub(super) struct ProducerHealth {
-    transport: Arc<dyn Transport>,
+    outlet: Outlet,
     drain: CancellationToken,
 }
 
@@ -37,7 +35,7 @@ impl ProducerHealth {
         if self.drain.is_cancelled() {
             return ServingStatus::NotServing;
         }
-        match self.transport.health() {
+        match self.outlet.health() {
             TransportHealth::Ready | TransportHealth::Degraded(_) => ServingStatus::Serving,
             TransportHealth::Full | TransportHealth::Failed(_) => ServingStatus::NotServing,
         }

@@ -60,7 +60,7 @@ impl GrpcPort {
         drain: CancellationToken,
         http_address: SocketAddr,
     ) -> Result<Self, tonic_reflection::server::Error> {
-        let health = health::service(Arc::clone(ingest.transport()), drain.clone());
+        let health = health::service(ingest.outlet.clone(), drain.clone());
         let reflection = SERVICES
             .into_iter()
             .fold(

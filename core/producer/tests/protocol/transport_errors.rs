@@ -7,6 +7,9 @@ use log_tracer_transport::PublishError;
 use prost::Message;
 use tokio::time::timeout;
 use tonic::Code;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 use tonic_types::StatusExt;
 
 use crate::support::{
@@ -26,6 +29,70 @@ fn told(error: &PublishError) -> (Code, u16, bool, Reason) {
     }
 }
 
+/// Gives up before a publish is tried again.
+fn hasty() -> Config {
+    Config {
+        publish_deadline_ms: 40,
+        ..Running::config()
+    }
+}
+
+#[tokio::test]
+async fn a_publish_whose_reply_is_lost_is_published_again_as_the_same_batch() {
+    let server = Running::with(Running::config(), Double::that(Behaviour::LoseReplies(3))).await;
+    let mut client = server.traces().await;
+    client.export(records::traces(1)).await.unwrap();
+    let batches: Vec<_> = server
+        .transport
+        .stored()
+        .iter()
+        .map(|one| one.batch)
+        .collect();
+    assert_eq!(batches, [batches[0]; 4]);
+    assert_eq!(server.metrics.snapshot().publishes_again, 3);
+}
+
+#[tokio::test]
+async fn a_publish_whose_outcome_stays_unknown_is_refused_by_its_deadline_and_may_be_retried() {
+    let config = Config {
+        publish_deadline_ms: 300,
+        ..Running::config()
+    };
+    let server = Running::with(config, Double::that(Behaviour::LoseReplies(usize::MAX))).await;
+    let mut client = server.traces().await;
+    let call = client.export(records::traces(1));
+    let status = timeout(Duration::from_secs(20), call)
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.get_details_retry_info().is_some());
+    assert!(server.transport.stored().len() > 1);
+}
+
+#[tokio::test]
+async fn without_a_transport_requests_are_refused_and_may_be_retried_until_there_is_one() {
+    let server = Running::start().await;
+    let mut client = server.traces().await;
+    server.outlet.close("the broker is away");
+    let status = client.export(records::traces(1)).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains("the broker is away"), "{status}");
+    assert!(status.get_details_retry_info().is_some());
+    let http = server.client();
+    let reply = http.protobuf("/v1/traces", &records::traces(1)).await;
+    assert_eq!(reply.status, 503);
+    let mut health = HealthClient::new(server.channel().await);
+    let answer = health.check(HealthCheckRequest::default()).await.unwrap();
+    assert_eq!(answer.get_ref().status(), ServingStatus::NotServing);
+
+    server.outlet.open(server.transport.clone());
+    client.export(records::traces(1)).await.unwrap();
+    let answer = health.check(HealthCheckRequest::default()).await.unwrap();
+    assert_eq!(answer.get_ref().status(), ServingStatus::Serving);
+    assert_eq!(server.transport.records(), 1);
+}
+
 #[tokio::test]
 async fn no_ack_before_the_transport_has_stored() {
     let server = Running::with(Running::config(), Double::that(Behaviour::Block)).await;
@@ -43,7 +110,7 @@ async fn no_ack_before_the_transport_has_stored() {
 
 #[tokio::test]
 async fn no_transport_error_is_ever_acked_over_grpc() {
-    let server = Running::start().await;
+    let server = Running::with(hasty(), Double::default()).await;
     for error in publish_errors() {
         let (code, _, retry, reason) = told(&error);
         server.transport.behave(Behaviour::Fail(error));
@@ -66,7 +133,7 @@ async fn no_transport_error_is_ever_acked_over_grpc() {
 
 #[tokio::test]
 async fn no_transport_error_is_ever_acked_over_http() {
-    let server = Running::start().await;
+    let server = Running::with(hasty(), Double::default()).await;
     for error in publish_errors() {
         let (code, http, retry, reason) = told(&error);
         server.transport.behave(Behaviour::Fail(error));

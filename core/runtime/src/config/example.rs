@@ -15,6 +15,21 @@ pub fn check_example<T>(text: &str) -> Result<(), String>
 where
     T: DeserializeOwned + Serialize + Default,
 {
+    check_example_without::<T>(text, None)
+}
+
+/// The same for a file that leaves the keys of one table to another file, all but its `kind`.
+///
+/// # Errors
+/// As [`check_example`].
+pub fn check_example_without<T>(text: &str, elsewhere: Option<&str>) -> Result<(), String>
+where
+    T: DeserializeOwned + Serialize + Default,
+{
+    let is_elsewhere = |key: &str| {
+        let below = elsewhere.and_then(|table| key.strip_prefix(table)?.strip_prefix('.'));
+        below.is_some_and(|name| name != "kind")
+    };
     let whole = |error: &dyn std::fmt::Display| error.to_string();
     let untouched = file::parse(text, "example").map_err(|error| whole(&error))?;
     if !untouched.is_empty() && untouched.iter().any(|given| !given.is_empty_table()) {
@@ -28,7 +43,7 @@ where
     let values = leaves(&loaded.tree);
 
     let mut faults = Vec::new();
-    for (key, default) in &defaults {
+    for (key, default) in defaults.iter().filter(|(key, _)| !is_elsewhere(key)) {
         if !loaded.origins.contains_key(key) {
             let name = key.rsplit('.').next().unwrap_or(key);
             faults.push(format!("`{key}` is missing: `#{name} = {default}`"));

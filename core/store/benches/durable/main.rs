@@ -168,6 +168,7 @@ fn mark(first: u64, next: u64) -> Mark {
     Mark {
         log_id: 1,
         cursors: BTreeMap::from([(0, next)]),
+        begins: BTreeMap::new(),
         seen: (first..next)
             .step_by(BATCH_ROWS as usize)
             .map(seen)

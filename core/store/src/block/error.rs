@@ -71,6 +71,12 @@ impl fmt::Display for Malformed {
     }
 }
 
+impl From<log_tracer_sketch::Malformed> for Malformed {
+    fn from(error: log_tracer_sketch::Malformed) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl From<serde_json::Error> for Malformed {
     fn from(error: serde_json::Error) -> Self {
         Self(error.to_string())

@@ -27,6 +27,8 @@ pub(super) const META: TableDefinition<'_, &str, u128> = TableDefinition::new("m
 const BLOCKS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("blocks");
 const EXPIRED: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("expired");
 const CURSORS: TableDefinition<'_, u16, u64> = TableDefinition::new("cursors");
+/// Not in catalogs of before it was noted.
+const BEGINS: TableDefinition<'_, u16, u64> = TableDefinition::new("begins");
 const SEEN_HEADS: TableDefinition<'_, u16, (u64, u64)> = TableDefinition::new("seen_heads");
 const SEEN: TableDefinition<'_, (u16, u64), &[u8]> = TableDefinition::new("seen");
 const SET_ASIDE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("set_aside");
@@ -62,6 +64,7 @@ pub(super) fn create(write: &WriteTransaction) -> Result<()> {
     write.open_table(BLOCKS)?;
     write.open_table(EXPIRED)?;
     write.open_table(CURSORS)?;
+    write.open_table(BEGINS)?;
     write.open_table(SEEN_HEADS)?;
     write.open_table(SEEN)?;
     write.open_table(SET_ASIDE)?;
@@ -139,6 +142,16 @@ pub(super) fn set_mark(write: &WriteTransaction, mark: &Mark, limits: MarkLimits
         cursors.insert(partition, next)?;
     }
     drop(cursors);
+    let mut begins = write.open_table(BEGINS)?;
+    if is_other_log {
+        begins.retain(|_, _| false)?;
+    }
+    for (partition, begin) in &mark.begins {
+        if begins.get(partition)?.is_none() {
+            begins.insert(partition, begin)?;
+        }
+    }
+    drop(begins);
     add_seen(write, &mark.seen, limits.seen_batches_max)?;
     add_set_aside(write, &mark.set_aside, limits.set_aside_bytes_max)
 }
@@ -220,6 +233,16 @@ pub(super) fn restored(read: &ReadTransaction, limits: MarkLimits) -> Result<Res
     for row in read.open_table(CURSORS)?.range(0..)? {
         let (partition, next) = row?;
         restored.cursors.insert(partition.value(), next.value());
+    }
+    match read.open_table(BEGINS) {
+        Ok(begins) => {
+            for row in begins.range(0..)? {
+                let (partition, begin) = row?;
+                restored.begins.insert(partition.value(), begin.value());
+            }
+        }
+        Err(TableError::TableDoesNotExist(_)) => {}
+        Err(error) => return Err(error.into()),
     }
     for row in read.open_table(SEEN_HEADS)?.range(0..)? {
         let partition = row?.0.value();

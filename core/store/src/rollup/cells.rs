@@ -2,10 +2,7 @@
 
 use hashbrown::HashMap;
 
-use super::{
-    bits::BitWriter,
-    sketch::{Summary, bucket_of, encode},
-};
+use log_tracer_sketch::{BitWriter, Summary, bucket_of, encode};
 
 /// Nanoseconds of a minute.
 pub(crate) const MINUTE_NANO: u64 = 60_000_000_000;
@@ -104,7 +101,7 @@ impl Cells {
 }
 
 /// The cells of one minute, as they are written: gamma-coded the distance of the series from the one before, and the
-/// durations as in [`super::sketch`]; of edges the errors between the two.
+/// durations as in [`log_tracer_sketch::Sketch`]; of edges the errors between the two.
 #[derive(Debug, Default)]
 pub(crate) struct CellWriter {
     bits: BitWriter,

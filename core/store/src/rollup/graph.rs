@@ -9,10 +9,10 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use hashbrown::HashMap;
+use log_tracer_sketch::BitReader;
 
 use super::{
     OTHER_NAME, Rate, Settings,
-    bits::BitReader,
     links::{self, KEY_MASK, Link},
     names::OTHER,
     section::{Head, NODE_OTHER, NODE_UNKNOWN, NODES_BEFORE, Places},

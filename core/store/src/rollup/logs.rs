@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
+use log_tracer_sketch::BitWriter;
 
 use super::{
     Settings,
-    bits::BitWriter,
     cells::{END, minute_of},
     names::{Names, OTHER, Texts},
     section::{Head, SectionWriter, Series, Table},

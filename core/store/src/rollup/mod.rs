@@ -8,7 +8,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `sketch`, `bits` | durations as a sketch, and its encoding |
+//! | `log_tracer_sketch` | durations as a sketch, its encoding, and bits |
 //! | `cells`, `names` | counting, within bounds |
 //! | `spans`, `logs`, `peers` | rows to series |
 //! | `edges`, `links` | calls that have both ends in one place, and those that have not |
@@ -21,7 +21,6 @@
 //! A block has [`Settings::series_max`] series at most, and as many services, names, peers and edges; what is more is
 //! counted under "(other)", by service as long as these are few. It has [`Settings::links_max`] links of either kind.
 
-mod bits;
 mod cells;
 mod edges;
 mod graph;
@@ -31,18 +30,17 @@ mod names;
 mod peers;
 mod rates;
 mod section;
-mod sketch;
 mod source;
 mod spans;
 mod volume;
 
 pub(crate) use graph::service_graph;
 pub use graph::{GraphEdge, GraphSpec, Node, NodeKind, ServiceGraph};
+pub use log_tracer_sketch::{RELATIVE_ERROR, Sketch, SketchError};
 pub(crate) use logs::LogRollup;
 pub(crate) use rates::rates;
 pub use rates::{Rate, RateGroup, RateSeries, RateStep, Rates, RatesError, RatesSpec};
 pub(crate) use section::{Head, PREFIX_BYTES};
-pub use sketch::{RELATIVE_ERROR, Sketch, SketchError};
 #[cfg(test)]
 pub(crate) use source::scan;
 pub(crate) use source::{add_all, split};

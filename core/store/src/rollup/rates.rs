@@ -4,13 +4,12 @@ use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use hashbrown::HashMap;
 use log_tracer_record::otlp::trace::span::SpanKind;
+use log_tracer_sketch::{BitReader, Sketch};
 
 use super::{
     OTHER_NAME, Settings,
-    bits::BitReader,
     cells::MINUTE_NANO,
     section::{Head, Part, Places},
-    sketch::Sketch,
     source::{Minutes, Source, for_each_source},
 };
 use crate::{

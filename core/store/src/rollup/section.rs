@@ -27,9 +27,9 @@
 //!
 //! The level of a span is 0 unset, 1 ok, 2 error; that of a log record 0 unspecified, 1 trace to 6 fatal.
 //!
-//! The cells of a minute are a stream of bits ([`super::bits`]). Of each cell: the gamma code of the distance of its series
+//! The cells of a minute are a stream of bits ([`log_tracer_sketch::BitWriter`]). Of each cell: the gamma code of the distance of its series
 //! (or edge) from the one after the cell before, plus 1; of an edge the gamma code of its errors plus 1; then its durations
-//! as in [`super::sketch`]. A series of log records has the gamma code of their number in place of durations. The gamma code
+//! as in [`log_tracer_sketch::Sketch`]. A series of log records has the gamma code of their number in place of durations. The gamma code
 //! of 2^32 ends the cells; where there are none, there are no bytes.
 
 use std::sync::Arc;

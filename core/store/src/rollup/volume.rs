@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use log_tracer_sketch::BitReader;
+
 use super::{
     OTHER_NAME, RatesError, RatesSpec, Settings,
-    bits::BitReader,
     cells::MINUTE_NANO,
     section::Places,
     source::{Minutes, Source, for_each_source},
@@ -158,6 +159,6 @@ impl Volume {
             });
             *cell = cell.saturating_add(count);
         }
-        bits.check()
+        Ok(bits.check()?)
     }
 }

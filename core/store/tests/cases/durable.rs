@@ -40,6 +40,7 @@ fn answers_are_the_same_from_memory_from_disk_and_after_a_restart() {
     let mark = |offset: u64| Mark {
         log_id: 5,
         cursors: BTreeMap::from([(0, offset + 1)]),
+        begins: BTreeMap::new(),
         seen: vec![SeenBatch {
             partition: 0,
             batch: u128::from(offset),

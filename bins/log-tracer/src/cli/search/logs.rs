@@ -80,6 +80,9 @@ async fn follow(options: &Options) -> Result<(), Failure> {
         let Some(step) = step else {
             return Err(Failure::new(Code::Transient, "the server has stopped"));
         };
+        if !step.interrupted.is_empty() {
+            complain(&step.interrupted);
+        }
         if step.dropped > 0 {
             complain(&format!(
                 "{} records were lost here, this reader is too slow",

@@ -40,7 +40,8 @@ pub(in crate::cli) struct Options {
 }
 
 pub(super) async fn run(options: &Options) -> Result<(), Failure> {
-    let mut client = options.server.client().await?.service();
+    let server = options.server.client().await?;
+    let mut client = server.service();
     let group = match options.operations {
         true => RateGroup::Operation,
         false => RateGroup::Service,

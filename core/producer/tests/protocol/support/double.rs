@@ -31,6 +31,8 @@ pub(crate) enum Behaviour {
     Fail(PublishError),
     /// Waits until the behaviour changes.
     Block,
+    /// Stores so many publishes whose replies are lost, and the others as usual.
+    LoseReplies(usize),
 }
 
 #[derive(Debug)]
@@ -184,6 +186,14 @@ impl Transport for Double {
             Ok(Behaviour::Delay(duration)) => {
                 tokio::time::sleep(duration).await;
                 self.store(batch)
+            }
+            Ok(Behaviour::LoseReplies(left)) => {
+                let acked = self.store(batch)?;
+                if left == 0 {
+                    return Ok(acked);
+                }
+                self.behave(Behaviour::LoseReplies(left - 1));
+                Err(publish_errors().remove(5))
             }
             Ok(Behaviour::Store | Behaviour::Block) => self.store(batch),
         }

@@ -16,7 +16,7 @@ pub(crate) mod records;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use log_tracer_producer::{Config, Listeners, Metrics, Producer, ServeError};
+use log_tracer_producer::{Config, Listeners, Metrics, Outlet, Producer, ServeError};
 use log_tracer_proto::{
     otlp::{
         collector_logs::logs_service_client::LogsServiceClient,
@@ -37,6 +37,7 @@ pub(crate) struct Running {
     pub(crate) grpc: SocketAddr,
     pub(crate) http: SocketAddr,
     pub(crate) transport: Arc<Double>,
+    pub(crate) outlet: Outlet,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) shutdown: CancellationToken,
     task: JoinHandle<Result<(), ServeError>>,
@@ -66,7 +67,9 @@ impl Running {
         let http = listeners.http.local_addr().unwrap();
         let transport = Arc::new(transport);
         let log = Logger::root(Discard, o!());
-        let producer = Producer::new(config, transport.clone(), log).unwrap();
+        let producer = Producer::without_transport(config, log).unwrap();
+        let outlet = producer.outlet();
+        outlet.open(transport.clone());
         let metrics = producer.metrics();
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(producer.serve(listeners, shutdown.clone()));
@@ -74,6 +77,7 @@ impl Running {
             grpc,
             http,
             transport,
+            outlet,
             metrics,
             shutdown,
             task,

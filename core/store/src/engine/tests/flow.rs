@@ -97,6 +97,34 @@ fn many_marks_without_rows_do_not_wait_for_their_age() {
 }
 
 #[test]
+fn where_a_partition_began_is_remembered_as_it_was_first_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let (store, _) = machine.open(&config(), directory.path());
+    let of = |begin, next| Mark {
+        begins: BTreeMap::from([(0, begin)]),
+        ..mark(next)
+    };
+    store.seal(of(40, 50)).unwrap();
+    settle(&store);
+    store.seal(of(50, 60)).unwrap();
+    settle(&store);
+    drop(store);
+    let (store, restored) = machine.open(&config(), directory.path());
+    assert_eq!(restored.begins, BTreeMap::from([(0, 40)]));
+    store
+        .seal(Mark {
+            log_id: 78,
+            ..of(7, 8)
+        })
+        .unwrap();
+    settle(&store);
+    drop(store);
+    let (_, restored) = machine.open(&config(), directory.path());
+    assert_eq!(restored.begins, BTreeMap::from([(0, 7)]));
+}
+
+#[test]
 fn a_mark_of_another_log_forgets_the_cursors_and_keeps_the_batches() {
     let directory = tempfile::tempdir().unwrap();
     let machine = Machine::new();

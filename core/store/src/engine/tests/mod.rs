@@ -144,6 +144,7 @@ fn mark(next: u64) -> Mark {
     Mark {
         log_id: 77,
         cursors: BTreeMap::from([(0, next)]),
+        begins: BTreeMap::new(),
         seen: vec![seen(next)],
         set_aside: Vec::new(),
     }

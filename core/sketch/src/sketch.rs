@@ -30,8 +30,8 @@
 //! An empty sketch is no bytes; else the last byte is filled up with zeros. [`Sketch::to_bytes`] writes it so, for other
 //! programs as well.
 
-use super::bits::{BitReader, BitWriter};
-use crate::block::Malformed;
+use crate::Malformed;
+use crate::bits::{BitReader, BitWriter};
 
 /// How far a quantile may be from the duration that has the rank, as a part of it; half a nanosecond may come on top.
 pub const RELATIVE_ERROR: f64 = 0.01;
@@ -68,7 +68,7 @@ const fn in_octave() -> [u8; 4096] {
 
 /// The bucket of a duration.
 #[inline]
-pub(crate) fn bucket_of(nanos: u64) -> u16 {
+pub fn bucket_of(nanos: u64) -> u16 {
     let Some(octave) = nanos.checked_ilog2() else {
         return 0;
     };
@@ -119,11 +119,15 @@ fn bits_of(number: u64) -> u32 {
 
 /// How many durations there are, their sum, the least and the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Summary {
-    pub(crate) count: u64,
-    pub(crate) sum: u64,
-    pub(crate) min: u64,
-    pub(crate) max: u64,
+pub struct Summary {
+    /// How many there are.
+    pub count: u64,
+    /// Their sum, nanoseconds; it stops at 2^64 - 1.
+    pub sum: u64,
+    /// The least of them, nanoseconds; 2^64 - 1 when there is none.
+    pub min: u64,
+    /// The greatest of them, nanoseconds.
+    pub max: u64,
 }
 
 impl Default for Summary {
@@ -138,8 +142,9 @@ impl Default for Summary {
 }
 
 impl Summary {
+    /// Adds a duration.
     #[inline]
-    pub(crate) fn add(&mut self, nanos: u64) {
+    pub fn add(&mut self, nanos: u64) {
         self.count += 1;
         self.sum = self.sum.saturating_add(nanos);
         self.min = self.min.min(nanos);
@@ -265,18 +270,21 @@ impl Sketch {
     }
 
     /// Forgets all durations and keeps the room for others.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.summary = Summary::default();
         self.counts.clear();
     }
 
     /// Bytes of memory that it takes beside itself.
-    pub(crate) fn heap_bytes(&self) -> usize {
+    pub fn heap_bytes(&self) -> usize {
         self.counts.capacity() * size_of::<u64>()
     }
 
-    /// Adds the durations of an encoded sketch. After an error, some of them may be added.
-    pub(crate) fn merge_encoded(&mut self, bits: &mut BitReader<'_>) -> Result<Summary, Malformed> {
+    /// Adds the durations of an encoded sketch, and says what they are.
+    ///
+    /// # Errors
+    /// The bits are no sketch. Some of the durations may be added all the same.
+    pub fn merge_encoded(&mut self, bits: &mut BitReader<'_>) -> Result<Summary, Malformed> {
         let count = bits.take_gamma()?;
         let low_bucket = bits.take(12) as u16;
         let min = take_in_bucket(bits, low_bucket)?;
@@ -391,7 +399,7 @@ fn take_in_bucket(bits: &mut BitReader<'_>, bucket: u16) -> Result<u64, Malforme
 }
 
 /// Writes durations: their summary, and how many there are in each bucket that is not empty, ascending.
-pub(crate) fn encode(bits: &mut BitWriter, summary: Summary, counts: &[(u16, u64)]) {
+pub fn encode(bits: &mut BitWriter, summary: Summary, counts: &[(u16, u64)]) {
     let Summary {
         count,
         sum,

@@ -1,13 +1,13 @@
 //! Bits, the lowest of a byte first: what sketches are written with.
 
-use crate::block::Malformed;
+use crate::Malformed;
 
 /// Bits that one call writes or reads at most.
 const BITS_MAX: u32 = 56;
 
 /// Writes bits.
 #[derive(Debug, Default)]
-pub(crate) struct BitWriter {
+pub struct BitWriter {
     bytes: Vec<u8>,
     /// The bits that do not fill a byte yet.
     last: u64,
@@ -16,7 +16,7 @@ pub(crate) struct BitWriter {
 
 impl BitWriter {
     /// Writes the low `count` bits of a number, 56 at most.
-    pub(crate) fn put(&mut self, number: u64, count: u32) {
+    pub fn put(&mut self, number: u64, count: u32) {
         debug_assert!(count <= BITS_MAX && (count == 64 || number >> count == 0));
         self.last |= number << self.count;
         self.count += count;
@@ -28,7 +28,7 @@ impl BitWriter {
     }
 
     /// Writes a number of up to 64 bits.
-    pub(crate) fn put_long(&mut self, number: u64, count: u32) {
+    pub fn put_long(&mut self, number: u64, count: u32) {
         let low = count.min(32);
         self.put(number & ((1 << low) - 1), low);
         if count > low {
@@ -37,7 +37,7 @@ impl BitWriter {
     }
 
     /// Elias gamma: as many zeros as the number has bits beyond the first, a one, and those bits. For 1 and above.
-    pub(crate) fn put_gamma(&mut self, number: u64) {
+    pub fn put_gamma(&mut self, number: u64) {
         let bits = number.max(1).ilog2();
         self.put_long(0, bits);
         self.put(1, 1);
@@ -45,13 +45,14 @@ impl BitWriter {
     }
 
     /// Exponential Golomb of order `k`: the gamma code of what is above the low `k` bits, and these.
-    pub(crate) fn put_golomb(&mut self, number: u64, k: u32) {
+    pub fn put_golomb(&mut self, number: u64, k: u32) {
         self.put_gamma((number >> k) + 1);
         self.put(number & ((1 << k) - 1), k);
     }
 
     /// The bytes, the last filled up with zeros.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
+    #[must_use]
+    pub fn finish(mut self) -> Vec<u8> {
         if self.count > 0 {
             self.bytes.push(self.last as u8);
         }
@@ -61,24 +62,30 @@ impl BitWriter {
 
 /// Reads bits from bytes that may be anything. What is beyond the end reads as zeros; [`Self::check`] tells.
 #[derive(Clone, Debug)]
-pub(crate) struct BitReader<'a> {
+pub struct BitReader<'a> {
     bytes: &'a [u8],
     /// In bits.
     at: usize,
 }
 
 impl<'a> BitReader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    /// Reads from the first bit on.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// Bits that are not read yet.
-    pub(crate) fn left(&self) -> usize {
+    #[must_use]
+    pub fn left(&self) -> usize {
         (self.bytes.len() * 8).saturating_sub(self.at)
     }
 
-    /// An error when more was read than there is.
-    pub(crate) fn check(&self) -> Result<(), Malformed> {
+    /// Whether there was as much as was read.
+    ///
+    /// # Errors
+    /// More was read than there is.
+    pub fn check(&self) -> Result<(), Malformed> {
         match self.at <= self.bytes.len() * 8 {
             true => Ok(()),
             false => Err(Malformed::new("it ends too early")),
@@ -104,20 +111,24 @@ impl<'a> BitReader<'a> {
 
     /// A number of so many bits, 56 at most.
     #[inline]
-    pub(crate) fn take(&mut self, count: u32) -> u64 {
+    pub fn take(&mut self, count: u32) -> u64 {
         let number = self.peek() & ((1 << count) - 1);
         self.at += count as usize;
         number
     }
 
     /// A number of up to 64 bits.
-    pub(crate) fn take_long(&mut self, count: u32) -> u64 {
+    pub fn take_long(&mut self, count: u32) -> u64 {
         let low = count.min(32);
         self.take(low) | self.take(count - low) << 32
     }
 
+    /// What [`BitWriter::put_gamma`] wrote.
+    ///
+    /// # Errors
+    /// It is longer than 64 bits.
     #[inline]
-    pub(crate) fn take_gamma(&mut self) -> Result<u64, Malformed> {
+    pub fn take_gamma(&mut self) -> Result<u64, Malformed> {
         let word = self.peek();
         let zeros = word.trailing_zeros();
         // The common case: all of it is at hand.
@@ -136,8 +147,12 @@ impl<'a> BitReader<'a> {
         Ok(1 << zeros | self.take_long(zeros))
     }
 
+    /// What [`BitWriter::put_golomb`] wrote.
+    ///
+    /// # Errors
+    /// It is longer than 64 bits.
     #[inline]
-    pub(crate) fn take_golomb(&mut self, k: u32) -> Result<u64, Malformed> {
+    pub fn take_golomb(&mut self, k: u32) -> Result<u64, Malformed> {
         let high = self.take_gamma()? - 1;
         if high.leading_zeros() < k {
             return Err(Malformed::new("a number is too long"));

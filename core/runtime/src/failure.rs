@@ -1,8 +1,10 @@
-//! Why a command ended, and with which code.
+//! Why a program ended, for the user who started it.
 
 use std::io::{self, Write};
 
-use log_tracer_runtime::exit::{Code, Exit};
+use clap::error::ErrorKind;
+
+use crate::exit::{Code, Exit};
 
 /// Why a command ended other than by being done.
 #[derive(Debug)]
@@ -29,7 +31,19 @@ impl Failure {
         }
     }
 
-    pub(super) fn of_usage(code: Code, error: clap::Error) -> Self {
+    /// Something outside failed that may work later.
+    #[must_use]
+    pub fn transient(what: &str, error: &dyn std::fmt::Display) -> Self {
+        Self::new(Code::Transient, format!("{what}: {error}"))
+    }
+
+    /// What clap found; help and version are no mistakes.
+    #[must_use]
+    pub fn of_usage(error: clap::Error) -> Self {
+        let code = match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Code::Ok,
+            _ => Code::Usage,
+        };
         Self {
             code,
             message: Message::Usage(Box::new(error)),
@@ -42,16 +56,25 @@ impl Failure {
         self.code
     }
 
-    /// Says what happened to the user.
-    pub fn print(&self) {
+    /// Says what happened to the user, each line after the name of the program.
+    pub fn print(&self, program: &str) {
         // A user who closed the terminal cannot be told; the exit code still does.
         match &self.message {
             Message::Usage(error) => error.print().ok(),
             Message::Text(text) => text
                 .lines()
-                .try_for_each(|line| writeln!(io::stderr(), "log-tracer: {line}"))
+                .try_for_each(|line| writeln!(io::stderr(), "{program}: {line}"))
                 .ok(),
         };
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.message {
+            Message::Text(text) => f.write_str(text),
+            Message::Usage(error) => error.fmt(f),
+        }
     }
 }
 

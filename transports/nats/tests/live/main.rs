@@ -1,0 +1,21 @@
+//! On real servers: what is lost on the way, what is killed, what leads elsewhere, and who may come in.
+//!
+//! `NATS_LOAD_BYTES` is how much goes through a log where much does, 30 million by default.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod catch_up;
+mod crash;
+mod faults;
+mod load;
+mod log;
+mod security;
