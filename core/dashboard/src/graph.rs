@@ -194,12 +194,12 @@ impl Graph {
     }
 
     /// The calls to a node.
-    pub(crate) fn into_node(&self, node: usize) -> impl Iterator<Item = &Edge> {
+    pub(crate) fn calls_to(&self, node: usize) -> impl Iterator<Item = &Edge> {
         self.edges.iter().filter(move |edge| edge.callee == node)
     }
 
     /// The calls from a node.
-    pub(crate) fn out_of(&self, node: usize) -> impl Iterator<Item = &Edge> {
+    pub(crate) fn calls_from(&self, node: usize) -> impl Iterator<Item = &Edge> {
         self.edges.iter().filter(move |edge| edge.caller == node)
     }
 

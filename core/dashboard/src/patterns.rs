@@ -88,6 +88,9 @@ pub(crate) fn mine<'a>(messages: impl IntoIterator<Item = &'a str>) -> Vec<Patte
 
 type Groups = BTreeMap<Vec<String>, Vec<usize>>;
 
+/// The words of a pattern and its messages.
+type Variant = (Vec<String>, Vec<usize>);
+
 /// Merges patterns of one length that differ in one position, where there are too many of them to be different events.
 fn merge(mut groups: Groups, length: usize) -> Groups {
     for _ in 0..ROUNDS_MAX {
@@ -103,7 +106,7 @@ fn merge(mut groups: Groups, length: usize) -> Groups {
 }
 
 fn merge_at(groups: Groups, position: usize) -> Groups {
-    let mut alike: BTreeMap<Vec<String>, Vec<(Vec<String>, Vec<usize>)>> = BTreeMap::new();
+    let mut alike: BTreeMap<Vec<String>, Vec<Variant>> = BTreeMap::new();
     for (words, members) in groups {
         let mut key = words.clone();
         if let Some(word) = key.get_mut(position) {

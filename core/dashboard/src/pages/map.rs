@@ -276,8 +276,8 @@ fn reds(graph: &Graph, rates: &RatesResponse) -> Vec<NodeRed> {
                     is_bound: false,
                 }
             }
-            Kind::Unknown => called(graph.out_of(number).map(|edge| edge.calls)),
-            _ => called(graph.into_node(number).map(|edge| edge.calls)),
+            Kind::Unknown => called(graph.calls_from(number).map(|edge| edge.calls)),
+            _ => called(graph.calls_to(number).map(|edge| edge.calls)),
         })
         .collect()
 }
@@ -375,11 +375,11 @@ fn focus(map: &Map<'_>, number: usize) -> Focus {
         colour: map.palette.colour(&node.name),
         red: picture::view(red, map.nanos),
         callers: plural(
-            map.graph.into_node(number).count() as u64,
+            map.graph.calls_to(number).count() as u64,
             "caller",
             "callers",
         ),
-        callees: count(map.graph.out_of(number).count() as u64),
+        callees: count(map.graph.calls_from(number).count() as u64),
         depths: DEPTHS
             .into_iter()
             .map(|depth| Depth {

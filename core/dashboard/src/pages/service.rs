@@ -302,11 +302,11 @@ fn view(
         operation_count: plural(operations.total as u64, "operation", "operations"),
         pager: operations.pager,
         callers: side(
-            own.map_or_else(Vec::new, |own| graph.into_node(own).collect()),
+            own.map_or_else(Vec::new, |own| graph.calls_to(own).collect()),
             |edge| edge.caller,
         ),
         callees: side(
-            own.map_or_else(Vec::new, |own| graph.out_of(own).collect()),
+            own.map_or_else(Vec::new, |own| graph.calls_from(own).collect()),
             |edge| edge.callee,
         ),
         failed: rows_alone(&answers.failed.traces, services, now),
