@@ -232,7 +232,8 @@
         for (const [name, value] of Object.entries(sides)) mark.setAttribute(name, value);
       };
       const open = (to) => {
-        const address = new URL((one("a", chart) && flat && one("a", chart).href) || location.href);
+        const bar = flat && one("a", chart);
+        const address = new URL(bar ? bar.getAttribute("href") : location.href, location.href);
         const time = (share) => new Date(number("start") + share * (number("end") - number("start"))).toISOString();
         const set = (name, value) => address.searchParams.set(name, value);
         for (const name of ["range", "after", "from", "to"]) address.searchParams.delete(name);

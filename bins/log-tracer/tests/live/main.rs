@@ -310,6 +310,14 @@ fn pages(server: &Server, sent: &Value) -> Vec<Page> {
             [text(&root["resource"]["service.name"]["stringValue"])],
         ),
         Page::new(
+            &format!("{}/map", server.dashboard),
+            [text(&root["resource"]["service.name"]["stringValue"])],
+        ),
+        Page::new(
+            &format!("{}/logs?view=patterns", server.dashboard),
+            ["What varies".to_owned()],
+        ),
+        Page::new(
             &format!("{}/traces", server.dashboard),
             [text(&root["name"])],
         ),
