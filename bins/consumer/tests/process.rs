@@ -109,7 +109,7 @@ fn mistakes_end_it_with_the_code_for_them_and_one_line() {
             "(consumer.query_listen) is in use",
         ),
         (
-            &["--set", "consumr.name=a"],
+            &["--set", "consumer.nam=a"],
             78,
             "did you mean `consumer.name`?",
         ),

@@ -118,7 +118,7 @@ fn mistakes_end_it_with_the_code_for_them_and_one_line() {
             "(producer.grpc_listen) is in use",
         ),
         (
-            &["--set", "producr.grpc_listen=1"],
+            &["--set", "producer.grpc_listem=1"],
             78,
             "did you mean `producer.grpc_listen`?",
         ),

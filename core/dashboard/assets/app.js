@@ -42,6 +42,9 @@
   // Two times are a range of their own.
   for (const field of all("[data-between]")) field.addEventListener("input", () => { one("[data-range]").value = ""; });
 
+  // A choice of a form that has nothing else to fill in.
+  for (const form of all("form[data-submit]")) form.addEventListener("change", (event) => { if (event.target.localName === "select" && event.target.value) form.requestSubmit(); });
+
   // Copying.
   const copy = async (text, button) => {
     try { await navigator.clipboard.writeText(text); button.textContent = "Copied"; } catch { button.textContent = "Not allowed"; }
@@ -113,7 +116,7 @@
   one("[data-help]").hidden = false;
   one("[data-help]").addEventListener("click", () => help.showModal());
   let went = 0;
-  const places = { h: "/", t: "/traces", l: "/logs", p: "/pipeline" };
+  const places = { h: "/", t: "/traces", l: "/logs", m: "/map", p: "/pipeline" };
   addEventListener("keydown", (event) => {
     if (event.metaKey || event.ctrlKey || event.altKey || help.open) return;
     const typing = event.target.closest("input, textarea, select");
@@ -191,6 +194,142 @@
     scrollTo({ top: document.documentElement.scrollHeight });
   };
 
+  // The map: what a node has to do with stands out.
+  const map = () => {
+    const picture = one("svg.map");
+    if (!picture) return;
+    const light = (node) => {
+      picture.classList.toggle("lit", !!node);
+      const near = new Set(node ? [node.dataset.n] : []);
+      for (const edge of all(".edge", picture)) {
+        const ends = edge.dataset.e.split(" ");
+        const own = !!node && ends.includes(node.dataset.n);
+        edge.classList.toggle("near", own);
+        if (own) ends.forEach((end) => near.add(end));
+      }
+      for (const other of all(".node", picture)) other.classList.toggle("near", near.has(other.dataset.n));
+    };
+    for (const type of ["pointerover", "focusin"]) picture.addEventListener(type, (event) => light(event.target.closest(".node")));
+    for (const type of ["pointerleave", "focusout"]) picture.addEventListener(type, () => light(null));
+    const on = one(".node.on", picture), box = one(".mapbox");
+    if (on && box) box.scrollLeft = on.getBBox().x - box.clientWidth / 2;
+  };
+
+  // A part of a chart, chosen by dragging: a stretch of time, and of durations where the chart has them.
+  const brushes = (root = document) => {
+    for (const chart of all("[data-brush]", root)) {
+      const at = (event) => {
+        const box = chart.getBoundingClientRect();
+        const share = (value, length) => Math.max(0, Math.min(1, value / length));
+        return { x: share(event.clientX - box.left, box.width), y: share(event.clientY - box.top, box.height), box };
+      };
+      const number = (name) => Number(chart.dataset[name]);
+      const flat = !("low" in chart.dataset);
+      let from = null, mark = null, dragged = false;
+      const draw = (to) => {
+        mark ||= chart.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "rect"));
+        const sides = { class: "brush", x: Math.min(from.x, to.x) * 100 + "%", width: Math.abs(to.x - from.x) * 100 + "%", y: flat ? "0" : Math.min(from.y, to.y) * 100 + "%", height: flat ? "100%" : Math.abs(to.y - from.y) * 100 + "%" };
+        for (const [name, value] of Object.entries(sides)) mark.setAttribute(name, value);
+      };
+      const open = (to) => {
+        const bar = flat && one("a", chart);
+        const address = new URL(bar ? bar.getAttribute("href") : location.href, location.href);
+        const time = (share) => new Date(number("start") + share * (number("end") - number("start"))).toISOString();
+        const set = (name, value) => address.searchParams.set(name, value);
+        for (const name of ["range", "after", "from", "to"]) address.searchParams.delete(name);
+        set("from", time(Math.min(from.x, to.x)));
+        set("to", time(Math.max(from.x, to.x)));
+        if (!flat) {
+          const nanos = (y) => Math.round(10 ** (number("high") - y * (number("high") - number("low")))) + "ns";
+          set("min", nanos(Math.max(from.y, to.y)));
+          set("max", nanos(Math.min(from.y, to.y)));
+        }
+        location.href = address;
+      };
+      const clear = () => { if (mark) mark.remove(); from = mark = null; };
+      chart.addEventListener("pointerdown", (event) => { if (!event.button) { from = at(event); dragged = false; } });
+      chart.addEventListener("dragstart", (event) => event.preventDefault());
+      addEventListener("pointermove", (event) => {
+        if (!from) return;
+        const to = at(event);
+        if (!mark && Math.abs(to.x - from.x) * to.box.width < 6) return;
+        dragged = true;
+        draw(to);
+      });
+      addEventListener("pointerup", (event) => { if (from && mark) open(at(event)); clear(); });
+      addEventListener("pointercancel", clear);
+      addEventListener("keydown", (event) => { if (event.key === "Escape") clear(); });
+      chart.addEventListener("click", (event) => { if (dragged) { event.preventDefault(); event.stopPropagation(); dragged = false; } }, true);
+    }
+  };
+
+  // Completion of the query: a list below the box, by arrow keys, Enter or Tab, and Escape.
+  const complete = () => {
+    const box = one("[data-query]");
+    if (!box || !box.dataset.query) return;
+    const list = Object.assign(document.createElement("ul"), { className: "options", id: "options", hidden: true });
+    list.setAttribute("role", "listbox");
+    list.setAttribute("aria-label", "Completions");
+    box.after(list);
+    for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-controls": "options", "aria-expanded": "false" })) box.setAttribute(name, value);
+    let replaced = 0, chosen = -1, asked = 0, timer = 0;
+    const close = () => { list.hidden = true; chosen = -1; asked += 1; box.setAttribute("aria-expanded", "false"); box.removeAttribute("aria-activedescendant"); };
+    const mark = (index) => {
+      chosen = index;
+      all("li", list).forEach((item, at) => {
+        item.setAttribute("aria-selected", at === index);
+        if (at === index) { box.setAttribute("aria-activedescendant", item.id); item.scrollIntoView({ block: "nearest" }); }
+      });
+    };
+    const take = (item) => {
+      const caret = box.selectionStart;
+      box.setRangeText(item.dataset.text, caret - replaced, caret, "end");
+      close();
+      box.focus();
+      if (item.dataset.text.endsWith(":")) ask();
+    };
+    const show = (answer) => {
+      replaced = answer.replace;
+      list.replaceChildren(...answer.options.map((option, at) => {
+        const item = Object.assign(document.createElement("li"), { id: `option-${at}` });
+        item.setAttribute("role", "option");
+        item.dataset.text = option.text;
+        item.append(Object.assign(document.createElement("code"), { textContent: option.text.trim() }), Object.assign(document.createElement("small"), { textContent: option.note }));
+        item.addEventListener("pointerdown", (event) => { event.preventDefault(); take(item); });
+        return item;
+      }));
+      chosen = -1;
+      list.hidden = !answer.options.length;
+      box.setAttribute("aria-expanded", String(!list.hidden));
+    };
+    const ask = () => {
+      clearTimeout(timer);
+      timer = setTimeout(async () => {
+        const number = asked += 1;
+        const before = box.value.slice(0, box.selectionStart);
+        const page = new URLSearchParams(location.search);
+        const search = new URLSearchParams({ signal: box.dataset.query, before });
+        for (const name of ["range", "from", "to"]) if (page.get(name)) search.set(name, page.get(name));
+        try {
+          const answer = await fetch(`/complete?${search}`);
+          const body = answer.ok ? await answer.json() : { replace: 0, options: [] };
+          if (number === asked && document.activeElement === box) show(body);
+        } catch { close(); }
+      }, 160);
+    };
+    box.addEventListener("input", ask);
+    box.addEventListener("blur", close);
+    box.addEventListener("keydown", (event) => {
+      const items = all("li", list);
+      if (list.hidden) { if (event.key === "ArrowDown") { event.preventDefault(); ask(); } return; }
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (step) { event.preventDefault(); mark((chosen + step + items.length) % items.length); }
+      else if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); close(); }
+      else if ((event.key === "Enter" || event.key === "Tab") && chosen >= 0) { event.preventDefault(); take(items[chosen]); }
+      else if (event.key === "Enter") close();
+    });
+  };
+
   // The first span.
   const waiting = () => {
     const box = one("[data-waiting]");
@@ -210,8 +349,10 @@
     look();
   };
 
-  const ready = (root) => { times(root); copies(root); };
+  const ready = (root) => { times(root); copies(root); brushes(root); };
   ready(document);
   live();
+  map();
+  complete();
   waiting();
 })();

@@ -7,7 +7,7 @@ use log_tracer_proto::v1::{
     GetTraceResponse, HistogramRequest, HistogramResponse, ListOperationsRequest,
     ListOperationsResponse, ListServicesRequest, Position, RatesRequest, RatesResponse,
     SearchLogsRequest, SearchLogsResponse, SearchTracesRequest, SearchTracesResponse,
-    ServiceGraphRequest, ServiceGraphResponse, ServiceInfo, StatusRequest, StatusResponse,
+    ServiceGraphRequest, ServiceGraphResponse, ServiceInfo, Signal, StatusRequest, StatusResponse,
     TailRequest, TailResponse, WaitForPositionRequest, query_service_client::QueryServiceClient,
 };
 use prost::Message;
@@ -207,6 +207,32 @@ impl Ask {
         Ok(pieces)
     }
 
+    /// So many of the newest spans: what a tail begins with. Nothing when none is kept.
+    pub(crate) async fn newest_spans(&self, count: u32) -> Result<TailResponse, Fault> {
+        let mut stream = self
+            .tail(TailRequest {
+                signal: Signal::Spans.into(),
+                query: String::new(),
+                backlog: count,
+            })
+            .await?;
+        let first = within(self.deadline, stream.message()).await?;
+        Ok(first.unwrap_or_default())
+    }
+
+    /// All matching records, oldest first, as they come.
+    pub(crate) async fn export(&self, request: ExportRequest) -> Result<Exported, Fault> {
+        let mut client = self.client.clone();
+        // It takes as long as it takes; only each of its messages has a deadline.
+        let stream = self
+            .unary(Box::pin(client.export(Request::new(request))))
+            .await?;
+        Ok(Exported {
+            stream,
+            deadline: self.deadline,
+        })
+    }
+
     /// Matching records as they arrive; it has no end and so no deadline but for its start.
     pub(crate) async fn tail(
         &self,
@@ -215,18 +241,6 @@ impl Ask {
         let mut client = self.client.clone();
         self.unary(Box::pin(client.tail(Request::new(request))))
             .await
-    }
-
-    /// Every record that matches, as long as somebody reads; the deadline is for each message.
-    pub(crate) async fn export(&self, request: ExportRequest) -> Result<Exported, Fault> {
-        let mut client = self.client.clone();
-        let stream = self
-            .unary(Box::pin(client.export(Request::new(request))))
-            .await?;
-        Ok(Exported {
-            stream,
-            deadline: self.deadline,
-        })
     }
 
     fn request<T>(&self, message: T) -> Request<T> {

@@ -27,6 +27,7 @@ impl Assets {
             include_str!("../assets/tokens.css"),
             include_str!("../assets/base.css"),
             include_str!("../assets/lists.css"),
+            include_str!("../assets/pages.css"),
             include_str!("../assets/trace.css"),
             include_str!("../assets/interfaces.css"),
         );
@@ -97,7 +98,7 @@ mod tests {
         let assets = Assets::new();
         let script = assets.0.iter().find(|asset| asset.name == "js").unwrap();
         assert!(
-            script.content.len() < 15 << 10,
+            script.content.len() < 22 << 10,
             "{} bytes",
             script.content.len()
         );

@@ -3,7 +3,9 @@
 //! Percentages let one SVG fit every width without a script and without distorting text or dots.
 
 pub(crate) mod histogram;
+pub(crate) mod lines;
 pub(crate) mod scatter;
+pub(crate) mod spark;
 pub(crate) mod ticks;
 
 /// A share of a whole in percent, with enough digits for a wide screen.

@@ -39,6 +39,14 @@ pub struct Config {
     pub trace_pages_max: usize,
     /// Rows of a trace on one page; more are reached by paging. Default: 300.
     pub trace_rows_max: usize,
+    /// Nodes and lines that the service map draws; of more, those with the most calls are drawn and a table has all.
+    /// Defaults: 100 and 200.
+    pub map_nodes_max: usize,
+    /// See `map_nodes_max`.
+    pub map_edges_max: usize,
+    /// Log records whose messages are grouped into patterns: the newest that match. The consumer may answer fewer, and
+    /// the page says how many there were. Default: 5,000.
+    pub pattern_records_max: u32,
     /// Live tails open at the same time. Default: 64.
     pub tails_max: usize,
     /// The largest file with traces that a visitor may open, and the largest body of `/api/transform`, in bytes.
@@ -68,6 +76,9 @@ impl Default for Config {
             trace_bytes_max: 256 << 20,
             trace_pages_max: 4,
             trace_rows_max: 300,
+            map_nodes_max: 100,
+            map_edges_max: 200,
+            pattern_records_max: 5_000,
             tails_max: 64,
             upload_bytes_max: 32 << 20,
             uploads_bytes_max: 64 << 20,
@@ -86,6 +97,9 @@ impl Config {
     pub fn validate(&self) -> Result<(), String> {
         at_least_one("connections_max", self.connections_max)?;
         at_least_one("trace_pages_max", self.trace_pages_max)?;
+        at_least_one("map_nodes_max", self.map_nodes_max)?;
+        at_least_one("map_edges_max", self.map_edges_max)?;
+        at_least_one("pattern_records_max", self.pattern_records_max)?;
         at_least_one("tails_max", self.tails_max)?;
         at_least_one("trace_spans_max", self.trace_spans_max)?;
         at_least_one("trace_logs_max", self.trace_logs_max)?;

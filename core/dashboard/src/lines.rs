@@ -50,6 +50,8 @@ pub(crate) struct LogLine {
     around: String,
     /// Whether this is the line that was asked for.
     pub(crate) marked: bool,
+    /// What stands in the columns that the visitor chose.
+    pub(crate) cells: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -211,6 +213,7 @@ impl LogLine {
             jump: "trace",
             around: String::new(),
             marked: false,
+            cells: Vec::new(),
         }
     }
 

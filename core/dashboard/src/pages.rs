@@ -2,9 +2,12 @@
 //! the template of the same name writes it.
 
 pub(crate) mod home;
+mod links;
 pub(crate) mod live;
 pub(crate) mod logs;
+pub(crate) mod map;
 pub(crate) mod open;
 pub(crate) mod pipeline;
+pub(crate) mod service;
 pub(crate) mod trace;
 pub(crate) mod traces;

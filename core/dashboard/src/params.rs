@@ -54,6 +54,12 @@ impl Params {
         )
     }
 
+    /// A parameter with the space around it, or the empty text.
+    pub(crate) fn raw(&self, key: &str) -> &str {
+        let found = self.0.iter().find(|(name, _)| name == key);
+        found.map_or("", |(_, value)| value)
+    }
+
     /// A parameter, or the empty text.
     pub(crate) fn text(&self, key: &str) -> String {
         self.get(key).unwrap_or_default().to_owned()

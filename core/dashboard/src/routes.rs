@@ -2,10 +2,13 @@
 //!
 //! | address | what |
 //! |---|---|
-//! | `GET /` | what came in, or how to send something |
+//! | `GET /` | every service and what changed, or how to send something |
+//! | `GET /service`, `GET /map` | one service, and which service calls which |
 //! | `GET /traces`, `GET /trace/{id}` | search, one trace |
 //! | `GET /trace/{id}.json`, `GET /trace/{id}/logs.json` | its spans and its logs as OTLP/JSON |
 //! | `GET /logs`, `GET /logs/live`, `GET /logs/tail` | search, the live page, its events |
+//! | `GET /logs/export` | all records of a search as NDJSON or CSV |
+//! | `GET /complete` | what may stand next in a query, for the script of the query box |
 //! | `GET /pipeline` | transport, partitions, store |
 //! | `POST /sample` | sends a sample trace |
 //! | `POST /theme` | keeps the choice of light or dark |
@@ -31,6 +34,7 @@ use warp::{
 pub(crate) use self::template::{OTHER, template};
 use crate::{
     app::App,
+    complete,
     fault::Fault,
     pages,
     params::Params,
@@ -80,7 +84,10 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
         .and(warp::get())
         .and(get())
         .then(|call: Call| async move {
-            let answer = pages::home::page(&call.app, &call.visitor).await;
+            let answer = match &call.params {
+                Ok(params) => pages::home::page(&call.app, &call.visitor, params).await,
+                Err(fault) => Err(fault.clone()),
+            };
             call.page(answer)
         });
     let traces = warp::path!("traces")
@@ -143,6 +150,48 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
             };
             answer.unwrap_or_else(|fault| reply::fault_json(&call.app.log, &fault))
         });
+    let service =
+        warp::path!("service")
+            .and(warp::get())
+            .and(get())
+            .then(|call: Call| async move {
+                let answer = match &call.params {
+                    Ok(params) => pages::service::page(&call.app, &call.visitor, params).await,
+                    Err(fault) => Err(fault.clone()),
+                };
+                call.page(answer)
+            });
+    let map = warp::path!("map")
+        .and(warp::get())
+        .and(get())
+        .then(|call: Call| async move {
+            let answer = match &call.params {
+                Ok(params) => pages::map::page(&call.app, &call.visitor, params).await,
+                Err(fault) => Err(fault.clone()),
+            };
+            call.page(answer)
+        });
+    let complete =
+        warp::path!("complete")
+            .and(warp::get())
+            .and(get())
+            .then(|call: Call| async move {
+                let answer = match &call.params {
+                    Ok(params) => complete::answer(&call.app, params).await,
+                    Err(fault) => Err(fault.clone()),
+                };
+                answer.unwrap_or_else(|fault| reply::fault_json(&call.app.log, &fault))
+            });
+    let export = warp::path!("logs" / "export")
+        .and(warp::get())
+        .and(get())
+        .then(|call: Call| async move {
+            let answer = match &call.params {
+                Ok(params) => pages::logs::export::answer(&call.app, params).await,
+                Err(fault) => Err(fault.clone()),
+            };
+            call.page(answer)
+        });
     let pipeline =
         warp::path!("pipeline")
             .and(warp::get())
@@ -151,7 +200,15 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
                 let answer = pages::pipeline::page(&call.app, &call.visitor).await;
                 call.page(answer)
             });
-    home.or(traces)
+    home.or(service)
+        .unify()
+        .or(map)
+        .unify()
+        .or(complete)
+        .unify()
+        .or(export)
+        .unify()
+        .or(traces)
         .unify()
         .or(trace)
         .unify()

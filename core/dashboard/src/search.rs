@@ -78,6 +78,8 @@ pub(crate) fn edit(written: &str, term: &str, how: Edit) -> Result<String, Fault
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct SearchForm {
     pub(crate) action: &'static str,
+    /// What is searched, for the completion: "spans" or "logs".
+    pub(crate) signal: &'static str,
     pub(crate) q: String,
     pub(crate) placeholder: &'static str,
     pub(crate) problem: Option<Problem>,
@@ -254,8 +256,23 @@ impl CoverageView {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct FacetView {
     field: String,
+    /// Leads to the list with the field as a column; empty where there are no columns.
+    column_href: String,
     values: Vec<FacetValueView>,
     other: String,
+}
+
+impl FacetView {
+    /// With a link that makes a column of it. A field whose name is cut here cannot be one.
+    pub(crate) fn with_column(self, link: Link) -> Self {
+        Self {
+            column_href: match self.field.ends_with('…') {
+                true => String::new(),
+                false => link.with("col", &*self.field).to_string(),
+            },
+            ..self
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -312,6 +329,7 @@ pub(crate) fn facets(answer: &FacetsResponse, query: &Query, link: &Link) -> Vec
                 .collect();
             FacetView {
                 field: clip(&facet.field, 60),
+                column_href: String::new(),
                 values,
                 other: if facet.other_count == 0 {
                     String::new()
@@ -324,7 +342,7 @@ pub(crate) fn facets(answer: &FacetsResponse, query: &Query, link: &Link) -> Vec
 }
 
 /// A value comes as the query language writes it, so it may stand in quotes.
-fn facet_text(field: &str, written: &str) -> String {
+pub(crate) fn facet_text(field: &str, written: &str) -> String {
     match parse(&format!("{field}:{written}"))
         .as_ref()
         .map(Query::expr)

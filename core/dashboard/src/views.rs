@@ -6,13 +6,16 @@ use tera::{Context, Tera};
 use crate::{assets::Assets, fault::Fault, visitor::Visitor};
 
 /// Every template ends in `.html`, which is what turns on escaping.
-const TEMPLATES: [(&str, &str); 15] = [
+const TEMPLATES: [(&str, &str); 18] = [
     ("parts.html", include_str!("../templates/parts.html")),
     ("charts.html", include_str!("../templates/charts.html")),
+    ("tables.html", include_str!("../templates/tables.html")),
     ("loglist.html", include_str!("../templates/loglist.html")),
     ("lines.html", include_str!("../templates/lines.html")),
     ("base.html", include_str!("../templates/base.html")),
     ("home.html", include_str!("../templates/home.html")),
+    ("service.html", include_str!("../templates/service.html")),
+    ("map.html", include_str!("../templates/map.html")),
     ("traces.html", include_str!("../templates/traces.html")),
     ("trace.html", include_str!("../templates/trace.html")),
     ("span.html", include_str!("../templates/span.html")),
@@ -41,7 +44,7 @@ impl std::fmt::Debug for Views {
 pub(crate) struct Shell<'a> {
     /// The title of the window, without the name of the program.
     pub(crate) title: &'a str,
-    /// Which entry of the navigation is marked: "home", "traces", "logs", "pipeline" or none.
+    /// Which entry of the navigation is marked: "home", "traces", "logs", "map", "pipeline" or none.
     pub(crate) section: &'a str,
     /// Seconds after which a browser without scripts loads the page anew.
     pub(crate) refresh_s: Option<u32>,

@@ -14,11 +14,17 @@ use std::fmt::Write;
 
 use common::{Site, canned::Canned, otlp};
 use http::{Method, StatusCode};
-use log_tracer_proto::v1::GetTraceResponse;
+use log_tracer_proto::v1::{
+    GetTraceResponse, GraphEdge, GraphNode, ListServicesResponse, NodeKind, Rate, RateSeries,
+    RateStep, RatesResponse, ServiceGraphResponse, ServiceInfo, TimeRange,
+};
 use proptest::prelude::*;
 
-const PATHS: [&str; 43] = [
+const PATHS: [&str; 47] = [
     "/",
+    "/service",
+    "/map",
+    "/complete",
     "/traces",
     "/trace/01010101010101010101010101010101",
     "/trace/01010101010101010101010101010101.json",
@@ -26,6 +32,7 @@ const PATHS: [&str; 43] = [
     "/trace/",
     "/logs",
     "/logs/live",
+    "/logs/export",
     "/pipeline",
     "/sample",
     "/theme",
@@ -63,7 +70,7 @@ const PATHS: [&str; 43] = [
     "/open",
 ];
 
-const KEYS: [&str; 53] = [
+const KEYS: [&str; 62] = [
     "q",
     "service",
     "min",
@@ -114,10 +121,66 @@ const KEYS: [&str; 53] = [
     "query.durationMin",
     "query.searchDepth",
     "startTime",
+    "name",
+    "focus",
+    "depth",
+    "sort",
+    "page",
+    "before",
+    "cols",
+    "col",
+    "view",
     "x",
     "",
     "%",
 ];
+
+fn rates() -> RatesResponse {
+    let rate = Some(Rate {
+        count: 7,
+        errors: 1,
+        quantiles_nano: vec![1, 2, 3],
+        ..Rate::default()
+    });
+    RatesResponse {
+        series: vec![RateSeries {
+            service: "a".to_owned(),
+            total: rate.clone(),
+            steps: vec![RateStep {
+                start_unix_nano: 60_000_000_000,
+                rate,
+            }],
+            ..RateSeries::default()
+        }],
+        range: Some(TimeRange {
+            start_unix_nano: 0,
+            end_unix_nano: u64::MAX,
+        }),
+        step_nano: 60_000_000_000,
+        coverage: None,
+    }
+}
+
+fn graph() -> ServiceGraphResponse {
+    let node = |kind: NodeKind, name: &str| {
+        Some(GraphNode {
+            kind: kind.into(),
+            name: name.to_owned(),
+        })
+    };
+    let edge = |callee| GraphEdge {
+        caller: node(NodeKind::Service, "a"),
+        callee,
+        calls: Some(Rate::default()),
+    };
+    ServiceGraphResponse {
+        edges: vec![
+            edge(node(NodeKind::Service, "a")),
+            edge(node(NodeKind::Database, "b")),
+        ],
+        ..ServiceGraphResponse::default()
+    }
+}
 
 /// Percent-encodes everything but letters and digits, or leaves the text as it is where that is an address at all.
 fn encoded(text: &str) -> String {
@@ -153,7 +216,11 @@ fn value() -> impl Strategy<Value = String> {
             Just("csv"),
             Just("kind"),
             Just("true"),
-            Just("custom")
+            Just("custom"),
+            Just("a"),
+            Just("p95"),
+            Just("service:a"),
+            Just("database:b")
         ]
         .prop_map(str::to_owned),
         Just("status:error OR (".to_owned()),
@@ -194,6 +261,15 @@ fn no_address_and_no_parameter_makes_the_dashboard_fail() {
                 resource_logs: vec![otlp::logs("a", vec![otlp::record(1, 1, 2, 9, "hello")])],
                 ..GetTraceResponse::default()
             }],
+            rates: rates(),
+            graph: graph(),
+            services: ListServicesResponse {
+                services: vec![ServiceInfo {
+                    service: "a".to_owned(),
+                    ..ServiceInfo::default()
+                }],
+                coverage: None,
+            },
             ..Canned::default()
         };
         Site::start(canned.serve().await).await

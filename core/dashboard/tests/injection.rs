@@ -30,8 +30,13 @@ fn trace() -> String {
 async fn script_in_what_senders_and_consumers_say_is_only_shown() {
     let site = site().await;
     let trace = trace();
+    let script: String = form_urlencoded::byte_serialize(SCRIPT.as_bytes()).collect();
     for path in [
         "/".to_owned(),
+        format!("/service?name={script}"),
+        "/map".to_owned(),
+        format!("/map?focus=service:{script}"),
+        format!("/map?focus=database:{script}&depth=3"),
         "/traces".to_owned(),
         "/logs".to_owned(),
         "/logs?around=0-0-0-0".to_owned(),
@@ -58,11 +63,13 @@ async fn script_in_the_address_is_only_shown() {
     let keys = [
         "q", "service", "min", "max", "order", "limit", "after", "range", "from", "to", "level",
         "around", "add", "not", "span", "t", "fold", "from", "logs", "tab", "f", "theme", "back",
-        "x",
+        "x", "name", "focus", "depth", "sort", "page", "before", "cols", "col", "view", "format",
     ];
     let trace = trace();
     for path in [
         "/",
+        "/service",
+        "/map",
         "/traces",
         "/logs",
         "/logs/live",

@@ -318,6 +318,9 @@ async fn every_link_of_every_page_leads_somewhere() {
     let trace = format!("/trace/{}", trace_hex(3));
     let mut waiting: VecDeque<String> = [
         "/".to_owned(),
+        "/service?name=web".to_owned(),
+        "/map?focus=service:web".to_owned(),
+        "/service?name=nobody".to_owned(),
         "/traces?q=status:eror".to_owned(),
         "/traces?min=1h".to_owned(),
         "/logs?from=2020-01-01T00:00&to=2020-01-02T00:00".to_owned(),

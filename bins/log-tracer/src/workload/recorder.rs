@@ -14,6 +14,8 @@ use rand::{Rng, RngExt};
 
 use super::{Service, Traffic};
 
+/// Threads of a service.
+const THREADS: i64 = 16;
 const MICROSECOND: u64 = 1_000;
 const MILLISECOND: f64 = 1_000_000.0;
 
@@ -36,6 +38,11 @@ pub(super) struct Open {
 }
 
 impl Open {
+    /// Whose span it is.
+    pub(super) const fn service(&self) -> Service {
+        self.service
+    }
+
     /// Whether it has been marked as failed.
     pub(super) const fn failed(&self) -> bool {
         self.failed
@@ -107,6 +114,7 @@ impl<'a, R: Rng> Recorder<'a, R> {
                 name: name.to_owned(),
                 kind: kind.into(),
                 start_time_unix_nano: at,
+                attributes: origin(self.rng, service, name),
                 ..Span::default()
             },
         ));
@@ -176,8 +184,9 @@ impl<'a, R: Rng> Recorder<'a, R> {
         open: &Open,
         severity: SeverityNumber,
         body: String,
-        attributes: Vec<KeyValue>,
+        mut attributes: Vec<KeyValue>,
     ) {
+        attributes.extend(origin(self.rng, open.service, &body));
         self.traffic.logs.push((
             open.service,
             LogRecord {
@@ -218,6 +227,22 @@ impl<'a, R: Rng> Recorder<'a, R> {
     pub(super) fn finish(self) -> Traffic {
         self.traffic
     }
+}
+
+/// Where in the code a span or a log line comes from, and in which thread where the SDK of the service's language names it.
+fn origin(rng: &mut impl Rng, service: Service, what: &str) -> Vec<KeyValue> {
+    // The same words stand in the same line.
+    let line = what.bytes().take(12).map(i64::from).sum::<i64>();
+    let mut attributes = vec![
+        attribute("code.file.path", service.source_file()),
+        attribute("code.line.number", line),
+    ];
+    let number = rng.random_range(1..=THREADS);
+    if let Some(name) = service.thread(number) {
+        attributes.push(attribute("thread.id", 20 + number));
+        attributes.push(attribute("thread.name", name));
+    }
+    attributes
 }
 
 const fn severity_text(severity: SeverityNumber) -> &'static str {

@@ -76,6 +76,41 @@ impl Service {
         }
     }
 
+    /// Where the others reach it.
+    pub(super) fn address(self) -> String {
+        format!("10.20.2.{}", self as u8 + 10)
+    }
+
+    /// The file that most of its code is in.
+    pub(super) const fn source_file(self) -> &'static str {
+        match self {
+            Self::Frontend => "/usr/src/app/dist/server/handlers.js",
+            Self::Catalog => "/build/internal/catalog/server.go",
+            Self::Search => "com/example/shop/search/SearchService.java",
+            Self::Recommendation => "/srv/recommendation/rank.py",
+            Self::Cart => "/src/Shop.Cart/Services/CartService.cs",
+            Self::Checkout => "com/example/shop/checkout/CheckoutService.java",
+            Self::Payment => "crates/payment/src/gateway.rs",
+            Self::Fraud => "/srv/fraud/score.py",
+            Self::Inventory => "/build/internal/inventory/stock.go",
+            Self::Shipping => "/app/lib/shipping/quote.rb",
+            Self::Currency => "/src/currency/server.cpp",
+            Self::Email => "/var/www/src/Mailer.php",
+        }
+    }
+
+    /// The thread that does some of its work, as the SDKs of Java, .NET, Rust and Python name it.
+    pub(super) fn thread(self, number: i64) -> Option<String> {
+        let pool = match self.facts().1 {
+            "java" => "grpc-default-executor",
+            "dotnet" => ".NET TP Worker",
+            "rust" => "tokio-rt-worker",
+            "python" => "ThreadPoolExecutor-0",
+            _ => return None,
+        };
+        Some(format!("{pool}-{number}"))
+    }
+
     /// Name, language and version.
     const fn facts(self) -> (&'static str, &'static str, &'static str) {
         match self {

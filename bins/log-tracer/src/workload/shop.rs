@@ -2,11 +2,13 @@
 //!
 //! - `pages`: the six kinds of traces;
 //! - `backends`: the services that they call;
-//! - `calls`: what every call looks like.
+//! - `calls`: what every call looks like;
+//! - `sdk`: what the instrumentation of the services adds.
 
 mod backends;
 mod calls;
 mod pages;
+mod sdk;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 

@@ -72,7 +72,7 @@ async fn send(targets: &[String]) {
 async fn until(dashboard: SocketAddr, is_expected: impl Fn(&Value) -> bool) -> Value {
     let began = Instant::now();
     loop {
-        let answer = get(dashboard, "/api/v1/logs?range=1h&limit=1000");
+        let answer = get(dashboard, "/api/v1/logs?range=1h&limit=500");
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let body: Value = serde_json::from_str(body).unwrap_or(Value::Null);
         if head.starts_with("HTTP/1.1 200") && is_expected(&body) {

@@ -99,14 +99,6 @@ impl Topology {
         self.dashboard
     }
 
-    /// QueryService of each consumer.
-    pub(crate) fn consumers(&self) -> Vec<String> {
-        self.consumers
-            .iter()
-            .map(|one| format!("http://{one}"))
-            .collect()
-    }
-
     /// SIGKILL, for good.
     pub(crate) fn kill_role(&mut self, name: &str) {
         let found = self.roles.iter().position(|role| role.name() == name);

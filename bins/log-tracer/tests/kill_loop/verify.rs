@@ -56,40 +56,26 @@ async fn client(query: &str) -> QueryServiceClient<Channel> {
 }
 
 pub(crate) async fn compare(query: &str, ledger: &Ledger) -> Seen {
-    compare_with_all(&[query.to_owned()], ledger).await
-}
-
-/// The same where several keep a part each.
-pub(crate) async fn compare_with_all(queries: &[String], ledger: &Ledger) -> Seen {
     let mut stored: HashMap<RequestKey, HashMap<u32, u32>> = HashMap::new();
-    let (mut blocks, mut disk_rows) = (0, 0);
-    for query in queries {
-        let mut client = client(query).await;
-        replayed(&mut client).await;
-        for (signal, kind) in [(Signal::Logs, Kind::Log), (Signal::Spans, Kind::Span)] {
-            for text in texts(&mut client, signal).await {
-                if text.starts_with("old ") {
-                    continue;
-                }
-                let (key, index) = parse(&text).unwrap_or_else(|| panic!("nobody sent `{text}`"));
-                assert_eq!(key.kind, kind);
-                *stored.entry(key).or_default().entry(index).or_default() += 1;
+    let mut client = client(query).await;
+    replayed(&mut client).await;
+    for (signal, kind) in [(Signal::Logs, Kind::Log), (Signal::Spans, Kind::Span)] {
+        for text in texts(&mut client, signal).await {
+            if text.starts_with("old ") {
+                continue;
             }
+            let (key, index) = parse(&text).unwrap_or_else(|| panic!("nobody sent `{text}`"));
+            assert_eq!(key.kind, kind);
+            *stored.entry(key).or_default().entry(index).or_default() += 1;
         }
-        let status = status(&mut client).await;
-        assert_eq!(status.quarantined_envelopes, 0);
-        blocks += status.stores.iter().map(|store| store.blocks).sum::<u64>();
-        disk_rows += status
-            .stores
-            .iter()
-            .map(|store| store.disk_rows)
-            .sum::<u64>();
-        let storage = status.storage.unwrap();
-        assert_eq!(storage.health, "ready");
     }
     let mut seen = count(ledger, &stored);
-    seen.blocks = blocks;
-    seen.disk_rows = disk_rows;
+    let status = status(&mut client).await;
+    assert_eq!(status.quarantined_envelopes, 0);
+    seen.blocks = status.stores.iter().map(|store| store.blocks).sum();
+    seen.disk_rows = status.stores.iter().map(|store| store.disk_rows).sum();
+    let storage = status.storage.unwrap();
+    assert_eq!(storage.health, "ready");
     seen
 }
 

@@ -86,6 +86,7 @@ async fn the_demo_fills_the_pages_and_they_can_be_photographed() {
         .collect();
     for (name, path) in [
         ("home", "/".to_owned()),
+        ("map", "/map".to_owned()),
         ("trace", format!("/trace/{id}")),
         ("logs", "/logs".to_owned()),
     ] {
@@ -313,6 +314,14 @@ fn pages(server: &Server, sent: &Value) -> Vec<Page> {
         Page::new(
             &server.dashboard,
             [text(&root["resource"]["service.name"]["stringValue"])],
+        ),
+        Page::new(
+            &format!("{}/map", server.dashboard),
+            [text(&root["resource"]["service.name"]["stringValue"])],
+        ),
+        Page::new(
+            &format!("{}/logs?view=patterns", server.dashboard),
+            ["What varies".to_owned()],
         ),
         Page::new(
             &format!("{}/traces", server.dashboard),

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Steps of a histogram at most.
-const STEPS_MAX: u64 = 72;
+const STEPS_MAX: u64 = 60;
 
 /// The order of groups from the bottom of a bar to its top, so that what matters most is on top.
 const GROUPS: [&str; 9] = [
@@ -29,6 +29,9 @@ const GROUPS: [&str; 9] = [
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Histogram {
     bars: Vec<Bar>,
+    /// Its ends in milliseconds since 1970, for the script with which a part of it can be chosen.
+    start_ms: u64,
+    end_ms: u64,
     ticks: Vec<ticks::TimeTick>,
     /// The count at the top of the chart.
     max: String,
@@ -121,6 +124,8 @@ impl Histogram {
         let total: u64 = sums.iter().sum();
         Self {
             bars,
+            start_ms: start / 1_000_000,
+            end_ms: end.div_ceil(1_000_000),
             ticks: ticks::times(start, end),
             max: count(max),
             legend: legend(&series),

@@ -82,11 +82,12 @@ fn consumer(status: &StatusResponse, page: &mut Page) {
     );
     rows(&CONSUMER, &[status], |_| Vec::new(), page);
     let members: Vec<&ConsumerStatus> = status.consumers.iter().collect();
-    let labels = |member| {
-        let ConsumerStatus { address, .. } = member;
-        vec![("address", address.as_str())]
-    };
-    rows(&MEMBERS, &members, labels, page);
+    rows(
+        &MEMBERS,
+        &members,
+        |member| vec![("address", member.address.as_str())],
+        page,
+    );
 }
 
 fn rows<'a, T>(

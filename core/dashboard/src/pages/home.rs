@@ -1,14 +1,22 @@
-//! The home page: what listens, what came in, and what an acknowledgement is worth; or, while nothing came in, how to
-//! send something.
+//! The overview: every service with its rate, errors and durations over a range, what changed against the range before,
+//! and the state of the pipeline in a line; or, while nothing came in, how to send something.
+
+mod changes;
+mod questions;
+mod setup;
+mod table;
 
 use http::StatusCode;
-use log_tracer_proto::v1::{
-    HistogramGroup, HistogramRequest, HistogramResponse, SearchTracesRequest, SearchTracesResponse,
-    ServiceInfo, Signal, StatusResponse, TimeRange,
-};
+use log_tracer_proto::v1::{ServiceInfo, StatusResponse};
 use serde::Serialize;
 use warp::reply::Response;
 
+use self::{
+    changes::Change,
+    questions::{Answers, Bounds},
+    setup::Language,
+    table::ServiceRow,
+};
 use super::{
     pipeline::Vitals,
     traces::{TraceRow, rows_alone},
@@ -16,66 +24,83 @@ use super::{
 use crate::{
     About,
     app::App,
-    charts::histogram::{self, Histogram},
-    clock::{self, Moment},
+    charts::histogram::Histogram,
+    clock,
     fault::Fault,
     palette::Palette,
-    params::Link,
-    range::Range,
+    params::{Link, Params},
+    range::{Range, RangeView},
+    red::{Red, frequency},
     reply,
-    search::service_term,
-    units::{MINUTE, age, clip, compact, count, percent},
+    search::CoverageView,
+    sorting::{self, Head, Pager},
+    units::{age, clip, compact, count, percent, plural},
     views::Shell,
     visitor::Visitor,
 };
 
-/// How far the charts go back.
-const RECENT: u64 = 15 * MINUTE;
+/// Changes that are listed; more are counted.
+const CHANGES_MAX: usize = 12;
 
-/// Failed traces that are listed.
-const FAILED_MAX: u32 = 5;
+/// The state of the page.
+#[derive(Clone, Debug)]
+struct State {
+    range: Range,
+    sort: &'static str,
+    /// The page of the table, from 1 on.
+    page: u64,
+}
 
-/// Services that are listed; more are counted.
-const SERVICES_MAX: usize = 100;
+impl State {
+    fn read(params: &Params) -> Result<Self, Fault> {
+        Ok(Self {
+            range: Range::read(params)?,
+            sort: sorting::read(params, &table::COLUMNS, table::SORT_DEFAULT)?,
+            page: params.number("page", 1, 1_000_000)?.unwrap_or(1),
+        })
+    }
+
+    fn link(&self) -> Link {
+        sorting::write(
+            self.range.write(Link::to("/")),
+            self.sort,
+            table::SORT_DEFAULT,
+        )
+    }
+
+    /// Another page with the same range.
+    fn to(&self, path: &str) -> Link {
+        self.range.write(Link::to(path))
+    }
+}
 
 /// Answers `/`.
-pub(crate) async fn page(app: &App, visitor: &Visitor) -> Result<Response, Fault> {
+pub(crate) async fn page(app: &App, visitor: &Visitor, params: &Params) -> Result<Response, Fault> {
+    let state = State::read(params)?;
     let now = clock::now();
-    let range = TimeRange {
-        start_unix_nano: now.saturating_sub(RECENT),
-        end_unix_nano: now,
+    let (services, status) = tokio::try_join!(app.ask.services(), app.ask.status())?;
+    let seen = Seen {
+        now,
+        services: &services,
+        status: &status,
     };
-    let histogram = |signal: Signal| HistogramRequest {
-        signal: signal.into(),
-        query: String::new(),
-        range: Some(range),
-        step_nano: histogram::step(range.start_unix_nano, range.end_unix_nano),
-        group: HistogramGroup::Level.into(),
+    let overview = if services.is_empty() {
+        None
+    } else {
+        let bounds = Bounds::new(state.range, now, &status);
+        let answers = questions::ask(&app.ask, &bounds).await?;
+        Some(overview(&state, &seen, &bounds, &answers))
     };
-    let failed = SearchTracesRequest {
-        query: "status:error".to_owned(),
-        range: Some(Range::All.bounds(now)),
-        limit: FAILED_MAX,
-        ..SearchTracesRequest::default()
+    let view = View {
+        empty: services.is_empty(),
+        can_sample: app.ingest.is_some(),
+        listening: Listening::new(&app.about),
+        languages: setup::languages(&app.about),
+        vitals: Vitals::new(&status),
+        overview,
     };
-    let (services, status, spans, logs, failed) = tokio::try_join!(
-        app.ask.services(),
-        app.ask.status(),
-        app.ask.histogram(histogram(Signal::Spans)),
-        app.ask.histogram(histogram(Signal::Logs)),
-        app.ask.search_traces(failed)
-    )?;
-    let recent = Recent {
-        bounds: (range.start_unix_nano, range.end_unix_nano),
-        spans: &spans,
-        logs: &logs,
-    };
-    let can_sample = app.ingest.is_some();
-    let view = view(
-        &app.about, can_sample, now, &services, &status, &recent, &failed,
-    );
     let shell = Shell {
-        title: "Home",
+        title: "Overview",
         section: "home",
         refresh_s: view.empty.then_some(3),
     };
@@ -85,11 +110,11 @@ pub(crate) async fn page(app: &App, visitor: &Visitor) -> Result<Response, Fault
     ))
 }
 
-/// The charts of the last minutes.
-struct Recent<'a> {
-    bounds: (u64, u64),
-    spans: &'a HistogramResponse,
-    logs: &'a HistogramResponse,
+/// What is there, whatever the range.
+struct Seen<'a> {
+    now: u64,
+    services: &'a [ServiceInfo],
+    status: &'a StatusResponse,
 }
 
 #[derive(Debug, Serialize)]
@@ -97,218 +122,259 @@ struct View {
     /// Nothing has come in yet.
     empty: bool,
     can_sample: bool,
-    otlp_grpc: String,
-    otlp_http: String,
+    listening: Listening,
     languages: Vec<Language>,
     vitals: Vitals,
-    totals: Totals,
+    overview: Option<Overview>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listening {
+    otlp_grpc: String,
+    otlp_http: String,
+}
+
+impl Listening {
+    fn new(about: &About) -> Self {
+        Self {
+            otlp_grpc: about.otlp_grpc.clone(),
+            otlp_http: about.otlp_http.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Overview {
+    range: RangeView,
+    coverage: CoverageView,
+    /// "Taking in 120 spans/s and 35 log records/s"; empty for a range in the past.
+    ingest: String,
+    lag: String,
+    tiles: Vec<Tile>,
+    changes: Vec<ChangeView>,
+    more_changes: usize,
+    /// Why nothing is compared; empty when it is.
+    incomparable: &'static str,
     spans: Histogram,
     logs: Histogram,
-    services: Vec<ServiceRow>,
-    more_services: usize,
+    heads: Vec<Head>,
+    rows: Vec<ServiceRow>,
+    pager: Pager,
+    /// Leads to all time when the range holds nothing.
+    all_time: String,
     failed: Vec<TraceRow>,
     failed_href: String,
 }
 
+/// A number that leads to what it counts.
 #[derive(Debug, Serialize)]
-struct Totals {
-    spans: String,
-    spans_per_minute: String,
-    logs: String,
-    logs_per_minute: String,
-    error_share: String,
-    services: String,
-    last_seen: String,
+struct Tile {
+    label: &'static str,
+    value: String,
+    note: String,
+    href: String,
 }
 
 #[derive(Debug, Serialize)]
-struct ServiceRow {
-    name: String,
+struct ChangeView {
+    service: String,
     colour: usize,
-    spans: String,
-    span_errors: String,
-    error_share: String,
-    logs: String,
-    log_errors: String,
-    last_seen: Moment,
-    age: String,
-    traces_href: String,
-    errors_href: String,
-    logs_href: String,
-    log_errors_href: String,
-}
-
-/// How to send from a language.
-#[derive(Debug, Serialize)]
-struct Language {
-    id: &'static str,
+    tone: &'static str,
     name: &'static str,
-    text: String,
+    before: String,
+    after: String,
+    factor: String,
+    href: String,
 }
 
-fn view(
-    about: &About,
-    can_sample: bool,
-    now: u64,
-    services: &[ServiceInfo],
-    status: &StatusResponse,
-    recent: &Recent<'_>,
-    failed: &SearchTracesResponse,
-) -> View {
-    let palette = Palette::new(services.iter().map(|service| service.service.as_str()), []);
+fn overview(state: &State, seen: &Seen<'_>, bounds: &Bounds, answers: &Answers) -> Overview {
+    let window = bounds.window(answers);
+    let named = answers.rates.series.iter();
+    let palette = Palette::new(
+        seen.services.iter().map(|service| service.service.as_str()),
+        named.map(|series| series.service.as_str()),
+    );
+    let (before, after) = answers.sides(bounds, &window);
+    let changes = changes::compare(&before, &after);
+    let table = table::Table::new(state, seen, &window, answers, &palette);
+    let ends = (bounds.start, bounds.end);
     let chart = |answer, noun, path: &'static str| {
-        Histogram::new(answer, recent.bounds, noun, |from, to| {
+        Histogram::new(answer, ends, noun, |from, to| {
             Range::Between(from, to).write(Link::to(path)).to_string()
         })
     };
-    View {
-        empty: services.is_empty(),
-        can_sample,
-        otlp_grpc: about.otlp_grpc.clone(),
-        otlp_http: about.otlp_http.clone(),
-        languages: languages(about),
-        vitals: Vitals::new(status),
-        totals: totals(now, services, recent),
-        spans: chart(recent.spans, ("span", "spans"), "/traces"),
-        logs: chart(recent.logs, ("record", "records"), "/logs"),
-        services: services
+    Overview {
+        range: state.range.view(),
+        coverage: CoverageView::new(answers.rates.coverage.as_ref()),
+        ingest: ingest(state.range, bounds, answers, window.nanos()),
+        lag: lag(seen.status),
+        tiles: tiles(state, seen, answers, window.nanos()),
+        more_changes: changes.len().saturating_sub(CHANGES_MAX),
+        changes: changes
             .iter()
-            .take(SERVICES_MAX)
-            .map(|service| service_row(service, &palette, now))
+            .take(CHANGES_MAX)
+            .map(|change| change_view(change, state, &palette))
             .collect(),
-        more_services: services.len().saturating_sub(SERVICES_MAX),
-        failed: rows_alone(&failed.traces, services, now),
-        failed_href: Link::to("/traces")
-            .with("q", "status:error")
-            .with("range", "all")
-            .to_string(),
+        incomparable: incomparable(state.range, before.nanos),
+        spans: chart(
+            &window.histogram(&answers.rates),
+            ("span", "spans"),
+            "/traces",
+        ),
+        logs: chart(&answers.logs, ("record", "records"), "/logs"),
+        heads: table::heads(state),
+        pager: table.pager,
+        rows: table.rows,
+        all_time: match (state.range, answers.rates.series.is_empty()) {
+            (Range::All, _) | (_, false) => String::new(),
+            _ => Range::All.write(state.link()).to_string(),
+        },
+        failed: rows_alone(&answers.failed.traces, seen.services, seen.now),
+        failed_href: state.to("/traces").with("q", "status:error").to_string(),
     }
 }
 
-fn totals(now: u64, services: &[ServiceInfo], recent: &Recent<'_>) -> Totals {
-    let sum = |of: fn(&ServiceInfo) -> u64| services.iter().map(of).sum::<u64>();
-    let spans = sum(|service| service.span_count);
-    let recent_sum = |answer: &HistogramResponse| {
-        answer
-            .series
-            .iter()
-            .flat_map(|series| &series.counts)
-            .sum::<u64>()
+/// Why there is no range before to compare with.
+fn incomparable(range: Range, before_nanos: u64) -> &'static str {
+    match (range, before_nanos) {
+        (Range::All, _) => "All time has no time before it: choose a shorter range to compare.",
+        (_, 0) => {
+            "Nothing is kept from before this range, so there is nothing to compare it with yet."
+        }
+        _ => "",
+    }
+}
+
+fn ingest(range: Range, bounds: &Bounds, answers: &Answers, nanos: u64) -> String {
+    // What lies in the past is not taken in now.
+    let Range::Last(_) = range else {
+        return String::new();
     };
-    let per_minute = |answer: &HistogramResponse| compact(recent_sum(answer) / (RECENT / MINUTE));
-    let last_seen = services
+    let spans: u64 = all(answers).count;
+    let logs: u64 = answers.log_count();
+    format!(
+        "Taking in {} and {}",
+        rate_words(spans, "spans", nanos),
+        rate_words(logs, "log records", bounds.log_nanos())
+    )
+}
+
+/// "55 spans/s".
+fn rate_words(number: u64, noun: &str, nanos: u64) -> String {
+    match frequency(number, nanos).split_once('/') {
+        Some((rate, unit)) => format!("{rate} {noun}/{unit}"),
+        None if number == 0 => format!("no {noun}"),
+        None => format!("{number} {noun}"),
+    }
+}
+
+fn lag(status: &StatusResponse) -> String {
+    let behind: u64 = status
+        .partitions
+        .iter()
+        .map(|partition| partition.log_end.saturating_sub(partition.applied_next))
+        .fold(0, u64::saturating_add);
+    if behind == 0 {
+        "no lag".to_owned()
+    } else {
+        format!("{} behind", plural(behind, "envelope", "envelopes"))
+    }
+}
+
+/// The spans of all services.
+fn all(answers: &Answers) -> Red {
+    let mut all = Red::default();
+    for series in &answers.rates.series {
+        let red = Red::new(series.total.as_ref());
+        all.count = all.count.saturating_add(red.count);
+        all.errors = all.errors.saturating_add(red.errors);
+    }
+    all
+}
+
+fn tiles(state: &State, seen: &Seen<'_>, answers: &Answers, nanos: u64) -> Vec<Tile> {
+    let spans = all(answers);
+    let logs = answers.log_count();
+    let error_logs = answers
+        .error_logs
+        .iter()
+        .fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
+    let last_seen = seen
+        .services
         .iter()
         .map(|service| service.last_seen_unix_nano)
         .max();
-    Totals {
-        spans: compact(spans),
-        spans_per_minute: per_minute(recent.spans),
-        logs: compact(sum(|service| service.log_count)),
-        logs_per_minute: per_minute(recent.logs),
-        error_share: percent(sum(|service| service.error_span_count), spans),
-        services: count(services.len() as u64),
-        last_seen: last_seen.map_or_else(String::new, |time| age(now, time)),
-    }
-}
-
-fn service_row(service: &ServiceInfo, palette: &Palette, now: u64) -> ServiceRow {
-    let term = service_term(&service.service);
-    let to = |path: &str, q: &str| Link::to(path).with("q", q).with("range", "all").to_string();
-    let nonzero = |number: u64| {
-        if number == 0 {
-            String::new()
-        } else {
-            compact(number)
-        }
+    let tile = |label, value, note, href: Link| Tile {
+        label,
+        value,
+        note,
+        href: href.to_string(),
     };
-    ServiceRow {
-        name: clip(&service.service, 80),
-        colour: palette.colour(&service.service),
-        spans: compact(service.span_count),
-        span_errors: nonzero(service.error_span_count),
-        error_share: percent(service.error_span_count, service.span_count),
-        logs: compact(service.log_count),
-        log_errors: nonzero(service.error_log_count),
-        last_seen: Moment::new(service.last_seen_unix_nano),
-        age: age(now, service.last_seen_unix_nano),
-        traces_href: to("/traces", &term),
-        errors_href: to("/traces", &format!("{term} status:error")),
-        logs_href: to("/logs", &term),
-        log_errors_href: to("/logs", &format!("{term} severity>=error")),
+    vec![
+        tile(
+            "Services",
+            count(answers.rates.series.len() as u64),
+            format!("of {} that are kept", count(seen.services.len() as u64)),
+            state.to("/map"),
+        ),
+        tile(
+            "Spans",
+            compact(spans.count),
+            frequency(spans.count, nanos),
+            state.to("/traces"),
+        ),
+        tile(
+            "Spans with errors",
+            percent(spans.errors, spans.count),
+            compact(spans.errors),
+            state.to("/traces").with("q", "status:error"),
+        ),
+        tile(
+            "Log records",
+            compact(logs),
+            format!("{} of error and above", compact(error_logs)),
+            state.to("/logs"),
+        ),
+        tile(
+            "Last record",
+            last_seen.map_or_else(|| "–".to_owned(), |time| age(seen.now, time)),
+            "watch live".to_owned(),
+            Link::to("/logs/live"),
+        ),
+    ]
+}
+
+fn change_view(change: &Change<'_>, state: &State, palette: &Palette) -> ChangeView {
+    ChangeView {
+        service: clip(change.service, 60),
+        colour: palette.colour(change.service),
+        tone: change.tone,
+        name: change.name,
+        before: change.before.clone(),
+        after: change.after.clone(),
+        factor: change.factor.clone(),
+        href: table::change_href(change, state),
     }
 }
 
-/// The lines to paste, with the addresses that are really listened on.
-fn languages(about: &About) -> Vec<Language> {
-    let grpc = or(&about.otlp_grpc, "http://127.0.0.1:4317");
-    let http = or(&about.otlp_http, "http://127.0.0.1:4318");
-    let over_grpc = format!(
-        "export OTEL_SERVICE_NAME=my-service\n\
-         export OTEL_EXPORTER_OTLP_ENDPOINT={grpc}\n\
-         export OTEL_EXPORTER_OTLP_PROTOCOL=grpc\n"
-    );
-    let over_http = format!(
-        "export OTEL_SERVICE_NAME=my-service\n\
-         export OTEL_EXPORTER_OTLP_ENDPOINT={http}\n\
-         export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n"
-    );
-    let any_sdk = format!(
-        "{over_grpc}\n# or over HTTP:\nexport OTEL_EXPORTER_OTLP_ENDPOINT={http}\nexport OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n"
-    );
-    let curl = format!(
-        "curl {http}/v1/logs -H 'content-type: application/json' -d '{{\n\
-         \x20 \"resourceLogs\": [{{\n\
-         \x20   \"resource\": {{\"attributes\": [{{\"key\": \"service.name\", \"value\": {{\"stringValue\": \"my-service\"}}}}]}},\n\
-         \x20   \"scopeLogs\": [{{\"logRecords\": [{{\"severityNumber\": 9, \"body\": {{\"stringValue\": \"hello\"}}}}]}}]\n\
-         \x20 }}]\n\
-         }}'\n"
-    );
-    [
-        ("any", "Any SDK", any_sdk),
-        (
-            "python",
-            "Python",
-            format!(
-                "pip install opentelemetry-distro opentelemetry-exporter-otlp\nopentelemetry-bootstrap -a install\n\
-                 {over_grpc}export OTEL_LOGS_EXPORTER=otlp\nopentelemetry-instrument python app.py\n"
-            ),
-        ),
-        (
-            "node",
-            "Node.js",
-            format!(
-                "npm install @opentelemetry/api @opentelemetry/auto-instrumentations-node\n{over_http}\
-                 export OTEL_LOGS_EXPORTER=otlp\n\
-                 node --require @opentelemetry/auto-instrumentations-node/register app.js\n"
-            ),
-        ),
-        (
-            "java",
-            "Java",
-            format!("# with the OpenTelemetry Java agent beside the program\n{over_http}java -javaagent:opentelemetry-javaagent.jar -jar app.jar\n"),
-        ),
-        (
-            "go",
-            "Go",
-            format!("go get go.opentelemetry.io/otel/sdk go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc\n# otlptracegrpc.New(ctx) reads these:\n{over_grpc}go run .\n"),
-        ),
-        (
-            "rust",
-            "Rust",
-            format!("cargo add opentelemetry opentelemetry_sdk\ncargo add opentelemetry-otlp --features grpc-tonic\n# SpanExporter::builder().with_tonic().build() reads these:\n{over_grpc}cargo run\n"),
-        ),
-        (
-            "dotnet",
-            ".NET",
-            format!("dotnet add package OpenTelemetry.Extensions.Hosting\ndotnet add package OpenTelemetry.Exporter.OpenTelemetryProtocol\n# .UseOtlpExporter() reads these:\n{over_grpc}dotnet run\n"),
-        ),
-        ("curl", "Without an SDK", curl),
-    ]
-    .into_iter()
-    .map(|(id, name, text)| Language { id, name, text })
-    .collect()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn or<'a>(text: &'a str, default: &'a str) -> &'a str {
-    if text.is_empty() { default } else { text }
+    #[test]
+    fn the_state_of_the_page_survives_its_link() {
+        let params = Params::parse("range=6h&sort=p95&page=2").unwrap();
+        let state = State::read(&params).unwrap();
+        assert_eq!((state.sort, state.page), ("p95", 2));
+        assert_eq!(state.link().to_string(), "/?range=6h&sort=p95");
+        assert!(State::read(&Params::parse("sort=colour").unwrap()).is_err());
+        assert!(State::read(&Params::parse("page=0").unwrap()).is_err());
+    }
+
+    #[test]
+    fn it_is_said_why_nothing_is_compared() {
+        assert!(incomparable(Range::All, 0).contains("All time"));
+        assert!(incomparable(Range::DEFAULT, 0).contains("nothing to compare"));
+        assert_eq!(incomparable(Range::DEFAULT, 1), "");
+    }
 }

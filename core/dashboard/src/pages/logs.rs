@@ -1,5 +1,9 @@
 //! The search for log records.
 
+mod columns;
+pub(crate) mod export;
+mod patterns;
+
 use http::StatusCode;
 use log_tracer_proto::v1::{
     FacetsRequest, FacetsResponse, HistogramGroup, HistogramRequest, HistogramResponse, LogHit,
@@ -9,6 +13,8 @@ use log_tracer_proto::v1::{
 use log_tracer_query::{Query, Signals, parse};
 use serde::Serialize;
 use warp::reply::Response;
+
+use self::{columns::ColumnHead, patterns::Patterns};
 
 use crate::{
     app::App,
@@ -26,7 +32,8 @@ use crate::{
     visitor::Visitor,
 };
 
-const LIMIT_DEFAULT: u32 = 100;
+/// As many as keep a page of ordinary records below 100 KB.
+const LIMIT_DEFAULT: u32 = 40;
 const LIMIT_MAX: u32 = 500;
 
 /// Records before and after the one whose surroundings are asked for.
@@ -49,6 +56,10 @@ pub(crate) struct Search {
     pub(crate) service: String,
     pub(crate) level: String,
     pub(crate) limit: u32,
+    /// Fields that stand in columns of their own.
+    pub(crate) columns: Vec<String>,
+    /// Whether patterns are shown in place of records.
+    pub(crate) patterns: bool,
     pub(crate) after: Option<RecordKey>,
 }
 
@@ -69,6 +80,16 @@ impl Search {
             service: params.text("service"),
             level: level.unwrap_or_default(),
             limit: limit.map_or(LIMIT_DEFAULT, |limit| limit as u32),
+            columns: params.read("cols", columns::parse)?.unwrap_or_default(),
+            patterns: params
+                .read("view", |text| match text {
+                    "patterns" => Ok(true),
+                    "records" => Ok(false),
+                    _ => Err(format!(
+                        "`{text}` is not a view; it is one of records, patterns"
+                    )),
+                })?
+                .unwrap_or(false),
             after: params.read("after", parse_key)?,
         })
     }
@@ -89,7 +110,9 @@ impl Search {
             .with("q", &*self.q)
             .with("service", &*self.service)
             .with("level", &*self.level)
-            .with("limit", limit);
+            .with("limit", limit)
+            .with("cols", columns::param(&self.columns))
+            .with("view", if self.patterns { "patterns" } else { "" });
         self.range.write(link)
     }
 
@@ -111,6 +134,15 @@ impl Search {
         }
     }
 
+    /// The same search as records or as patterns.
+    fn view_link(&self, patterns: bool) -> Link {
+        Self {
+            patterns,
+            ..self.clone()
+        }
+        .link()
+    }
+
     fn is_narrowed(&self) -> bool {
         !self.q.is_empty() || !self.service.is_empty() || !self.level.is_empty()
     }
@@ -124,6 +156,7 @@ impl Search {
     ) -> SearchForm {
         SearchForm {
             action,
+            signal: "logs",
             q: self.q.clone(),
             placeholder: "\"connection refused\" http.response.status_code>=500",
             problem,
@@ -178,8 +211,14 @@ pub(crate) async fn page(app: &App, visitor: &Visitor, params: &Params) -> Resul
     ))
 }
 
-/// The buttons beside a value send the form with a term to add or to exclude.
+/// The buttons beside a value send the form with a term to add or to exclude, or with a field for a column.
 pub(crate) fn edited(search: &Search, params: &Params) -> Result<Option<Search>, Fault> {
+    if let Some(column) = params.get("col") {
+        return Ok(Some(Search {
+            columns: columns::with(&search.columns, column),
+            ..search.clone()
+        }));
+    }
     let (term, how) = match (params.get("add"), params.get("not")) {
         (Some(term), _) => (term, Edit::Add),
         (None, Some(term)) => (term, Edit::Exclude),
@@ -222,14 +261,30 @@ async fn find(
         fields: Vec::new(),
         values_max: 0,
     };
+    let records = if search.patterns {
+        SearchLogsRequest {
+            limit: app.config.pattern_records_max,
+            ..search.request(now)
+        }
+    } else {
+        search.request(now)
+    };
     let (answer, histogram, facets) = tokio::try_join!(
-        app.ask.search_logs(search.request(now)),
+        app.ask.search_logs(records),
         app.ask.histogram(histogram),
         app.ask.facets(facets)
     )?;
+    let patterns = search.patterns.then(|| {
+        let palette = palette(services, &answer);
+        patterns::view(&answer, search, query, &palette)
+    });
     let found = Found {
+        patterns,
         chart: Some(chart(&histogram, (start, end), search)),
-        facets: facet_views(&facets, query, search),
+        facets: facet_views(&facets, query, search)
+            .into_iter()
+            .map(|facet| facet.with_column(search.link()))
+            .collect(),
         next: answer.next.as_ref().map_or_else(String::new, |next| {
             search.link().with("after", key_param(next)).to_string()
         }),
@@ -319,9 +374,18 @@ fn facet_views(facets: &FacetsResponse, query: &Query, search: &Search) -> Vec<F
     search::facets(facets, query, &search.link())
 }
 
+/// Colours of the services of a page.
+fn palette(services: &[ServiceInfo], answer: &SearchLogsResponse) -> Palette {
+    Palette::new(
+        services.iter().map(|service| service.service.as_str()),
+        lines::services_of(&answer.resources),
+    )
+}
+
 /// What was found.
 #[derive(Debug, Default)]
 struct Found {
+    patterns: Option<Patterns>,
     answer: SearchLogsResponse,
     chart: Option<Histogram>,
     facets: Vec<FacetView>,
@@ -335,6 +399,15 @@ struct View {
     form: SearchForm,
     levels: Vec<Choice>,
     chart: Option<Histogram>,
+    patterns: Option<Patterns>,
+    columns: Vec<ColumnHead>,
+    /// For the hidden fields of the form.
+    cols: String,
+    view: &'static str,
+    records_href: String,
+    patterns_href: String,
+    ndjson_href: String,
+    csv_href: String,
     lines: Vec<LogLine>,
     senders: Vec<Sender>,
     facets: Vec<FacetView>,
@@ -357,19 +430,23 @@ impl View {
         problem: Option<Problem>,
     ) -> Self {
         let answer = &found.answer;
-        let palette = Palette::new(
-            services.iter().map(|service| service.service.as_str()),
-            lines::services_of(&answer.resources),
-        );
+        let palette = palette(services, answer);
         let tables = Tables {
             resources: &answer.resources,
             scopes: &answer.scopes,
         };
+        let shown = if found.patterns.is_some() {
+            0
+        } else {
+            answer.hits.len()
+        };
         let lines: Vec<LogLine> = answer
             .hits
             .iter()
+            .take(shown)
             .map(|hit| {
                 let mut line = LogLine::of_hit(hit, tables, &palette, true);
+                line.cells = columns::cells(&search.columns, hit, tables);
                 line.marked = hit.key.is_some() && hit.key == found.around;
                 line
             })
@@ -384,7 +461,27 @@ impl View {
             form: search.form("/logs", services, problem),
             levels: search.levels(),
             chart: found.chart,
-            senders: lines::senders(&answer.resources, &palette),
+            columns: columns::heads(search),
+            cols: columns::param(&search.columns),
+            view: if search.patterns { "patterns" } else { "" },
+            records_href: search.view_link(false).to_string(),
+            patterns_href: search.view_link(true).to_string(),
+            ndjson_href: search
+                .link_to("/logs/export")
+                .with("view", "")
+                .with("format", "ndjson")
+                .to_string(),
+            csv_href: search
+                .link_to("/logs/export")
+                .with("view", "")
+                .with("format", "csv")
+                .to_string(),
+            senders: if found.patterns.is_some() {
+                Vec::new()
+            } else {
+                lines::senders(&answer.resources, &palette)
+            },
+            patterns: found.patterns,
             facets: found.facets,
             coverage: CoverageView::new(answer.coverage.as_ref()),
             shown: plural(lines.len() as u64, "record", "records"),
@@ -392,7 +489,11 @@ impl View {
             first: search
                 .after
                 .map_or_else(String::new, |_| search.link().to_string()),
-            next: found.next,
+            next: if search.patterns {
+                String::new()
+            } else {
+                found.next
+            },
             live: search.link_to("/logs/live").to_string(),
             all_time: match search.range {
                 Range::All => String::new(),
@@ -419,7 +520,8 @@ mod tests {
 
     #[test]
     fn a_search_survives_its_link() {
-        let search = read("q=refused&service=cart&level=warn&limit=50&range=all").unwrap();
+        let raw = "q=refused&service=cart&level=warn&limit=50&range=all&cols=a.b,c&view=patterns";
+        let search = read(raw).unwrap();
         assert_eq!(search.query(), "service:\"cart\" severity>=warn (refused)");
         let link = search.link().to_string();
         assert_eq!(read(link.split_once('?').unwrap().1).unwrap(), search);
@@ -431,6 +533,8 @@ mod tests {
             ("level=loud", "level"),
             ("limit=9999", "limit"),
             ("after=1-2", "after"),
+            ("cols=a,b,c,d,e,f,g", "cols"),
+            ("view=sideways", "view"),
         ] {
             assert!(read(raw).unwrap_err().message().starts_with(key));
         }

@@ -13,7 +13,7 @@ use crate::{
     app::App,
     charts::{
         percent,
-        scatter::{Point, Scatter},
+        scatter::{Leads, Point, Scatter},
     },
     clock::{self, Moment},
     fault::Fault,
@@ -128,6 +128,16 @@ impl Search {
     }
 }
 
+impl Leads for Search {
+    fn between(&self, from: u64, to: u64) -> String {
+        Range::Between(from, to).write(self.link()).to_string()
+    }
+
+    fn at_least(&self, nanos: u64) -> String {
+        self.link().with("min", duration_term(nanos)).to_string()
+    }
+}
+
 /// A cursor as a parameter: start and id.
 pub(crate) fn cursor_param(cursor: &TraceCursor) -> String {
     format!("{}-{}", cursor.start_unix_nano, hex(&cursor.trace_id))
@@ -189,6 +199,8 @@ pub(crate) async fn page(app: &App, visitor: &Visitor, params: &Params) -> Resul
 struct View {
     form: SearchForm,
     orders: Vec<Choice>,
+    /// The same, as links above the list.
+    sorts: Vec<SortLink>,
     limits: Vec<Choice>,
     min: String,
     max: String,
@@ -206,6 +218,14 @@ struct View {
     unconditional: String,
     /// Whether anything is kept at all.
     nothing_yet: bool,
+}
+
+/// Leads to the same traces in another order.
+#[derive(Debug, Serialize)]
+struct SortLink {
+    label: &'static str,
+    href: String,
+    chosen: bool,
 }
 
 /// A trace in the list.
@@ -272,6 +292,7 @@ fn view(
     View {
         form: SearchForm {
             action: "/traces",
+            signal: "spans",
             q: search.q.clone(),
             placeholder: "status:error duration>250ms name:\"POST /checkout\"",
             problem,
@@ -287,6 +308,20 @@ fn view(
                 selected: *order == search.order,
             })
             .collect(),
+        sorts: ORDERS
+            .iter()
+            .map(|(order, _, label)| SortLink {
+                label,
+                href: Search {
+                    order: *order,
+                    after: None,
+                    ..search.clone()
+                }
+                .link()
+                .to_string(),
+                chosen: *order == search.order,
+            })
+            .collect(),
         limits: limits(search.limit),
         min: term(search.duration_min),
         max: term(search.duration_max),
@@ -294,7 +329,8 @@ fn view(
             || search.duration_max > 0
             || search.order != TraceOrder::Newest
             || search.limit != LIMIT_DEFAULT,
-        scatter: Scatter::new(points(&found.traces, &palette)).filter(|_| found.traces.len() > 1),
+        scatter: Scatter::new(points(&found.traces, &palette), search)
+            .filter(|_| found.traces.len() > 1),
         facets,
         coverage: CoverageView::new(found.coverage.as_ref()),
         shown: plural(rows.len() as u64, "trace", "traces"),

@@ -7,7 +7,7 @@ use futures_util::Stream;
 use warp::{Filter, filters::BoxedFilter, reject, reply::Response};
 
 use super::Call;
-use crate::{api, body, jaeger, metrics, pages, reply};
+use crate::{api, body, fault::Fault, jaeger, metrics, pages, reply};
 
 /// How long a body may take to arrive: a file comes over slower lines than a question.
 const BODY_DEADLINE: Duration = Duration::from_secs(60);
@@ -67,7 +67,11 @@ fn transform(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
         .and(calls.clone())
         .and(warp::body::stream())
         .then(|call: Call, body| async move {
-            let body = read(&call, body).await;
+            let slot = call.app.body_slot().await;
+            let body = match &slot {
+                Ok(_) => read(&call, body).await,
+                Err(fault) => Err(fault.clone()),
+            };
             jaeger::transform(&call.app, body).await
         })
         .boxed()
@@ -94,18 +98,24 @@ fn files(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
         .and(calls.clone())
         .and(warp::body::stream())
         .then(|call: Call, body| async move {
-            let answer = match read(&call, body).await {
-                Ok(body) => pages::open::open(&call.app, &call.visitor, &call.headers, body).await,
-                Err(fault) => Err(fault),
-            };
+            let answer = open(&call, body).await;
             call.page(answer)
         });
     form.or(file).unify().boxed()
 }
 
+async fn open<B: Buf>(
+    call: &Call,
+    body: impl Stream<Item = Result<B, warp::Error>>,
+) -> Result<Response, Fault> {
+    let _slot = call.app.body_slot().await?;
+    let body = read(call, body).await?;
+    pages::open::open(&call.app, &call.visitor, &call.headers, body).await
+}
+
 async fn read<B: Buf>(
     call: &Call,
     body: impl Stream<Item = Result<B, warp::Error>>,
-) -> Result<Vec<u8>, crate::fault::Fault> {
+) -> Result<Vec<u8>, Fault> {
     body::read(body, call.app.config.upload_bytes_max, BODY_DEADLINE).await
 }

@@ -16,11 +16,11 @@ use log_tracer_proto::{
     v1::{
         ConsumerRole, ConsumerStatus, Coverage, Facet, FacetValue, FacetsResponse,
         GetTraceResponse, GraphEdge, GraphNode, HistogramResponse, HistogramSeries,
-        ListOperationsResponse, ListServicesResponse, LogHit, NodeKind, OffsetRange, OperationInfo,
-        PartitionStatus, Position, QuarantinedEnvelope, Rate, RateSeries, RatesResponse, RecordKey,
-        ResourceEntry, ScopeEntry, SearchLogsResponse, SearchTracesResponse, ServiceCount,
-        ServiceGraphResponse, ServiceInfo, Signal, StatusResponse, StorageStatus, StoreStatus,
-        TailResponse, TraceCursor, TraceSummary, TransportStatus,
+        ListOperationsResponse, ListServicesResponse, LogHit, OffsetRange, OperationInfo,
+        PartitionStatus, Position, QuarantinedEnvelope, Rate, RateSeries, RateStep, RatesResponse,
+        RecordKey, ResourceEntry, ScopeEntry, SearchLogsResponse, SearchTracesResponse,
+        ServiceCount, ServiceGraphResponse, ServiceInfo, Signal, StatusResponse, StorageStatus,
+        StoreStatus, TailResponse, TraceCursor, TraceSummary, TransportStatus,
     },
 };
 
@@ -282,10 +282,57 @@ pub fn status() -> StatusResponse {
     }
 }
 
+/// Rates and calls with names that attack, and numbers that do not fit together.
+fn rates() -> (RatesResponse, ServiceGraphResponse) {
+    let rate = || {
+        Some(Rate {
+            count: 2,
+            errors: u64::MAX,
+            sum_nano: u64::MAX,
+            quantiles_nano: vec![u64::MAX],
+            ..Rate::default()
+        })
+    };
+    let series = |service: &str| RateSeries {
+        service: service.to_owned(),
+        operation: Some(SCRIPT.to_owned()),
+        kind: Some(99),
+        total: rate(),
+        steps: vec![RateStep {
+            start_unix_nano: u64::MAX,
+            rate: rate(),
+        }],
+    };
+    let node = |kind: i32, name: &str| {
+        Some(GraphNode {
+            kind,
+            name: name.to_owned(),
+        })
+    };
+    let edge = |kind: i32| GraphEdge {
+        caller: node(1, SCRIPT),
+        callee: node(kind, SCRIPT),
+        calls: rate(),
+    };
+    let rates = RatesResponse {
+        series: vec![series(SCRIPT), series(ADDRESS)],
+        coverage: coverage(),
+        ..RatesResponse::default()
+    };
+    let graph = ServiceGraphResponse {
+        edges: (0..6).chain([99]).map(edge).collect(),
+        unresolved: u64::MAX,
+        coverage: coverage(),
+        ..ServiceGraphResponse::default()
+    };
+    (rates, graph)
+}
+
 /// A consumer whose every text is an attack.
 pub fn hostile() -> Canned {
     let script = || SCRIPT.to_owned();
     let (traces, logs) = search();
+    let (rates, graph) = rates();
     let (hits, resources, scopes) = hits();
     let service = |service: &str| ServiceInfo {
         service: service.to_owned(),
@@ -367,32 +414,8 @@ pub fn hostile() -> Canned {
             scopes,
             ..TailResponse::default()
         }],
-        rates: RatesResponse {
-            series: vec![RateSeries {
-                service: script(),
-                operation: Some(script()),
-                total: Some(Rate::default()),
-                ..RateSeries::default()
-            }],
-            coverage: coverage(),
-            ..RatesResponse::default()
-        },
-        graph: ServiceGraphResponse {
-            edges: vec![GraphEdge {
-                caller: Some(node()),
-                callee: Some(node()),
-                calls: Some(Rate::default()),
-            }],
-            coverage: coverage(),
-            ..ServiceGraphResponse::default()
-        },
+        rates,
+        graph,
         ..Canned::default()
-    }
-}
-
-pub fn node() -> GraphNode {
-    GraphNode {
-        kind: NodeKind::Service.into(),
-        name: SCRIPT.to_owned(),
     }
 }

@@ -4,11 +4,13 @@
 use log_tracer_proto::otlp::{logs::SeverityNumber, trace::span::SpanKind};
 use rand::RngExt;
 
-use super::Trace;
+use super::{Trace, sdk};
 use crate::workload::{
     Service,
     recorder::{Open, attribute},
 };
+
+const GRPC_PORT: i64 = 8443;
 
 /// A call over gRPC: the client's span, the server's, and what the server does.
 pub(super) fn rpc(
@@ -19,10 +21,12 @@ pub(super) fn rpc(
     serve: impl FnOnce(&mut Trace<'_>, &mut Open),
 ) {
     let mut client = trace.child(caller, SpanKind::Client, method);
-    trace.set(&client, "rpc.system.name", "grpc");
-    trace.set(&client, "server.address", service.name());
+    sdk::of_rpc(trace, &client, service, method);
+    sdk::of_server(trace, &client, service.name(), GRPC_PORT);
     let mut server = trace.remote(&client, service, SpanKind::Server, method);
-    trace.set(&server, "rpc.system.name", "grpc");
+    sdk::of_rpc(trace, &server, caller.service(), method);
+    sdk::of_server(trace, &server, service.name(), GRPC_PORT);
+    trace.set(&server, "code.function.name", method);
     trace.work(&mut server, 1.0);
     serve(trace, &mut server);
     trace.work(&mut server, 0.5);
@@ -52,7 +56,11 @@ pub(super) fn sql(
     trace.set(&query, "db.operation.name", operation);
     trace.set(&query, "db.collection.name", table);
     trace.set(&query, "db.query.text", text);
+    trace.set(&query, "db.query.summary", format!("{operation} {table}"));
     trace.set(&query, "db.response.returned_rows", rows);
+    sdk::of_server(trace, &query, "shop-db.internal", 5432);
+    trace.set(&query, "network.peer.address", "10.20.1.9");
+    trace.set(&query, "code.function.name", "postgres.query");
     trace.work(&mut query, median_ms);
     if trace.rng.random_bool(0.015) {
         trace.work(&mut query, median_ms * 120.0);
@@ -74,6 +82,10 @@ pub(super) fn cache(trace: &mut Trace<'_>, caller: &mut Open, command: &str, key
     trace.set(&call, "db.system.name", "redis");
     trace.set(&call, "db.operation.name", command);
     trace.set(&call, "db.query.text", format!("{command} {key}"));
+    sdk::of_server(trace, &call, "shop-cache.internal", 6379);
+    trace.set(&call, "network.peer.address", "10.20.1.17");
+    trace.set(&call, "network.transport", "tcp");
+    trace.set(&call, "code.function.name", "redis.command");
     trace.work(&mut call, 0.5);
     trace.close_into(call, caller);
 }

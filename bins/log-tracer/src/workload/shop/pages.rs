@@ -10,6 +10,7 @@ use super::{
         send_mail, store_order,
     },
     calls::{cache, rpc, sql},
+    sdk,
 };
 use crate::workload::{
     Service,
@@ -28,7 +29,11 @@ const PRODUCTS: [(&str, &str, f64); 8] = [
 ];
 const TERMS: [&str; 6] = ["lamp", "boots", "coffee", "tent", "gift under 20", "wool"];
 const CURRENCIES: [&str; 4] = ["EUR", "USD", "GBP", "JPY"];
-const AGENTS: [&str; 3] = ["Firefox/144.0", "Chrome/142.0", "Safari/19.1"];
+const AGENTS: [&str; 3] = [
+    "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148",
+];
 
 pub(super) fn home(trace: &mut Trace<'_>, at: u64) {
     let (mut page, visitor) = visit(trace, "GET", "/", "/", at);
@@ -277,7 +282,9 @@ fn visit(trace: &mut Trace<'_>, method: &str, route: &str, path: &str, at: u64) 
     trace.set(&page, "user.id", visitor.user.as_str());
     let session = format!("s-{:08x}", trace.rng.random::<u32>());
     trace.set(&page, "session.id", session);
-    trace.work(&mut page, 2.0);
+    sdk::of_request(trace, &page);
+    trace.work(&mut page, 0.8);
+    sdk::middleware(trace, &mut page);
     (page, visitor)
 }
 
