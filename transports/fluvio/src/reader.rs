@@ -53,6 +53,8 @@ pub(crate) struct Reader {
     options: Options,
     /// The offset that comes next.
     next: u64,
+    /// Whether there was something to read when the start was looked up.
+    behind: bool,
     /// The connection that the start was looked up on.
     connection: Option<Connection>,
     /// How often `next` was expected and did not come.
@@ -98,10 +100,16 @@ impl Reader {
             partition,
             options,
             next,
+            behind: next < bounds.end,
             connection: Some(connection),
             missing: 0,
             pieces,
         })
+    }
+
+    /// Whether something is there already.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind
     }
 
     /// Reads until nobody wants it any more, or it cannot go on.
