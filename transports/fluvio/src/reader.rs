@@ -53,6 +53,8 @@ pub(crate) struct Reader {
     options: Options,
     /// The offset that comes next.
     next: u64,
+    /// Whether there was something to read when the start was looked up.
+    behind: bool,
     /// The connection that the start was looked up on.
     connection: Option<Connection>,
     /// How often `next` was expected and did not come.
@@ -98,10 +100,16 @@ impl Reader {
             partition,
             options,
             next,
+            behind: next < bounds.end,
             connection: Some(connection),
             missing: 0,
             pieces,
         })
+    }
+
+    /// Whether something is there already.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind
     }
 
     /// Reads until nobody wants it any more, or it cannot go on.
@@ -180,6 +188,8 @@ impl Reader {
             Err(error) => return Left::Broken(error),
         };
         let mut patience = FIRST_PROBE;
+        // A response that is on its way arrives before the answer to a second question, and a large one takes its time.
+        let mut asked = false;
         loop {
             let response = tokio::select! {
                 response = timeout(patience, stream.next()) => response,
@@ -190,7 +200,11 @@ impl Reader {
                 Ok(Some(Err(error))) => return Left::Broken(connection.broken(&error.to_string())),
                 Ok(None) => return Left::Broken(connection.broken("the stream ended")),
                 Err(_) => match connection.bounds(self.shared.isolation).await {
-                    Ok(bounds) if bounds.end > self.next => return Left::Reopen,
+                    Ok(bounds) if bounds.end > self.next && asked => return Left::Reopen,
+                    Ok(bounds) if bounds.end > self.next => {
+                        asked = true;
+                        continue;
+                    }
                     Ok(_) => {
                         self.shared.troubles.over(DOING, self.partition);
                         patience = (patience * 2).min(self.options.idle_probe);
@@ -200,6 +214,7 @@ impl Reader {
                 },
             };
             patience = FIRST_PROBE.min(self.options.idle_probe);
+            asked = false;
             let partition = response.partition;
             if partition.error_code != ErrorCode::None {
                 return self.refused(connection, partition.error_code).await;

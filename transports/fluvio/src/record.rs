@@ -50,6 +50,12 @@ pub(crate) const fn overhead_bytes(envelopes: usize) -> usize {
     PREAMBLE_BYTES + HEADER_BYTES + COUNT_BYTES + envelopes * (5 + 1 + 1 + 5 + KEY_BYTES + 5 + 1)
 }
 
+/// Bytes that an envelope takes in a batch, at most.
+pub(crate) fn cost(envelope: &Envelope) -> usize {
+    let overhead = const { overhead_bytes(1) - overhead_bytes(0) };
+    envelope.encoded_len().saturating_add(overhead)
+}
+
 /// A batch, whole and encoded, as the records of a produce request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RecordBytes(pub(crate) Bytes);

@@ -76,6 +76,11 @@ impl FluvioSubscription {
 }
 
 impl Incoming {
+    /// Waits for the first piece of what is there already.
+    pub(crate) async fn begin(&mut self) {
+        poll_fn(|context| self.poll(context)).await;
+    }
+
     /// Whether something is there to be delivered; false when nothing will ever be.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         if !self.rest.is_empty() {

