@@ -120,7 +120,11 @@ fn faults(operation: &Operation) -> impl Iterator<Item = (&'static str, &'static
 fn parameter(param: &Param) -> Value {
     let schema = match param.kind {
         Kind::Text => json!({"type": "string"}),
-        Kind::Choice(choices) => json!({"type": "string", "enum": choices}),
+        Kind::Choice(choices) => {
+            // Forms send their empty fields, which count as absent.
+            let choices: Vec<&str> = choices.iter().copied().chain([""]).collect();
+            json!({"type": "string", "enum": choices})
+        }
         Kind::Number(min, max) => json!({"type": "integer", "minimum": min, "maximum": max}),
     };
     let example = match param.kind {
@@ -134,6 +138,7 @@ fn parameter(param: &Param) -> Value {
         ("name".to_owned(), param.name.into()),
         ("in".to_owned(), "query".into()),
         ("required".to_owned(), false.into()),
+        ("allowEmptyValue".to_owned(), true.into()),
         ("description".to_owned(), param.words.into()),
         ("schema".to_owned(), schema),
     ]);
