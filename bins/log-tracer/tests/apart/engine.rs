@@ -83,21 +83,18 @@ impl Engine {
     pub(crate) fn len(&self) -> usize {
         match &self.processes {
             Processes::Nats(_) => 1,
+            // Its storage unit, where records are. A controller of 0.18 that was killed several times under load may take
+            // connections and answer nothing any more, until somebody starts it again.
             #[cfg(feature = "fluvio")]
-            Processes::Fluvio(_) => 2,
+            Processes::Fluvio(_) => 1,
         }
     }
 
-    pub(crate) fn kill(&mut self, which: usize) -> String {
+    pub(crate) fn kill(&mut self) -> String {
         match &mut self.processes {
             Processes::Nats(process) => {
                 process.kill();
                 "nats".to_owned()
-            }
-            #[cfg(feature = "fluvio")]
-            Processes::Fluvio(cluster) if which == 0 => {
-                cluster.kill_controller().unwrap();
-                "controller".to_owned()
             }
             #[cfg(feature = "fluvio")]
             Processes::Fluvio(cluster) => {
@@ -107,11 +104,9 @@ impl Engine {
         }
     }
 
-    pub(crate) async fn restart(&mut self, which: usize) {
+    pub(crate) async fn restart(&mut self) {
         match &mut self.processes {
             Processes::Nats(process) => process.restart(),
-            #[cfg(feature = "fluvio")]
-            Processes::Fluvio(cluster) if which == 0 => cluster.start_controller().await.unwrap(),
             #[cfg(feature = "fluvio")]
             Processes::Fluvio(cluster) => cluster.start_spu(0).await.unwrap(),
         }

@@ -134,6 +134,6 @@ async fn kill_loop(directory: &std::path::Path, engine: Engine) {
 /// Compares the ledger with what the dashboard's QueryService answers.
 async fn look(topology: &mut Topology, ledger: &Ledger, kill: u64) {
     topology.ready().await;
-    let seen = verify::compare(&topology.query(), ledger).await;
+    let seen = verify::compare_in_time(&topology.query(), ledger).await;
     println!("after {kill} kills: {seen}");
 }

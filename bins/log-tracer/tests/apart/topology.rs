@@ -126,7 +126,7 @@ impl Topology {
     /// SIGKILL; says which process it was.
     pub(crate) fn kill(&mut self, which: usize) -> String {
         match which.checked_sub(self.engine.len()) {
-            None => self.engine.kill(which),
+            None => self.engine.kill(),
             Some(role) => {
                 self.roles[role].kill();
                 self.roles[role].name().to_owned()
@@ -136,7 +136,7 @@ impl Topology {
 
     pub(crate) async fn restart(&mut self, which: usize) {
         match which.checked_sub(self.engine.len()) {
-            None => self.engine.restart(which).await,
+            None => self.engine.restart().await,
             Some(role) => self.roles[role].restart(),
         }
     }

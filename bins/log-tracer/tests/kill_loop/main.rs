@@ -17,6 +17,7 @@
 mod ledger;
 mod life;
 mod load;
+#[allow(dead_code, reason = "the other loop uses more of it")]
 mod verify;
 
 use std::{env, sync::Arc, time::Duration};
