@@ -1,7 +1,7 @@
 //! Opens a transport by its configuration: the one place that names the backends.
 //!
-//! An engine that runs apart has a cargo feature of its name, on by default: `fluvio`, `nats`. Without it, a configuration of
-//! that kind is read and then refused with what to build.
+//! An engine that runs apart has a cargo feature of its name, on by default: `fluvio`, `nats`. Without it, a configuration
+//! of that kind is read and then refused with what to build.
 
 #[cfg(not(all(feature = "fluvio", feature = "nats")))]
 mod absent;
@@ -64,7 +64,7 @@ impl TransportConfig {
     /// The default of a role that runs apart: a log that several processes can open.
     #[must_use]
     pub fn shared() -> Self {
-        Self::default()
+        Self::Nats(Default::default())
     }
 
     /// [`validate`](Self::validate), and that several processes can open it.

@@ -7,6 +7,9 @@
 //! Each has a name and a store of its own. Consumers of different partitions share the load; consumers of the same
 //! partitions are replicas of each other.
 
+// The futures of an engine's client within those of a server are deeper than the compiler goes by itself.
+#![recursion_limit = "256"]
+
 mod config;
 mod process;
 

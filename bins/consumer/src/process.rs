@@ -117,14 +117,14 @@ Every setting can also be given in the environment: LOG_TRACER__CONSUMER__PARTIT
             &format!("log-tracer-consumer {name} listens: {query}"),
             &json!({ "query_grpc": query, "name": name, "pid": std::process::id() }),
         );
-        Process {
+        let process = Process {
             config: &loaded.config,
             listener: &listener,
             log: &host.log,
             shutdown: &host.shutdown,
-        }
-        .run()
-        .await
+        };
+        // On the heap: the futures of a server and of an engine's client are large.
+        Box::pin(process.run()).await
     }
 
     async fn health(config: &Config) -> Result<(), String> {

@@ -111,7 +111,8 @@ Every setting can also be given in the environment: LOG_TRACER__DASHBOARD__LISTE
             &json!({ "dashboard": url, "pid": std::process::id() }),
         );
         let patience = Duration::from_millis(config.stop_deadline_ms);
-        let serving = async {
+        // On the heap: the futures of all the servers are large.
+        let serving = Box::pin(async {
             match answering {
                 None => serving.await.map_err(|error| internal(&error)),
                 Some(answering) => tokio::try_join!(
@@ -120,7 +121,7 @@ Every setting can also be given in the environment: LOG_TRACER__DASHBOARD__LISTE
                 )
                 .map(drop),
             }
-        };
+        });
         stopped_in_time(serving, &host.shutdown, patience).await
     }
 

@@ -378,10 +378,8 @@ fn everything_that_runs_is_asked_for_its_health_and_waited_for() {
             if is_ours(service) {
                 let image = service["image"].as_str().unwrap();
                 let program = image.split(':').next().unwrap();
-                assert_eq!(
-                    test[1..],
-                    [&format!("/usr/local/bin/{program}"), "healthcheck"]
-                );
+                let program = format!("/usr/local/bin/{program}");
+                assert_eq!(test[1..], [program.as_str(), "healthcheck"], "{name}");
             }
         }
         let needs = service["depends_on"].as_object();

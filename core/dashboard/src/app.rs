@@ -1,13 +1,18 @@
 //! What every request shares.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use slog::Logger;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-use crate::{About, Config, ServeError, ask::Ask, assets::Assets, views::Views};
+use crate::{
+    About, Config, ServeError, ask::Ask, assets::Assets, fault::Fault, metrics::Own, views::Views,
+};
+
+/// Bodies of requests that are read and held at the same time; bounds the memory together with `upload_bytes_max`.
+const BODIES_MAX: usize = 4;
 
 /// What every request shares.
 #[derive(Debug)]
@@ -21,8 +26,12 @@ pub(crate) struct App {
     pub(crate) views: Views,
     /// One for each trace page that may be built at a time.
     pub(crate) trace_slots: Semaphore,
+    /// One for each body that may be read at a time.
+    pub(crate) body_slots: Semaphore,
     /// One for each live tail that may be open at a time.
     pub(crate) tail_slots: Arc<Semaphore>,
+    /// What the dashboard counts of itself.
+    pub(crate) own: Own,
     pub(crate) log: Logger,
     pub(crate) shutdown: CancellationToken,
 }
@@ -42,7 +51,9 @@ impl App {
         Ok(Arc::new(Self {
             ask: Ask::new(query, &config),
             trace_slots: Semaphore::new(config.trace_pages_max),
+            body_slots: Semaphore::new(BODIES_MAX),
             tail_slots: Arc::new(Semaphore::new(config.tails_max)),
+            own: Own::default(),
             config,
             ingest,
             about,
@@ -51,5 +62,35 @@ impl App {
             log,
             shutdown,
         }))
+    }
+
+    /// Room to build a trace, which takes much memory: only a few are built at a time.
+    pub(crate) async fn trace_slot(&self) -> Result<SemaphorePermit<'_>, Fault> {
+        self.slot(
+            &self.trace_slots,
+            "too many traces are being opened at the moment",
+        )
+        .await
+    }
+
+    /// Room to read the body of a request and to work on it.
+    pub(crate) async fn body_slot(&self) -> Result<SemaphorePermit<'_>, Fault> {
+        self.slot(
+            &self.body_slots,
+            "too many files are being sent at the moment",
+        )
+        .await
+    }
+
+    async fn slot<'a>(
+        &self,
+        slots: &'a Semaphore,
+        words: &str,
+    ) -> Result<SemaphorePermit<'a>, Fault> {
+        let wait = Duration::from_millis(self.config.query_deadline_ms);
+        match tokio::time::timeout(wait, slots.acquire()).await {
+            Ok(Ok(slot)) => Ok(slot),
+            _ => Err(Fault::busy(words)),
+        }
     }
 }

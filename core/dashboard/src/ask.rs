@@ -1,6 +1,6 @@
 //! Questions to the consumer: every call has a deadline, every failure becomes a [`Fault`].
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use log_tracer_proto::v1::{
     Coverage, ExportRequest, ExportResponse, FacetsRequest, FacetsResponse, GetTraceRequest,
@@ -13,7 +13,12 @@ use log_tracer_proto::v1::{
 use prost::Message;
 use tonic::{Request, Response, Status, Streaming, transport::Channel};
 
-use crate::{Config, fault::Fault, units};
+use crate::{
+    Config,
+    fault::Fault,
+    units,
+    uploads::{Upload, Uploads},
+};
 
 /// What is said of a trace whose last piece, the one with the coverage, did not come.
 pub(crate) const CUT_OFF: &str = "the consumer's answer broke off before its end";
@@ -26,6 +31,8 @@ pub(crate) struct Ask {
     trace_spans_max: u32,
     trace_logs_max: u32,
     trace_bytes_max: usize,
+    /// Traces that are in no store.
+    uploads: Arc<Uploads>,
 }
 
 impl Ask {
@@ -37,7 +44,22 @@ impl Ask {
             trace_spans_max: config.trace_spans_max,
             trace_logs_max: config.trace_logs_max,
             trace_bytes_max: config.trace_bytes_max,
+            uploads: Arc::new(Uploads::new(config.uploads_bytes_max)),
         }
+    }
+
+    /// Keeps the traces of a file, so that they are found like those of the consumer.
+    pub(crate) fn keep_upload(
+        &self,
+        file: &str,
+        traces: Vec<([u8; 16], GetTraceResponse)>,
+    ) -> Result<Vec<Upload>, Fault> {
+        self.uploads.keep(file, traces)
+    }
+
+    /// The trace of a file that is looked at under this id.
+    pub(crate) fn upload(&self, id: &[u8; 16]) -> Option<Upload> {
+        self.uploads.find(id)
     }
 
     pub(crate) async fn search_traces(
@@ -132,6 +154,13 @@ impl Ask {
 
     /// The pieces of a trace as they come; the first is there already, so that a missing trace is an error here.
     pub(crate) async fn trace_pieces(&self, trace_id: [u8; 16]) -> Result<TracePieces, Fault> {
+        if let Some(upload) = self.upload(&trace_id) {
+            return Ok(TracePieces {
+                first: Some(upload.trace()?),
+                stream: None,
+                deadline: self.deadline,
+            });
+        }
         let mut client = self.client.clone();
         let request = GetTraceRequest {
             trace_id: trace_id.to_vec().into(),
@@ -145,7 +174,7 @@ impl Ask {
         match first {
             Some(first) => Ok(TracePieces {
                 first: Some(first),
-                stream,
+                stream: Some(stream),
                 deadline: self.deadline,
             }),
             None => Err(Fault::missing(
@@ -191,19 +220,6 @@ impl Ask {
         Ok(first.unwrap_or_default())
     }
 
-    /// All matching records, oldest first, as they come.
-    pub(crate) async fn export(&self, request: ExportRequest) -> Result<Exported, Fault> {
-        let mut client = self.client.clone();
-        // It takes as long as it takes; only each of its messages has a deadline.
-        let stream = self
-            .unary(Box::pin(client.export(Request::new(request))))
-            .await?;
-        Ok(Exported {
-            stream,
-            deadline: self.deadline,
-        })
-    }
-
     /// Matching records as they arrive; it has no end and so no deadline but for its start.
     pub(crate) async fn tail(
         &self,
@@ -212,6 +228,18 @@ impl Ask {
         let mut client = self.client.clone();
         self.unary(Box::pin(client.tail(Request::new(request))))
             .await
+    }
+
+    /// Every record that matches, as long as somebody reads; the deadline is for each message.
+    pub(crate) async fn export(&self, request: ExportRequest) -> Result<Exported, Fault> {
+        let mut client = self.client.clone();
+        let stream = self
+            .unary(Box::pin(client.export(Request::new(request))))
+            .await?;
+        Ok(Exported {
+            stream,
+            deadline: self.deadline,
+        })
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
@@ -233,16 +261,18 @@ impl Ask {
 #[derive(Debug)]
 pub(crate) struct TracePieces {
     first: Option<GetTraceResponse>,
-    stream: Streaming<GetTraceResponse>,
+    /// None when the first is all of it.
+    stream: Option<Streaming<GetTraceResponse>>,
     deadline: Duration,
 }
 
 impl TracePieces {
     /// The next piece; none after the last.
     pub(crate) async fn next(&mut self) -> Result<Option<GetTraceResponse>, Fault> {
-        match self.first.take() {
-            Some(first) => Ok(Some(first)),
-            None => within(self.deadline, self.stream.message()).await,
+        match (self.first.take(), &mut self.stream) {
+            (Some(first), _) => Ok(Some(first)),
+            (None, Some(stream)) => within(self.deadline, stream.message()).await,
+            (None, None) => Ok(None),
         }
     }
 }

@@ -14,6 +14,9 @@ pub struct Config {
     /// any other name does, so that a foreign page cannot have its own name point here and read the answers (DNS
     /// rebinding). `"*"` turns the check off. Default: none.
     pub allowed_hosts: Vec<String>,
+    /// Origins whose pages may read `/api/…` from a browser, as a browser writes them: `https://grafana.example`. `"*"` lets
+    /// every page do so, and thereby everyone who can make a visitor's browser open one. Default: none.
+    pub allowed_origins: Vec<String>,
     /// Connections served at the same time; further ones wait to be accepted. Default: 512.
     pub connections_max: usize,
     /// How long a client may take to send the head of a request, in milliseconds. Default: 10,000.
@@ -46,6 +49,13 @@ pub struct Config {
     pub pattern_records_max: u32,
     /// Live tails open at the same time. Default: 64.
     pub tails_max: usize,
+    /// The largest file with traces that a visitor may open, and the largest body of `/api/transform`, in bytes.
+    /// Default: 32 MiB.
+    pub upload_bytes_max: usize,
+    /// Bytes of opened files that are kept in memory together; the oldest leave. Default: 64 MiB.
+    pub uploads_bytes_max: usize,
+    /// Whether `/metrics` has the request rate, errors and durations of every service, too. Default: false.
+    pub metrics_of_services: bool,
     /// How long a stop waits for answers that are under way, in milliseconds. Default: 3,000.
     pub drain_ms: u64,
 }
@@ -55,6 +65,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
             connections_max: 512,
             header_read_timeout_ms: 10_000,
             query_deadline_ms: 10_000,
@@ -69,6 +80,9 @@ impl Default for Config {
             map_edges_max: 200,
             pattern_records_max: 5_000,
             tails_max: 64,
+            upload_bytes_max: 32 << 20,
+            uploads_bytes_max: 64 << 20,
+            metrics_of_services: false,
             drain_ms: 3_000,
         }
     }
@@ -90,6 +104,8 @@ impl Config {
         at_least_one("trace_spans_max", self.trace_spans_max)?;
         at_least_one("trace_logs_max", self.trace_logs_max)?;
         at_least_one("trace_bytes_max", self.trace_bytes_max)?;
+        at_least_one("upload_bytes_max", self.upload_bytes_max)?;
+        at_least_one("uploads_bytes_max", self.uploads_bytes_max)?;
         at_least_one("header_read_timeout_ms", self.header_read_timeout_ms)?;
         at_least_one("query_deadline_ms", self.query_deadline_ms)?;
         at_least_one("sample_deadline_ms", self.sample_deadline_ms)?;
@@ -110,6 +126,19 @@ impl Config {
             if host.is_empty() || host.contains([':', '/', ' ']) {
                 return Err(format!(
                     "allowed_hosts must hold host names without a scheme or port, not `{host}`"
+                ));
+            }
+        }
+        for origin in &self.allowed_origins {
+            let is_origin = origin == "*"
+                || origin.split_once("://").is_some_and(|(scheme, authority)| {
+                    matches!(scheme, "http" | "https")
+                        && !authority.is_empty()
+                        && !authority.contains(['/', ' ', '?', '#'])
+                });
+            if !is_origin {
+                return Err(format!(
+                    "allowed_origins must hold origins such as `https://grafana.example`, without a path, not `{origin}`"
                 ));
             }
         }
@@ -150,5 +179,18 @@ mod tests {
             ..Config::default()
         };
         assert!(host.validate().unwrap_err().starts_with("allowed_hosts"));
+        for origin in ["grafana.example", "https://grafana.example/", "null", ""] {
+            let origin = Config {
+                allowed_origins: vec![origin.to_owned()],
+                ..Config::default()
+            };
+            let refused = origin.validate().unwrap_err();
+            assert!(refused.starts_with("allowed_origins"), "{refused}");
+        }
+        let origins = Config {
+            allowed_origins: vec!["http://localhost:3000".to_owned(), "*".to_owned()],
+            ..Config::default()
+        };
+        assert_eq!(origins.validate(), Ok(()));
     }
 }

@@ -15,6 +15,7 @@ enum Kind {
     Input,
     Missing,
     Method,
+    Large,
     Busy,
     Away,
     Slow,
@@ -39,6 +40,11 @@ impl Fault {
             Kind::Method,
             "this address does not take requests of that method",
         )
+    }
+
+    /// What was sent is larger than is taken.
+    pub(crate) fn large(message: impl Into<String>) -> Self {
+        Self::new(Kind::Large, message)
     }
 
     /// A limit of the dashboard is reached; it passes.
@@ -74,6 +80,7 @@ impl Fault {
             Kind::Input => StatusCode::BAD_REQUEST,
             Kind::Missing => StatusCode::NOT_FOUND,
             Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Kind::Large => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::Busy | Kind::Away => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Slow => StatusCode::GATEWAY_TIMEOUT,
             Kind::Consumer => StatusCode::BAD_GATEWAY,
@@ -92,6 +99,7 @@ impl Fault {
             Kind::Input => "This cannot be read",
             Kind::Missing => "Nothing here",
             Kind::Method => "Not like this",
+            Kind::Large => "This is too large",
             Kind::Busy => "Busy for a moment",
             Kind::Away => "The consumer does not answer",
             Kind::Slow => "That took too long",
@@ -111,6 +119,7 @@ impl Fault {
             Kind::Input => "Mend the address or the query and try again.",
             Kind::Missing => "It may never have been there, or retention has removed it.",
             Kind::Method => "Use the links and buttons of the pages.",
+            Kind::Large => "Send less, or raise the limit in the configuration of the dashboard.",
             Kind::Busy => "Try again in a few seconds.",
             Kind::Away => {
                 "It may be starting or restarting. What was acknowledged is not lost. Try again in a few seconds."

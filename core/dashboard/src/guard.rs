@@ -1,8 +1,9 @@
 //! What holds for every request and every answer, whichever route is behind it.
 //!
 //! Requests: the `Host` must be one of ours (DNS rebinding), and what changes something must come from our own pages
-//! (cross-site request forgery). Answers: a strict content security policy and its companions, and gzip.
+//! (cross-site request forgery). Pages of other origins may read the interfaces when they are configured (`cors`). Answers: a strict content security policy and its companions, and gzip.
 
+mod cors;
 mod gzip;
 mod host;
 
@@ -17,7 +18,7 @@ use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
 use hyper::body::Incoming;
 use tower_service::Service;
 
-use self::host::Hosts;
+use self::{cors::Origins, host::Hosts};
 use crate::Config;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -47,12 +48,14 @@ const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
     hosts: Arc<Hosts>,
+    origins: Arc<Origins>,
 }
 
 impl Guard {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             hosts: Arc::new(Hosts::new(&config.allowed_hosts)),
+            origins: Arc::new(Origins::new(&config.allowed_origins)),
         }
     }
 
@@ -67,20 +70,23 @@ impl Guard {
         B: http_body::Body<Data = Bytes> + Send + Sync + 'static,
         B::Error: Into<BoxError>,
     {
+        let granted = self.origins.grant(&request);
         let accepts_gzip = gzip::accepted(request.headers());
         let head_only = request.method() == Method::HEAD;
         if head_only {
             // Routes know GET only; the body is left away below.
             *request.method_mut() = Method::GET;
         }
-        let mut response = match self.refusal(&request) {
+        let mut response = match self.refusal(&request, granted.is_some()) {
             Some(refusal) => refusal,
+            None if granted.is_some() && cors::is_preflight(&request) => cors::preflight(),
             None => match routes.call(request).await {
                 Ok(response) => response.map(|body| BodyExt::map_err(body, Into::into).boxed()),
                 Err(impossible) => match impossible {},
             },
         };
         add_headers(response.headers_mut());
+        self.origins.add_headers(granted, response.headers_mut());
         if head_only {
             response.headers_mut().remove(header::CONTENT_LENGTH);
             return response.map(|_| empty());
@@ -91,7 +97,7 @@ impl Guard {
         response
     }
 
-    fn refusal(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+    fn refusal(&self, request: &Request<Incoming>, granted: bool) -> Option<Response<Body>> {
         let headers = request.headers();
         // A probe asks by whatever name it has, and learns nothing but that the process runs.
         if request.uri().path() != "/healthz"
@@ -100,7 +106,8 @@ impl Guard {
             return Some(plain(StatusCode::MISDIRECTED_REQUEST, &reason));
         }
         let changes_something = !matches!(*request.method(), Method::GET | Method::OPTIONS);
-        if changes_something && !host::is_same_origin(headers) {
+        // What an origin is granted, it reads; no address that it is granted changes anything.
+        if changes_something && !granted && !host::is_same_origin(headers) {
             return Some(plain(
                 StatusCode::FORBIDDEN,
                 "this request was made by another site's page; it is only taken from log-tracer's own pages",

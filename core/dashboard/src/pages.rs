@@ -6,6 +6,7 @@ mod links;
 pub(crate) mod live;
 pub(crate) mod logs;
 pub(crate) mod map;
+pub(crate) mod open;
 pub(crate) mod pipeline;
 pub(crate) mod service;
 pub(crate) mod trace;

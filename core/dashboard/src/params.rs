@@ -42,6 +42,24 @@ impl Params {
         found.map_or("", |(_, value)| value)
     }
 
+    /// Every value of a parameter that may be given again, without those that are empty.
+    pub(crate) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        let own = self.0.iter().filter(move |(name, _)| name == key);
+        own.map(|(_, value)| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The same without the parameters that are not among these.
+    pub(crate) fn only(&self, mut known: impl FnMut(&str) -> bool) -> Self {
+        Self(
+            self.0
+                .iter()
+                .filter(|(key, _)| known(key))
+                .cloned()
+                .collect(),
+        )
+    }
+
     /// A parameter, or the empty text.
     pub(crate) fn text(&self, key: &str) -> String {
         self.get(key).unwrap_or_default().to_owned()

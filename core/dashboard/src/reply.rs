@@ -35,11 +35,30 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
 /// A JSON document that is written already.
 pub(crate) fn json_text(text: String) -> Response {
     let mut response = text.into_response();
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    as_json(&mut response);
     response
+}
+
+/// Says that an answer is JSON.
+pub(crate) fn as_json(response: &mut Response) {
+    as_type(response, "application/json");
+}
+
+/// Says of what type an answer is.
+pub(crate) fn as_type(response: &mut Response, content_type: &'static str) {
+    let content_type = HeaderValue::from_static(content_type);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+}
+
+/// Says that an answer is to be saved in a file; the name must be plain ASCII without quotes.
+pub(crate) fn as_file(response: &mut Response, name: &str) {
+    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_DISPOSITION, value);
+    }
 }
 
 /// On to another page, by GET.
@@ -83,7 +102,6 @@ pub(crate) fn fault_page(
 
 /// A fault as JSON.
 pub(crate) fn fault_json(log: &Logger, fault: &Fault) -> Response {
-    report(log, fault);
     let body = serde_json::json!({
         "error": {
             "status": fault.status().as_u16(),
@@ -91,7 +109,13 @@ pub(crate) fn fault_json(log: &Logger, fault: &Fault) -> Response {
             "advice": fault.advice(),
         }
     });
-    with_retry_after(json(fault.status(), &body), fault)
+    fault_as(log, fault, &body)
+}
+
+/// A fault in a document of its own shape.
+pub(crate) fn fault_as(log: &Logger, fault: &Fault, body: &serde_json::Value) -> Response {
+    report(log, fault);
+    with_retry_after(json(fault.status(), body), fault)
 }
 
 fn with_retry_after(mut response: Response, fault: &Fault) -> Response {

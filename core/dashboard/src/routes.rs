@@ -12,8 +12,14 @@
 //! | `GET /pipeline` | transport, partitions, store |
 //! | `POST /sample` | sends a sample trace |
 //! | `POST /theme` | keeps the choice of light or dark |
-//! | `GET /api/v1/…` | the JSON interface, see `api` |
+//! | `GET /open`, `POST /open` | a file with traces to look at |
+//! | `GET /api`, `GET /api/v1/…` | the JSON interface and its description, see `api` |
+//! | `GET /api/…`, `POST /api/transform` | what front ends of Jaeger ask, see `jaeger` |
+//! | `GET /metrics` | for Prometheus, see `metrics` |
 //! | `GET /static/…`, `GET /healthz` | files, a sign of life |
+
+mod interfaces;
+mod template;
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -25,8 +31,8 @@ use warp::{
     reply::{Reply, Response},
 };
 
+pub(crate) use self::template::{OTHER, template};
 use crate::{
-    api,
     app::App,
     complete,
     fault::Fault,
@@ -37,15 +43,19 @@ use crate::{
 };
 
 /// The addresses that take POST only.
-const ACTIONS: [&str; 2] = ["/sample", "/theme"];
+const ACTIONS: [&str; 3] = ["/sample", "/theme", "/api/transform"];
 
-/// What a request asks, apart from its path.
+/// The addresses that take GET and POST.
+const FORMS: [&str; 1] = ["/open"];
+
+/// What a request asks.
 #[derive(Debug)]
 struct Call {
     app: Arc<App>,
     path: String,
     visitor: Visitor,
     params: Result<Params, Fault>,
+    headers: HeaderMap,
 }
 
 /// All routes as one filter.
@@ -57,7 +67,7 @@ pub(crate) fn all(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     pages(&calls)
         .or(actions(&calls))
         .unify()
-        .or(interface(&calls))
+        .or(interfaces::all(&calls))
         .unify()
         .or(files(app))
         .unify()
@@ -95,11 +105,11 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
         .and(get())
         .then(|id: String, call: Call| async move {
             let answer = match (&call.params, id.strip_suffix(".json")) {
-                (_, Some(id)) => pages::trace::spans_json(&call.app, id).await,
+                (Ok(params), Some(id)) => pages::trace::spans_json(&call.app, params, id).await,
                 (Ok(params), None) => {
                     pages::trace::page(&call.app, &call.visitor, params, &id).await
                 }
-                (Err(fault), None) => Err(fault.clone()),
+                (Err(fault), _) => Err(fault.clone()),
             };
             call.page(answer)
         });
@@ -215,7 +225,7 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
-/// What changes something; neither takes a body.
+/// What changes something and takes no body.
 fn actions(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
     let sample = warp::path!("sample")
         .and(warp::post())
@@ -236,21 +246,6 @@ fn actions(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
             call.page(answer)
         });
     sample.or(theme).unify().boxed()
-}
-
-fn interface(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
-    warp::path!("api" / "v1" / ..)
-        .and(warp::path::tail())
-        .and(warp::get())
-        .and(calls.clone())
-        .then(|tail: warp::path::Tail, call: Call| async move {
-            let answer = match &call.params {
-                Ok(params) => api::answer(&call.app, tail.as_str(), params).await,
-                Err(fault) => Err(fault.clone()),
-            };
-            answer.unwrap_or_else(|fault| reply::fault_json(&call.app.log, &fault))
-        })
-        .boxed()
 }
 
 fn files(app: &Arc<App>) -> BoxedFilter<(Response,)> {
@@ -297,6 +292,7 @@ fn calls(app: &Arc<App>) -> BoxedFilter<(Call,)> {
                 path: path.as_str().to_owned(),
                 visitor,
                 params,
+                headers,
             }
         })
         .boxed()
@@ -316,12 +312,13 @@ fn fallback(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
     warp::method()
         .and(calls.clone())
         .map(|method: Method, call: Call| {
-            let is_action = ACTIONS.contains(&call.path.as_str());
-            let allowed = match (is_action, method) {
-                (false, Method::GET) => None,
-                (true, Method::POST) => None,
-                (true, _) => Some("POST"),
-                (false, _) => Some("GET, HEAD"),
+            let path = call.path.as_str();
+            let allowed = if ACTIONS.contains(&path) {
+                (method != Method::POST).then_some("POST")
+            } else if FORMS.contains(&path) {
+                Some("GET, HEAD, POST")
+            } else {
+                (method != Method::GET).then_some("GET, HEAD")
             };
             let fault = match allowed {
                 Some(_) => Fault::method(),

@@ -2,7 +2,8 @@
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
-use hyper::{server::conn::http1, service::service_fn};
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -33,10 +34,17 @@ pub(crate) async fn run(app: Arc<App>, listener: TcpListener) -> Result<(), Serv
         let (stream, slot) = stream;
         let guard = guard.clone();
         let service = service.clone();
-        let answer = service_fn(move |request| {
+        let counted = Arc::clone(&app);
+        let answer = service_fn(move |request: Request<Incoming>| {
             let guard = guard.clone();
             let service = service.clone();
-            async move { Ok::<_, Infallible>(guard.answer(request, service).await) }
+            let app = Arc::clone(&counted);
+            async move {
+                let asked = app.own.begin(request.method(), request.uri().path());
+                let response = guard.answer(request, service).await;
+                asked.end(response.status());
+                Ok::<_, Infallible>(response)
+            }
         });
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), answer));
         let log = app.log.clone();

@@ -6,7 +6,7 @@ use tera::{Context, Tera};
 use crate::{assets::Assets, fault::Fault, visitor::Visitor};
 
 /// Every template ends in `.html`, which is what turns on escaping.
-const TEMPLATES: [(&str, &str); 16] = [
+const TEMPLATES: [(&str, &str); 18] = [
     ("parts.html", include_str!("../templates/parts.html")),
     ("charts.html", include_str!("../templates/charts.html")),
     ("tables.html", include_str!("../templates/tables.html")),
@@ -22,6 +22,8 @@ const TEMPLATES: [(&str, &str); 16] = [
     ("logs.html", include_str!("../templates/logs.html")),
     ("live.html", include_str!("../templates/live.html")),
     ("pipeline.html", include_str!("../templates/pipeline.html")),
+    ("open.html", include_str!("../templates/open.html")),
+    ("api.html", include_str!("../templates/api.html")),
     ("notice.html", include_str!("../templates/notice.html")),
 ];
 

@@ -20,7 +20,7 @@ use log_tracer_proto::v1::{
 };
 use proptest::prelude::*;
 
-const PATHS: [&str; 24] = [
+const PATHS: [&str; 47] = [
     "/",
     "/service",
     "/map",
@@ -44,14 +44,95 @@ const PATHS: [&str; 24] = [
     "/api/v1/operations",
     "/api/v1/histogram",
     "/api/v1/status",
+    "/api/v1/facets",
+    "/api/v1/rates",
+    "/api/v1/graph",
+    "/api/v1/export",
+    "/api/v1/openapi.json",
+    "/api/v1/traces/01010101010101010101010101010101/download",
     "/api/v1/",
+    "/api",
+    "/api/services",
+    "/api/services/a/operations",
+    "/api/services/%ff%2F/operations",
+    "/api/operations",
+    "/api/traces",
+    "/api/traces/01010101010101010101010101010101",
+    "/api/traces/1",
+    "/api/dependencies",
+    "/api/transform",
+    "/api/v3/services",
+    "/api/v3/operations",
+    "/api/v3/traces",
+    "/api/v3/traces/AQEBAQEBAQEBAQEBAQEBAQ",
+    "/api/v3/trace-summaries",
+    "/metrics",
+    "/open",
 ];
 
-const KEYS: [&str; 37] = [
-    "q", "service", "min", "max", "order", "limit", "after", "range", "from", "to", "level",
-    "around", "add", "not", "span", "t", "fold", "logs", "tab", "f", "theme", "back", "signal",
-    "step", "name", "focus", "depth", "sort", "page", "before", "cols", "col", "view", "format",
-    "x", "", "%",
+const KEYS: [&str; 62] = [
+    "q",
+    "service",
+    "min",
+    "max",
+    "order",
+    "limit",
+    "after",
+    "range",
+    "from",
+    "to",
+    "level",
+    "around",
+    "add",
+    "not",
+    "span",
+    "t",
+    "fold",
+    "logs",
+    "tab",
+    "f",
+    "theme",
+    "back",
+    "signal",
+    "step",
+    "fields",
+    "values",
+    "group",
+    "operation",
+    "quantiles",
+    "format",
+    "backlog",
+    "tags",
+    "tag",
+    "minDuration",
+    "maxDuration",
+    "start",
+    "end",
+    "lookback",
+    "traceID",
+    "raw",
+    "prettyPrint",
+    "spanKind",
+    "endTs",
+    "query.serviceName",
+    "query.startTimeMin",
+    "query.startTimeMax",
+    "query.attributes",
+    "query.durationMin",
+    "query.searchDepth",
+    "startTime",
+    "name",
+    "focus",
+    "depth",
+    "sort",
+    "page",
+    "before",
+    "cols",
+    "col",
+    "view",
+    "x",
+    "",
+    "%",
 ];
 
 fn rates() -> RatesResponse {
@@ -130,14 +211,24 @@ fn value() -> impl Strategy<Value = String> {
             Just("open"),
             Just("1ns"),
             Just("errors"),
+            Just("dark"),
+            Just("jaeger"),
+            Just("csv"),
+            Just("kind"),
+            Just("true"),
+            Just("custom"),
             Just("a"),
             Just("p95"),
             Just("service:a"),
-            Just("database:b"),
-            Just("dark")
+            Just("database:b")
         ]
         .prop_map(str::to_owned),
         Just("status:error OR (".to_owned()),
+        Just("{\"error\":\"true\",\"a\":1}".to_owned()),
+        Just("http.status_code:500".to_owned()),
+        Just("a=1 b=\"x y".to_owned()),
+        Just("1h30m".to_owned()),
+        Just("0.5,0.99,1e-400,NaN".to_owned()),
         Just("-(a:/[/ b>1)".to_owned()),
     ]
 }
@@ -202,5 +293,106 @@ fn no_address_and_no_parameter_makes_the_dashboard_fail() {
         let answer = runtime.block_on(site.request(method, &address, &[]));
         prop_assert_ne!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", address);
         prop_assert!(!answer.header("content-security-policy").is_empty(), "{}", address);
+    });
+}
+
+/// Bodies that are almost a file with a trace.
+fn body() -> impl Strategy<Value = String> {
+    let otlp = "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"traceId\":\"01010101010101010101010101010101\",\
+        \"spanId\":\"0101010101010101\",\"startTimeUnixNano\":\"18446744073709551615\"}]}]}]}";
+    let jaeger = "{\"data\":[{\"traceID\":\"1\",\"spans\":[{\"traceID\":\"1\",\"spanID\":\"1\",\
+        \"startTime\":18446744073709551615,\"duration\":18446744073709551615,\"processID\":\"p1\",\
+        \"references\":[{\"refType\":\"CHILD_OF\",\"traceID\":\"1\",\"spanID\":\"1\"}]}]}]}";
+    let broken = (
+        prop::sample::select(vec![otlp, jaeger]),
+        any::<prop::sample::Index>(),
+        "\\PC{0,3}|[\\[\\]{}\",:0-9]{1,3}",
+    );
+    prop_oneof![
+        1 => Just(otlp.to_owned()),
+        1 => Just(jaeger.to_owned()),
+        1 => "\\PC{0,60}",
+        5 => broken.prop_map(|(text, at, by)| {
+            let at = at.index(text.len());
+            format!("{}{by}{}", &text[..at], &text[(at + 1).min(text.len())..])
+        }),
+    ]
+}
+
+#[test]
+fn no_body_and_no_content_type_makes_the_dashboard_fail() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let site = runtime.block_on(async { Site::start(Canned::default().serve().await).await });
+    let kinds = prop::sample::select(vec![
+        "application/json",
+        "multipart/form-data; boundary=XX",
+        "multipart/form-data; boundary=\"\"",
+        "multipart/form-data",
+        "text/plain; x=\"",
+    ]);
+    let config = ProptestConfig {
+        cases: ProptestConfig::default().cases.max(256),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let paths = prop::sample::select(vec!["/open", "/api/transform", "/sample", "/traces"]);
+    proptest!(config, |(path in paths, kind in kinds, body in body(), in_form: bool)| {
+        let body = if in_form {
+            format!("--XX\r\ncontent-disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n{body}\r\n--XX--\r\n")
+        } else {
+            body
+        };
+        let answer = runtime.block_on(site.post(path, kind, body));
+        prop_assert_ne!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{}: {}", path, answer.text());
+        let opened = answer.header("location").to_owned();
+        if opened.starts_with("/trace/") {
+            let page = runtime.block_on(site.get(&opened));
+            prop_assert_eq!(page.status, StatusCode::OK);
+        }
+    });
+}
+
+#[test]
+fn no_header_makes_the_dashboard_fail() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let config = log_tracer_dashboard::Config {
+        allowed_origins: vec!["https://grafana.example".to_owned()],
+        ..log_tracer_dashboard::Config::default()
+    };
+    let site =
+        runtime.block_on(async { Site::with(config, Canned::default().serve().await, None).await });
+    let names = prop::sample::select(vec![
+        "accept",
+        "accept-encoding",
+        "origin",
+        "cookie",
+        "referer",
+        "sec-fetch-site",
+        "content-type",
+        "access-control-request-method",
+        "x-forwarded-for",
+        "range",
+        "if-none-match",
+        "authorization",
+    ]);
+    let values = prop_oneof!["[ -~]{0,60}", "[\\x20-\\x7e\\u{80}-\\u{ff}]{0,20}"];
+    let config = ProptestConfig {
+        cases: ProptestConfig::default().cases.max(256),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let methods = prop::sample::select(vec![
+        Method::GET,
+        Method::POST,
+        Method::OPTIONS,
+        Method::HEAD,
+    ]);
+    proptest!(config, |(method in methods, path in prop::sample::select(&PATHS[..]), name in names, value in values)| {
+        prop_assume!(http::HeaderValue::from_str(&value).is_ok());
+        let answer = runtime.block_on(site.request(method, path, &[(name, &value)]));
+        prop_assert_ne!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{} {}: {}", path, name, value);
+        for (_, own) in &answer.headers {
+            prop_assert!(!own.as_bytes().windows(7).any(|part| part.eq_ignore_ascii_case(b"<script")));
+        }
     });
 }

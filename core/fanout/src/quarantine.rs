@@ -1,13 +1,16 @@
 //! The envelopes that could not be decoded: those of one consumer after the other.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt, stream};
 use log_tracer_proto::v1::{ExportQuarantineRequest, ExportQuarantineResponse};
 use tokio::time::{Instant, timeout};
 use tonic::{Request, Status, Streaming};
 
-use crate::fan::{Client, Fan, gaps};
+use crate::{
+    fan::{Client, Fan, clip},
+    peer::{Kind, why},
+};
 
 /// Opens the quarantine of each set; the stream ends with UNAVAILABLE when something may be missing.
 pub(crate) async fn open(
@@ -24,13 +27,10 @@ pub(crate) async fn open(
             .await
             .map(|it| it.into_inner())
     };
-    let round = fan
-        .ask_all(&view, crate::peer::Kind::Stream, deadline, ask)
-        .await?;
-    let missing = (!round.is_whole).then(|| gaps(&view, &[]).into_iter().chain(round.gaps));
-    let end = missing.map(|reasons| {
-        let reasons: Vec<String> = reasons.collect();
-        Err(Status::unavailable(crate::fan::clip(reasons.join("; "))))
+    let round = fan.ask_all(&view, Kind::Stream, deadline, ask).await?;
+    let end = (!round.is_whole).then(|| {
+        let reasons = round.gaps.join("; ");
+        Err(Status::unavailable(clip(reasons)))
     });
     let silence_max = fan.config.deadline();
     let pieces = stream::iter(round.answers)
@@ -46,7 +46,7 @@ pub(crate) async fn open(
 fn pieces(
     source: Streaming<ExportQuarantineResponse>,
     label: String,
-    silence_max: std::time::Duration,
+    silence_max: Duration,
 ) -> impl Stream<Item = Result<ExportQuarantineResponse, Status>> + Send {
     stream::unfold(Some((source, label)), move |state| async move {
         let (mut source, label) = state?;
@@ -54,11 +54,8 @@ fn pieces(
         match piece {
             Ok(Ok(piece)) => Some((Ok(piece?), Some((source, label)))),
             Ok(Err(status)) => {
-                let text = format!("{label}: {}", crate::peer::why(&status));
-                Some((
-                    Err(Status::new(status.code(), crate::fan::clip(text))),
-                    None,
-                ))
+                let text = format!("{label}: {}", why(&status));
+                Some((Err(Status::new(status.code(), clip(text))), None))
             }
             Err(_elapsed) => {
                 let text = format!("{label}: it has gone silent");

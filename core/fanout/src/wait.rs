@@ -9,7 +9,8 @@ use tonic::{Code, Request, Status};
 
 use crate::{
     fan::{Fan, clip, is_refusal},
-    view::{ReplicaSet, View},
+    peer::why,
+    view::{ReplicaSet, View, partitions},
 };
 
 /// How long the other replicas may still take once one has passed: a question may go to any of them, and one that is
@@ -115,13 +116,15 @@ async fn wait_for_set(
     });
     match best {
         Some(best) => Err(failed.swap_remove(best).1),
-        None if failed.is_empty() && !members.is_empty() => Err(Status::deadline_exceeded(clip(
-            format!("{}: no answer before the deadline", view.gap(set, &[])),
-        ))),
+        None if failed.is_empty() && !members.is_empty() => {
+            let of = partitions(&set.partitions);
+            let text = format!("{of}: no answer before the deadline");
+            Err(Status::deadline_exceeded(text))
+        }
         None => {
             let reasons: Vec<(usize, String)> = failed
                 .iter()
-                .map(|(member, status)| (*member, crate::peer::why(status)))
+                .map(|(member, status)| (*member, why(status)))
                 .collect();
             Err(Status::unavailable(clip(view.gap(set, &reasons))))
         }

@@ -98,6 +98,12 @@ impl Finder<'_> {
     pub fn next_from(&self, place: usize) -> Option<usize> {
         self.words.next_anchor(self.texts, place)
     }
+
+    /// Whether a text is accepted because of what stands at this place of it, which is one that was found.
+    #[inline]
+    pub fn accepts_at(&self, text: &str, place: usize) -> bool {
+        self.words.found_at(text, place)
+    }
 }
 
 impl Node {

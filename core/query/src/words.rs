@@ -57,6 +57,14 @@ impl TokenRun {
         }
     }
 
+    /// Whether the tokens stand in a text from this place on. The letters of the first are known to.
+    pub(crate) fn found_at(&self, text: &str, place: usize) -> bool {
+        let separates = |c| !is_token_char(c) || stands_alone(c);
+        text.split_at_checked(place).is_some_and(|(before, from)| {
+            before.chars().next_back().is_none_or(separates) && self.begins(RawTokens::new(from))
+        })
+    }
+
     /// Whether [`Self::next_anchor`] finds all texts that are accepted among these.
     pub(crate) fn is_found_by_anchor(&self, texts: &[u8]) -> bool {
         let anchor = self.anchor.as_ref();

@@ -19,7 +19,6 @@
 //! | `chunk` | rows to columns and back without a loss; what each chunk knows of its traces, services and operations |
 //! | `block` | the format of blocks: write, merge, open, read |
 //! | `engine` | from memory to disk and what becomes of it there: catalog, flush, merge, retention, recovery |
-//! | `part` | chunks and pieces of blocks in one shape, for searches |
 //! | `pool` | who reads at the same time |
 //! | `fields` | what the query language sees of a span or a log record |
 //! | `search` | one module for each kind of question |
@@ -47,7 +46,6 @@ mod fields;
 mod key;
 mod mark;
 pub mod parquet;
-mod part;
 mod pool;
 mod rollup;
 mod search;

@@ -48,6 +48,11 @@ impl ScanPool {
         }
     }
 
+    /// How many may be busy at once.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+    }
+
     /// Does all units of a question, begun in their order, on this thread and on helpers, until `work` answers false.
     /// Each thread has a worker of its own, which is answered. A panic of a helper is one of the caller.
     pub(crate) fn run<U: Send, W: Send>(

@@ -230,7 +230,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Takes over what another thread did for the same question.
-    pub(crate) fn absorb(&mut self, other: Self) {
+    pub(crate) fn absorb(&mut self, other: Progress<'_>) {
         self.stopped |= other.stopped;
         let coverage = other.coverage;
         self.coverage.partial |= coverage.partial;

@@ -272,31 +272,21 @@ impl Store {
     /// Traces with a span that matches.
     pub fn search_traces(&self, search: &TraceSearch, stop: &Stop) -> TraceResults {
         let (spans, logs) = (self.spans.snapshot(), self.logs.snapshot());
-        search::search_traces(&spans, &logs, search, self.answer_bytes_max, stop)
+        search::search_traces(&spans, &logs, search, self.asking(stop))
     }
 
     /// Spans that match.
     pub fn search_spans(&self, search: &SpanSearch, stop: &Stop) -> SpanResults {
         let encoded_len = |row: &SpanRow| row.span.encoded_len();
-        search::search_records(
-            &self.spans.snapshot(),
-            search,
-            self.answer_bytes_max,
-            encoded_len,
-            stop,
-        )
+        let snapshot = self.spans.snapshot();
+        search::search_records(&snapshot, search, encoded_len, self.asking(stop))
     }
 
     /// Log records that match.
     pub fn search_logs(&self, search: &LogSearch, stop: &Stop) -> LogResults {
         let encoded_len = |row: &LogRow| row.record.encoded_len();
-        search::search_records(
-            &self.logs.snapshot(),
-            search,
-            self.answer_bytes_max,
-            encoded_len,
-            stop,
-        )
+        let snapshot = self.logs.snapshot();
+        search::search_records(&snapshot, search, encoded_len, self.asking(stop))
     }
 
     /// Counts over time.

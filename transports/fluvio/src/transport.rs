@@ -266,7 +266,7 @@ impl Transport for FluvioTransport {
             self.capabilities.envelope_bytes_max,
         )?;
         self.check_open()?;
-        let count = batch.len();
+        let (count, called) = (batch.len(), Instant::now());
         let mut waiting = self.enqueue(batch, deadline).await?;
         let answers = join_all(waiting.iter_mut().map(|job| &mut job.answered));
         let Ok(answers) = timeout_at(deadline, answers).await else {
@@ -274,7 +274,7 @@ impl Transport for FluvioTransport {
                 true => PublishError::Busy,
                 false => PublishError::OutcomeUnknown(Arc::new(Error::Timeout {
                     what: "the cluster".into(),
-                    after: Duration::ZERO,
+                    after: called.elapsed(),
                 })),
             });
         };

@@ -11,8 +11,11 @@
 //! The numbers are partition and next offset. All groups stand in one message, so that a commit is taken as a whole, and
 //! so that everything that decides what may be forgotten is read at once. A writer names the sequence of the document
 //! that it changed; when another was faster, it reads again and merges again, and the higher cursor stays.
+//!
+//! A group that is gone for good holds back what may be forgotten. `nats stream purge NAME-groups` forgets all groups, and
+//! those that are there commit again within seconds.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_nats::{
     HeaderMap,
@@ -26,8 +29,8 @@ use log_tracer_transport::{Cursor, Group, Offset, Partition};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::{
-    sync::{Mutex, MutexGuard},
-    time::Instant,
+    sync::Mutex,
+    time::{Instant, sleep},
 };
 
 use crate::{
@@ -38,6 +41,8 @@ use crate::{
 
 const VERSION: u32 = 1;
 const GROUPS_MAX: usize = 64;
+/// Before a commit that another was faster than is made again.
+const RETRY_DELAY: Duration = Duration::from_millis(5);
 /// No message with this number of a JetStream error: the stream is empty.
 const NO_MESSAGE_FOUND: ErrorCode = ErrorCode(10037);
 
@@ -97,7 +102,7 @@ impl Document {
         }
         if !self.groups.contains_key(&group.0) && self.groups.len() >= GROUPS_MAX {
             return Err(Error::BadCommit(format!(
-                "there are {GROUPS_MAX} groups already: delete the stream of the groups to forget those that are gone"
+                "there are {GROUPS_MAX} groups already: purge the stream of the groups to forget those that are gone"
             )));
         }
         let cursors = self.groups.entry(group.0.clone()).or_default();
@@ -120,19 +125,19 @@ struct Read {
     sequence: u64,
 }
 
-/// The document as this process knows it.
+/// The document on the servers. Nothing of it is kept here: what an operator takes away must not come back.
 #[derive(Debug)]
 pub(crate) struct Groups {
     names: Names,
-    /// Also keeps the commits of this process in turn, so that they do not overtake each other at the server.
-    known: Mutex<Option<Read>>,
+    /// Keeps the commits of this process in turn, so that they do not overtake each other at the server.
+    turn: Mutex<()>,
 }
 
 impl Groups {
     pub(crate) fn new(names: Names) -> Self {
         Self {
             names,
-            known: Mutex::new(None),
+            turn: Mutex::new(()),
         }
     }
 
@@ -144,49 +149,40 @@ impl Groups {
         upto: &[Cursor],
         deadline: Instant,
     ) -> Result<Document, Error> {
-        let mut known = self.known.lock().await;
+        let _turn = self.turn.lock().await;
         loop {
             let life = link.life(deadline).await?;
-            let read = match known.take() {
-                Some(read) => read,
-                None => self.read(&life).await?,
+            let error = match self.try_commit(&life, group, upto).await {
+                Ok(document) => return Ok(document),
+                Err(error) => error,
             };
-            let mut next = read.clone();
-            if !next.document.merge(group, upto)? {
-                *known = Some(read.clone());
-                return Ok(read.document);
+            // Another was faster; or it seems so, when the last attempt got through without its answer.
+            let again =
+                error.is_transient() || error.code() == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE);
+            if !again || Instant::now() >= deadline {
+                return Err(error);
             }
-            match self.write(&life, &next).await {
-                Ok(sequence) => {
-                    next.sequence = sequence;
-                    *known = Some(next.clone());
-                    return Ok(next.document);
-                }
-                // Another was faster, or so it seems: the last attempt may have got through without its answer.
-                Err(error) if error.code() == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE) => {}
-                Err(error) if error.is_transient() && Instant::now() < deadline => {
-                    log::debug!("committing again: {error}");
-                }
-                Err(error) => return Err(error),
-            }
-            if Instant::now() >= deadline {
-                return Err(Error::Unanswered {
-                    doing: format!("committing to stream {}", self.names.groups_stream()),
-                    source: Arc::new(Error::NoRoom),
-                });
-            }
+            log::debug!("committing again: {error}");
+            sleep(RETRY_DELAY).await;
         }
     }
 
     /// What is committed now.
     pub(crate) async fn document(&self, life: &Life) -> Result<Document, Error> {
-        let read = self.read(life).await?;
-        let document = read.document.clone();
-        // One that is committing knows better.
-        if let Ok(mut known) = self.known.try_lock() {
-            remember(&mut known, read);
+        Ok(self.read(life).await?.document)
+    }
+
+    async fn try_commit(
+        &self,
+        life: &Life,
+        group: &Group,
+        upto: &[Cursor],
+    ) -> Result<Document, Error> {
+        let mut read = self.read(life).await?;
+        if read.document.merge(group, upto)? {
+            self.write(life, &read).await?;
         }
-        Ok(document)
+        Ok(read.document)
     }
 
     async fn read(&self, life: &Life) -> Result<Read, Error> {
@@ -201,7 +197,7 @@ impl Groups {
         };
         let unreadable = |reason: String| {
             Error::Failed(format!(
-                "the last message of stream {stream} is no list of groups: {reason}; delete the stream, and the groups commit anew"
+                "the last message of stream {stream} is no list of groups: {reason}; purge the stream, and the groups commit anew"
             ))
         };
         let bytes = BASE64_STANDARD
@@ -213,7 +209,7 @@ impl Groups {
         })
     }
 
-    async fn write(&self, life: &Life, next: &Read) -> Result<u64, Error> {
+    async fn write(&self, life: &Life, next: &Read) -> Result<(), Error> {
         let doing = format!("committing to stream {}", self.names.groups_stream());
         let payload = next.document.encode().map_err(|source| Error::Nonsense {
             doing: doing.clone(),
@@ -229,17 +225,7 @@ impl Groups {
             () = life.lost.cancelled() => return Err(Error::Lost { doing }),
             answer = sent => answer.map_err(|source| Error::unanswered(doing.clone(), source))?,
         };
-        let ack: PublishAck = understand(&doing, &answer.payload)?;
-        Ok(ack.sequence)
-    }
-}
-
-fn remember(known: &mut MutexGuard<'_, Option<Read>>, read: Read) {
-    let newer = known
-        .as_ref()
-        .is_none_or(|known| known.sequence < read.sequence);
-    if newer {
-        **known = Some(read);
+        understand::<PublishAck>(&doing, &answer.payload).map(|_| ())
     }
 }
 
@@ -253,4 +239,74 @@ struct Message {
     seq: u64,
     #[serde(default)]
     data: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cursors(of: &[(u16, u64)]) -> Vec<Cursor> {
+        let cursors = of.iter().map(|(partition, next)| Cursor {
+            partition: Partition(*partition),
+            next: Offset(*next),
+        });
+        cursors.collect()
+    }
+
+    #[test]
+    fn a_document_is_what_its_layout_says() {
+        let text = br#"{"version":1,"groups":{"search":{"0":1200,"1":1187}}}"#;
+        let document = Document::decode(text).unwrap();
+        let group = Group("search".into());
+        assert_eq!(document.committed(&group), cursors(&[(0, 1200), (1, 1187)]));
+        assert_eq!(document.encode().unwrap(), &text[..]);
+        let newer = Document::decode(br#"{"version":2,"groups":{}}"#);
+        assert!(newer.unwrap_err().contains("version 2"));
+    }
+
+    #[test]
+    fn there_are_only_so_many_groups() {
+        let mut document = Document::default();
+        for number in 0..GROUPS_MAX {
+            let group = Group(format!("g{number}"));
+            assert!(document.merge(&group, &cursors(&[(0, 1)])).unwrap());
+        }
+        let known = Group("g0".into());
+        assert!(document.merge(&known, &cursors(&[(0, 2)])).unwrap());
+        let refused = document.merge(&Group("one more".into()), &cursors(&[(0, 1)]));
+        assert!(matches!(refused, Err(Error::BadCommit(_))), "{refused:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn fuzz_any_bytes_are_a_document_or_refused(bytes: Vec<u8>) {
+            let _ = Document::decode(&bytes);
+        }
+
+        #[test]
+        fn fuzz_merged_in_any_order_the_highest_stays_and_the_least_is_the_floor(
+            commits in prop::collection::vec((0_usize..4, 0_u16..3, any::<u64>()), 1..30),
+        ) {
+            let merged = |commits: &mut dyn Iterator<Item = &(usize, u16, u64)>| {
+                let mut document = Document::default();
+                for (group, partition, next) in commits {
+                    let group = Group(format!("g{group}"));
+                    document.merge(&group, &cursors(&[(*partition, *next)])).unwrap();
+                }
+                document
+            };
+            let document = merged(&mut commits.iter());
+            prop_assert_eq!(&document, &merged(&mut commits.iter().rev()));
+            prop_assert_eq!(&Document::decode(&document.encode().unwrap()).unwrap(), &document);
+            for partition in 0..3 {
+                let highest = (0..4).filter_map(|group| {
+                    let of = commits.iter().filter(|one| one.0 == group && one.1 == partition);
+                    of.map(|one| one.2).max()
+                });
+                prop_assert_eq!(document.floor(Partition(partition)), highest.min().map(Offset));
+            }
+        }
+    }
 }

@@ -95,7 +95,8 @@
 //! - **An answer does not come.** A connection without a sign of life counts as lost after three times
 //!   `ping_interval_ms`; a request is made again after `request_timeout_ms`.
 //! - **There is no room.** What every group has committed is forgotten first. Then a publish waits until its deadline and
-//!   is `Full`.
+//!   is `Full`. A group that is gone for good holds everything back; `nats stream purge NAME-groups` forgets all groups, and
+//!   those that are there commit again within seconds.
 //! - **The streams were deleted and made anew.** The log has failed and has to be opened again; its id is another one.
 //! - **An envelope is missing or damaged.** It is read again, and then `Corrupt`; a gap is never passed on. Streams are
 //!   made so that no message in the middle can be deleted.

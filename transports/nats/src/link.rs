@@ -70,6 +70,15 @@ impl Life {
             .saturating_sub(MESSAGE_HEADER_BYTES)
     }
 
+    /// Tells the library's task that nobody needs it any more, also when it is connecting again; a reader that was not
+    /// asked since would otherwise keep it.
+    async fn abandon(&self) {
+        let told = timeout(Duration::from_millis(10), self.client.drain()).await;
+        if !matches!(told, Ok(Ok(()))) {
+            log::debug!("a connection to NATS that was lost takes no more commands");
+        }
+    }
+
     /// Ends the connection and waits until nothing is left of it.
     pub(crate) async fn end(self) {
         let Self {
@@ -160,6 +169,7 @@ pub(crate) async fn keep_connected(
         *link.trouble() = "the connection was lost".into();
         link.current.send_replace(None);
         log::warn!("log {}: the connection to NATS was lost", config.name);
+        life.abandon().await;
         let next = tokio::select! {
             () = closed.cancelled() => break,
             next = connect_again(link, config) => next,
@@ -212,6 +222,8 @@ async fn connect_to(server: &str, config: &Config) -> Result<Life, Error> {
             let _ = &alive;
             match event {
                 Event::Disconnected | Event::Closed => lost.cancel(),
+                // Such as a subject that the user may not use; whoever waits for an answer hears only a timeout.
+                Event::ServerError(error) => log::warn!("NATS: the server says: {error}"),
                 other => log::debug!("NATS: {other}"),
             }
             std::future::ready(())

@@ -1,13 +1,12 @@
 //! Fluvio's processes: a controller and one storage unit that is registered with it.
 
-use std::path::Path;
-
-use super::{Plan, TopologyError, engine::Engine};
-
 /// Without the feature there is no client that could register the storage unit.
 #[cfg(not(feature = "fluvio"))]
-pub(super) async fn start(_: &Path, _: &Plan) -> Result<Engine, TopologyError> {
-    Err(TopologyError::Missing {
+pub(super) async fn start(
+    _: &std::path::Path,
+    _: &super::Plan,
+) -> Result<super::engine::Engine, super::TopologyError> {
+    Err(super::TopologyError::Missing {
         what: "the transport of Fluvio".to_owned(),
         help: "this program was built without it; build it with `--features fluvio`".to_owned(),
     })

@@ -10,11 +10,12 @@
 )]
 
 mod browser;
+mod interfaces;
 #[path = "../support/server.rs"]
 mod server;
 mod tools;
 
-use std::{collections::BTreeMap, process::Command, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use log_tracer_proto::{
     json,
@@ -59,19 +60,7 @@ async fn node_over_http_json_arrives_exactly_and_is_on_the_page() {
 #[ignore = "needs Python, Node and Chromium: cargo make test-live"]
 async fn the_demo_fills_the_pages_and_they_can_be_photographed() {
     let server = Server::start();
-    let status = Command::new(env!("CARGO_BIN_EXE_log-tracer"))
-        .args([
-            "demo",
-            "--endpoint",
-            &server.otlp_grpc,
-            "--seconds",
-            "1",
-            "--seed",
-            "7",
-        ])
-        .status()
-        .unwrap();
-    assert!(status.success(), "{status}");
+    demo(&server);
 
     // A checkout in which the card company was asked twice.
     let request = SearchTracesRequest {
@@ -103,6 +92,23 @@ async fn the_demo_fills_the_pages_and_they_can_be_photographed() {
     ] {
         tools::photograph(&format!("{}{path}", server.dashboard), name);
     }
+}
+
+/// Fills a server with a quarter of an hour of a made-up shop.
+fn demo(server: &Server) {
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_log-tracer"))
+        .args([
+            "demo",
+            "--endpoint",
+            &server.otlp_grpc,
+            "--seconds",
+            "1",
+            "--seed",
+            "7",
+        ])
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
 }
 
 /// Sends with an SDK, and compares what the SDK says it held with what QueryService and the pages show.

@@ -47,6 +47,27 @@ pub(crate) fn run_sdk(language: &str, protocol: &str, endpoint: &str) -> Value {
     serde_json::from_str(text.lines().last().unwrap()).unwrap()
 }
 
+/// Runs a program that a package of `requirements.txt` brings.
+pub(crate) fn run_python(program: &str, arguments: &[&str]) {
+    run(Command::new(python().join("bin").join(program))
+        .args(arguments)
+        // It keeps examples where it is started.
+        .current_dir(home()));
+}
+
+/// Runs a script of this directory; what it says.
+pub(crate) fn run_script(script: &str, arguments: &[&str]) -> Value {
+    let output = Command::new(python().join("bin/python"))
+        .arg(scripts().join(script))
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{script} failed: {text}");
+    serde_json::from_str(text.lines().last().unwrap()).unwrap()
+}
+
 /// Takes a picture of a page below the target directory; `cargo make screenshots` copies it to where the README shows it.
 pub(crate) fn photograph(url: &str, name: &str) {
     let directory = home().join("screenshots");

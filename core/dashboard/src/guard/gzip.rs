@@ -72,7 +72,10 @@ fn is_text(headers: &HeaderMap) -> bool {
         "text/css",
         "text/javascript",
         "text/plain",
+        "text/csv",
         "application/json",
+        "application/x-ndjson",
+        "application/openmetrics-text",
         "image/svg+xml",
     ]
     .iter()

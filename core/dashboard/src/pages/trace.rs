@@ -6,19 +6,19 @@ mod rows;
 mod span;
 mod state;
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use http::StatusCode;
 use log_tracer_query::{Query, Signals, parse};
 use serde::Serialize;
 use warp::reply::Response;
 
-pub(crate) use self::download::{logs_json, spans_json, whole_json};
+pub(crate) use self::download::{logs_json, span_items, spans_json, whole_json};
 use self::{overview::Overview, rows::RowView, span::SpanView, state::State};
 use crate::{
     app::App,
     fault::Fault,
-    lines::{LogLine, Origin, Sender, hex, trace_term},
+    lines::{LogLine, Origin, Sender, hex, trace_href, trace_term},
     palette::Palette,
     params::{Link, Params},
     reply,
@@ -30,6 +30,7 @@ use crate::{
         visible::{self, Fold, Window, Wish},
     },
     units::{count, plural},
+    uploads::Upload,
     views::Shell,
     visitor::Visitor,
 };
@@ -45,16 +46,7 @@ pub(crate) async fn page(
     id: &str,
 ) -> Result<Response, Fault> {
     let state = State::read(id, params)?;
-    // A large trace takes much memory while its page is built, so only a few are built at a time.
-    let wait = Duration::from_millis(app.config.query_deadline_ms);
-    let _slot = match tokio::time::timeout(wait, app.trace_slots.acquire()).await {
-        Ok(Ok(slot)) => slot,
-        _ => {
-            return Err(Fault::busy(
-                "too many traces are being opened at the moment",
-            ));
-        }
-    };
+    let _slot = app.trace_slot().await?;
     let (pieces, services) = tokio::try_join!(app.ask.trace(state.id), app.ask.services())?;
     let known: Vec<String> = services
         .into_iter()
@@ -63,10 +55,14 @@ pub(crate) async fn page(
     let views = app.views.clone();
     let visitor = visitor.clone();
     let rows_max = app.config.trace_rows_max;
+    let upload = app.ask.upload(&state.id);
     // Arranging a hundred thousand spans is work for a thread of its own.
     let built = tokio::task::spawn_blocking(move || {
         let trace = Trace::new(pieces);
-        let (status, view) = view(&trace, &state, &known, rows_max);
+        let (status, mut view) = view(&trace, &state, &known, rows_max);
+        if let Some(upload) = upload {
+            view.comes_from(upload);
+        }
         let title = view.overview.title.clone();
         let shell = Shell {
             title: &title,
@@ -98,6 +94,30 @@ struct View {
     lines_cut: String,
     coverage: CoverageView,
     logs_href: String,
+    /// Set when the trace comes from a file.
+    upload: Option<UploadView>,
+}
+
+impl View {
+    /// Says which file the trace comes from, and calls it by the id that it has there.
+    fn comes_from(&mut self, upload: Upload) {
+        let trace_id = hex(&upload.trace_id);
+        self.logs_href = logs_href(&trace_id);
+        self.overview.call(&trace_id);
+        self.upload = Some(UploadView {
+            file: upload.file,
+            stored_href: trace_href(&trace_id, ""),
+            trace_id,
+        });
+    }
+}
+
+/// The file that a trace comes from.
+#[derive(Debug, Serialize)]
+struct UploadView {
+    file: String,
+    trace_id: String,
+    stored_href: String,
 }
 
 /// What the toolbar of the waterfall needs.
@@ -200,11 +220,9 @@ fn view(trace: &Trace, state: &State, known: &[String], rows_max: usize) -> (Sta
         lines,
         lines_cut,
         coverage: CoverageView::new(Some(&trace.coverage)),
-        logs_href: Link::to("/logs")
-            .with("q", trace_term(&hex(&state.id)))
-            .with("range", "all")
-            .to_string(),
+        logs_href: logs_href(&hex(&state.id)),
         problem: sight.problem,
+        upload: None,
         overview,
     };
     let status = if view.problem.is_some() {
@@ -213,6 +231,14 @@ fn view(trace: &Trace, state: &State, known: &[String], rows_max: usize) -> (Sta
         StatusCode::OK
     };
     (status, view)
+}
+
+/// A search for all log records of a trace.
+fn logs_href(trace_id: &str) -> String {
+    Link::to("/logs")
+        .with("q", trace_term(trace_id))
+        .with("range", "all")
+        .to_string()
 }
 
 fn sight(

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod canned;
+pub mod hostile;
 pub mod html;
 pub mod otlp;
 pub mod real;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -30,7 +31,7 @@ pub fn log() -> Logger {
 /// A running dashboard; it stops when this is dropped.
 pub struct Site {
     pub authority: String,
-    client: Client<HttpConnector, Empty<Bytes>>,
+    client: Client<HttpConnector, Full<Bytes>>,
     stop: CancellationToken,
     pub served: Option<JoinHandle<Result<(), ServeError>>>,
 }
@@ -113,7 +114,10 @@ impl Site {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Empty::new()).unwrap();
+        self.ask(request.body(Full::default()).unwrap()).await
+    }
+
+    async fn ask(&self, request: Request<Full<Bytes>>) -> http::Response<Incoming> {
         let answer = self.client.request(request);
         tokio::time::timeout(Duration::from_secs(60), answer)
             .await
@@ -121,8 +125,23 @@ impl Site {
             .unwrap()
     }
 
+    /// Sends a body.
+    pub async fn post(&self, path: &str, content_type: &str, body: impl Into<Bytes>) -> Answer {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("http://{}{path}", self.authority))
+            .header(header::CONTENT_TYPE, content_type)
+            .body(Full::new(body.into()))
+            .unwrap();
+        Self::read(self.ask(request).await).await
+    }
+
     pub async fn request(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let (head, body) = self.send(method, path, headers).await.into_parts();
+        Self::read(self.send(method, path, headers).await).await
+    }
+
+    async fn read(answer: http::Response<Incoming>) -> Answer {
+        let (head, body) = answer.into_parts();
         let body = tokio::time::timeout(Duration::from_secs(60), body.collect());
         Answer {
             status: head.status,

@@ -225,6 +225,8 @@ pub(crate) fn logs(
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
 
     fn hit(time: u64, partition: u32, resource: u32) -> LogHit {
@@ -314,6 +316,32 @@ mod tests {
         let both = || lane(vec![hit(9, 0, 0), hit(8, 0, 0)], &["x"], false);
         let merged = merge(vec![both(), both()], ORDER);
         assert_eq!(shown(&merged), (vec![(9, "x"), (8, "x")], None));
+    }
+
+    proptest! {
+        /// Whatever consumers send: unordered, with keys twice or not at all, pointing beyond their tables.
+        #[test]
+        fn fuzz_any_answers_make_a_page_within_its_limits(
+            lanes in vec((vec((0..9_u64, 0..3_u32, 0..5_u32, any::<bool>()), 0..12), 0..4_usize, any::<bool>()), 0..4),
+            limit in 1..9_usize,
+            oldest_first in any::<bool>(),
+        ) {
+            let lanes = lanes.into_iter().map(|(hits, entries, has_more)| {
+                let hits = hits.into_iter().map(|(time, partition, resource, has_key)| {
+                    let mut hit = hit(time, partition, resource);
+                    hit.key = hit.key.filter(|_| has_key);
+                    hit
+                });
+                lane(hits.collect(), &["x", "y", "z"][..entries.min(3)], has_more)
+            });
+            let order = Order { oldest_first, limit, ..ORDER };
+            let merged = merge(lanes.collect(), order);
+            prop_assert!(merged.hits.len() <= limit);
+            for hit in &merged.hits {
+                prop_assert!((hit.resource as usize) < merged.tables.resources.entries.len());
+                prop_assert!((hit.scope as usize) < merged.tables.scopes.entries.len());
+            }
+        }
     }
 
     #[test]

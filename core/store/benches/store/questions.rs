@@ -2,8 +2,8 @@
 
 use log_tracer_query::parse;
 use log_tracer_store::{
-    Coverage, FacetSpec, HistogramGroup, HistogramSpec, RecordSearch, Signal, Stop, Store,
-    TimeRange, TraceLimits, TraceOrder, TraceSearch,
+    Coverage, FacetSpec, HistogramGroup, HistogramSpec, Origin, RecordKey, RecordSearch, Signal,
+    Stop, Store, TimeRange, TraceLimits, TraceOrder, TraceSearch,
 };
 
 use crate::data::{self, COMMON_WORD, RARE_WORD};
@@ -30,6 +30,7 @@ fn question(
 /// All questions to a store of so many rows of each kind.
 pub(crate) fn questions(rows: u64) -> Vec<Question> {
     let mut all = of_logs(rows);
+    all.extend(of_spans(rows));
     all.extend(of_traces(rows));
     all.extend(counts(rows));
     all
@@ -71,7 +72,59 @@ fn of_logs(rows: u64) -> Vec<Question> {
             store.search_logs(&search, &Stop::never()).coverage
         })
     };
-    queries.map(of_query).into()
+    let mut all: Vec<Question> = queries.map(of_query).into();
+    for (name, oldest_first) in [
+        ("100 of a word of half, deep in the pages", false),
+        ("the same, the oldest first", true),
+    ] {
+        let search = RecordSearch {
+            after: Some(middle(rows)),
+            oldest_first,
+            ..logs_of("cache")
+        };
+        all.push(question("logs", name, move |store| {
+            let found = store.search_logs(&search, &Stop::never());
+            assert_eq!(found.hits.len(), 100);
+            found.coverage
+        }));
+    }
+    all
+}
+
+fn middle(rows: u64) -> RecordKey {
+    let origin = Origin {
+        partition: 0,
+        offset: 0,
+    };
+    RecordKey::new(data::time_of(rows / 2), origin, 0)
+}
+
+fn of_spans(rows: u64) -> Vec<Question> {
+    let deep = RecordSearch {
+        after: Some(middle(rows)),
+        ..logs_of("status:error")
+    };
+    [
+        ("newest 100", logs_of("")),
+        ("newest 100 with an error", logs_of("status:error")),
+        (
+            "newest 100 of one in ten thousand without a needle",
+            logs_of("duration>19998us"),
+        ),
+        (
+            "newest 100 of a few fields",
+            logs_of("http.route:/cart duration>19ms -status:error"),
+        ),
+        ("100 with an error, deep in the pages", deep),
+    ]
+    .map(|(name, search)| {
+        question("spans", name, move |store| {
+            let found = store.search_spans(&search, &Stop::never());
+            assert!(!found.hits.is_empty());
+            found.coverage
+        })
+    })
+    .into()
 }
 
 fn of_traces(rows: u64) -> Vec<Question> {
@@ -118,6 +171,13 @@ fn of_traces(rows: u64) -> Vec<Question> {
         (
             "longest 20 of a service",
             "service:cart",
+            TraceOrder::Longest,
+            TimeRange::ALL,
+        ),
+        ("longest 20", "", TraceOrder::Longest, TimeRange::ALL),
+        (
+            "longest 20 with an error",
+            "status:error",
             TraceOrder::Longest,
             TimeRange::ALL,
         ),

@@ -57,7 +57,7 @@ pub(crate) use index::tally::Tally;
 pub(crate) use info::{BlockId, BlockInfo, OperationCount, PieceInfo, ServiceCount, TraceEntry};
 pub(crate) use merge::merge;
 pub(crate) use open::Block;
-pub(crate) use options::{Options, Settings};
+pub(crate) use options::{Options, PAGE_ROWS, Settings};
 pub(crate) use rollup::LoadedRollup;
 pub(crate) use scan::{Named, Scan};
 pub(crate) use storable::Storable;

@@ -5,6 +5,10 @@
 //! called span then finds, and what is left of calling spans that nobody answered, are the rest of the edges ([`super::edges`]
 //! has the rules). A caller that is not found is [`NodeKind::Unknown`]; it may be a sender that does not trace, or a span
 //! that is not here yet, or one that is neither a client nor a producer and whose trace was cut right there.
+//!
+//! Either half of a call that was cut apart may be in any place, and fifty million spans have some three million such
+//! halves. So they are put together in as many **passes** as the bytes of an answer ask for: each goes through the links of
+//! all places and keeps those whose key falls to it, which are both halves of a call or neither.
 
 use std::{cmp::Reverse, sync::Arc};
 
@@ -16,7 +20,7 @@ use super::{
     links::{self, KEY_MASK, Link},
     names::OTHER,
     section::{Head, NODE_OTHER, NODE_UNKNOWN, NODES_BEFORE, Places},
-    source::{Minutes, Source, for_each_source},
+    source::{Minutes, Source, Sources},
 };
 use crate::{
     Coverage, Stop, TimeRange,
@@ -128,17 +132,29 @@ pub(crate) fn service_graph(
         calling: HashMap::new(),
         called: Vec::new(),
         unlisted: 0,
-        bytes: 0,
+        link_bytes: 0,
         bytes_max: usize::try_from(answer_bytes_max).unwrap_or(usize::MAX),
     };
-    for_each_source(
-        snapshot,
-        minutes.widened(REACH_MINUTES),
-        settings,
-        &mut progress,
-        |source, progress| graph.add_source(source, progress),
-    );
-    let unresolved = graph.join();
+    let reach = minutes.widened(REACH_MINUTES);
+    let sources = Sources::new(snapshot, reach, settings, &mut progress);
+    let mut unresolved = 0;
+    if sources.for_each(&mut progress, |source, progress| {
+        graph.add_source(source, progress)
+    }) {
+        let passes = graph.passes();
+        for pass in 0..passes {
+            let of_pass = |key: u64| key % passes == pass;
+            let is_whole = sources.for_each(&mut progress, |source, progress| {
+                graph.add_links(source, of_pass)?;
+                Ok(graph.has_room(progress))
+            });
+            // What was read so far is put together also when it is not all.
+            unresolved += graph.join();
+            if !is_whole {
+                break;
+            }
+        }
+    }
     let unlisted = graph.unlisted;
     let edges = graph.into_edges();
     progress.coverage.matched = edges.iter().map(|edge| edge.calls.durations.count()).sum();
@@ -180,7 +196,8 @@ struct Graph {
     calling: HashMap<u64, Open>,
     called: Vec<Lost>,
     unlisted: u64,
-    bytes: usize,
+    /// Bytes of all links, as they are written.
+    link_bytes: u64,
     bytes_max: usize,
 }
 
@@ -189,6 +206,12 @@ const NODE_BYTES: usize = 160;
 const EDGE_BYTES: usize = 2 * size_of::<Rate>();
 const OPEN_BYTES: usize = 2 * size_of::<(u64, Open)>();
 const LOST_BYTES: usize = 2 * size_of::<Lost>();
+
+/// What a link takes at least as it is written.
+const LINK_BYTES_MIN: u64 = 10;
+
+/// More passes than any store needs that can be gone through in the time of a question.
+const PASSES_MAX: u64 = 256;
 
 impl Graph {
     /// Adds what a place knows. False when there is no more room or no more time.
@@ -212,17 +235,35 @@ impl Graph {
                 .map_err(|reason| source.corrupt(reason))?;
         }
         self.unlisted += head.unlisted.0 + head.unlisted.1;
-        let links = source.read_links()?;
-        self.add_links(head, &links, &nodes)
-            .map_err(|reason| source.corrupt(reason))?;
-        if self.bytes > self.bytes_max {
-            let max = self.bytes_max;
+        self.link_bytes += u64::from(head.links.bytes);
+        Ok(self.has_room(progress))
+    }
+
+    /// Whether the nodes and edges are not too many; says so when they are.
+    fn has_room(&self, progress: &mut Progress<'_>) -> bool {
+        let (bytes, max) = (self.bytes(), self.bytes_max);
+        if bytes > max {
             progress.coverage.miss(format!(
-                "the calls take more than the {max} bytes that an answer may: ask for a shorter time"
+                "the services and their calls take more than the {max} bytes that an answer may: ask for a shorter time"
             ));
-            return Ok(false);
         }
-        Ok(true)
+        bytes <= max
+    }
+
+    fn bytes(&self) -> usize {
+        self.nodes.len() * NODE_BYTES + self.edges.len() * EDGE_BYTES
+    }
+
+    /// In how many passes the halves of calls are put together, so that those of one fit into what is left.
+    fn passes(&self) -> u64 {
+        let left = self
+            .bytes_max
+            .saturating_sub(self.bytes())
+            .max(self.bytes_max / 4) as u64;
+        let links = self.link_bytes / LINK_BYTES_MIN;
+        (links * OPEN_BYTES.max(LOST_BYTES) as u64)
+            .div_ceil(left.max(1))
+            .clamp(1, PASSES_MAX)
     }
 
     fn add_part(&mut self, head: &Head, bytes: &[u8], nodes: &[u32]) -> Result<(), Malformed> {
@@ -240,7 +281,25 @@ impl Graph {
         Ok(())
     }
 
-    fn add_links(&mut self, head: &Head, bytes: &[u8], nodes: &[u32]) -> Result<(), Malformed> {
+    /// Adds the links of a place whose keys are of this pass.
+    fn add_links(
+        &mut self,
+        source: &Source<'_, SpanChunk>,
+        of_pass: impl Fn(u64) -> bool,
+    ) -> Result<(), BlockError> {
+        let nodes = self.nodes_of(source.head());
+        let links = source.read_links()?;
+        self.read_links(source.head(), &links, &nodes, of_pass)
+            .map_err(|reason| source.corrupt(reason))
+    }
+
+    fn read_links(
+        &mut self,
+        head: &Head,
+        bytes: &[u8],
+        nodes: &[u32],
+        of_pass: impl Fn(u64) -> bool,
+    ) -> Result<(), Malformed> {
         let reach = self.minutes.widened(REACH_MINUTES);
         let service = |number: u32| {
             let place = match number {
@@ -259,7 +318,7 @@ impl Graph {
         links::read(
             bytes,
             |key, of, link| {
-                if reach.contains(link.minute) {
+                if of_pass(key) && reach.contains(link.minute) {
                     let open = Open {
                         service: service(link.service),
                         peer: peer(of),
@@ -270,7 +329,7 @@ impl Graph {
                 }
             },
             |parent, is_entry, link| {
-                if reach.contains(link.minute) {
+                if of_pass(parent & KEY_MASK) && reach.contains(link.minute) {
                     called.push(Lost {
                         parent,
                         service: service(link.service),
@@ -279,12 +338,7 @@ impl Graph {
                     });
                 }
             },
-        )?;
-        self.bytes = self.nodes.len() * NODE_BYTES
-            + self.edges.len() * EDGE_BYTES
-            + self.calling.len() * OPEN_BYTES
-            + self.called.len() * LOST_BYTES;
-        Ok(())
+        )
     }
 
     /// The numbers of the nodes of a block, in the order in which its edges count them.
@@ -376,3 +430,94 @@ impl Graph {
 
 /// The unknown caller stands first in every section.
 const _: () = assert!(NODE_UNKNOWN == 0 && NODE_OTHER == 1 && NODES_BEFORE == 2);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use log_tracer_record::{
+        ResourceContext, SpanRow,
+        otlp::{
+            common::{AnyValue, KeyValue, any_value::Value},
+            resource::Resource,
+            trace::Span,
+        },
+    };
+
+    use super::*;
+    use crate::{Config, Mark, Origin, Store};
+
+    fn of_service(name: &str, span: Span) -> SpanRow {
+        let service = KeyValue {
+            key: "service.name".to_owned(),
+            value: Some(AnyValue {
+                value: Some(Value::StringValue(name.to_owned())),
+            }),
+            ..KeyValue::default()
+        };
+        let resource = Resource {
+            attributes: vec![service],
+            ..Resource::default()
+        };
+        SpanRow {
+            resource: Arc::new(ResourceContext::new(resource, String::new())),
+            scope: Arc::default(),
+            span,
+        }
+    }
+
+    /// Calls of which the callers are in one block and the called in another.
+    #[test]
+    fn calls_that_were_cut_apart_are_all_put_together_however_little_room_there_is() {
+        const CALLS: u64 = 3000;
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(Config::default(), directory.path()).unwrap();
+        let span = |number: u64, id: u64, parent: u64, kind: i32| Span {
+            trace_id: Bytes::copy_from_slice(&u128::from(number + 1).to_be_bytes()),
+            span_id: Bytes::copy_from_slice(&id.to_be_bytes()),
+            parent_span_id: match parent {
+                0 => Bytes::new(),
+                parent => Bytes::copy_from_slice(&parent.to_be_bytes()),
+            },
+            kind,
+            start_time_unix_nano: 1_700_000_000_000_000_000 + number,
+            end_time_unix_nano: 1_700_000_000_000_000_100 + number,
+            ..Span::default()
+        };
+        let calling = (0..CALLS).map(|n| of_service("shop", span(n, 2 * n + 1, 0, 3)));
+        let called = (0..CALLS).map(|n| of_service("stock", span(n, 2 * n + 2, 2 * n + 1, 2)));
+        let batches: [Vec<SpanRow>; 2] = [calling.collect(), called.collect()];
+        for (offset, rows) in (0..).zip(batches) {
+            let origin = Origin {
+                partition: 0,
+                offset,
+            };
+            store.apply_spans(origin, &rows);
+            store.seal(Mark::default()).unwrap();
+            let stop = Stop::never();
+            stop.cancel();
+            store.maintain(&stop, &mut |_| {});
+        }
+        let (spans, _) = store.snapshots();
+        assert_eq!(spans.blocks.len(), 2, "nothing was merged");
+        let ask = |bytes_max| {
+            let (spec, stop) = (GraphSpec::default(), Stop::never());
+            service_graph(&spans, &spec, Settings::default(), bytes_max, &stop)
+        };
+        let whole = ask(u64::MAX);
+        let [edge] = &whole.edges[..] else {
+            panic!("{whole:?}");
+        };
+        assert_eq!(
+            (edge.caller.name.as_str(), edge.callee.name.as_str()),
+            ("shop", "stock")
+        );
+        assert_eq!((edge.calls.durations.count(), whole.unresolved), (CALLS, 0));
+        let little = ask(20_000);
+        assert_eq!((little.edges, little.unresolved), (whole.edges, 0));
+        assert!(!little.coverage.partial);
+        let too_little = ask(100).coverage;
+        assert!(too_little.partial, "{too_little:?}");
+    }
+}

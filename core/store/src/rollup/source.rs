@@ -124,44 +124,78 @@ pub(crate) fn for_each_source<C: Storable>(
     minutes: Minutes,
     settings: Settings,
     progress: &mut Progress<'_>,
-    mut visit: impl FnMut(&Source<'_, C>, &mut Progress<'_>) -> Result<bool, BlockError>,
+    visit: impl FnMut(&Source<'_, C>, &mut Progress<'_>) -> Result<bool, BlockError>,
 ) {
-    let range = minutes.range();
-    if let Some(loaded) = in_memory(snapshot, range, settings, progress) {
-        let source = Source {
-            loaded: Arc::new(loaded),
-            block: None,
-        };
-        match visit(&source, progress) {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => progress.coverage.miss(snapshot.faults.note(&error)),
+    Sources::new(snapshot, minutes, settings, progress).for_each(progress, visit);
+}
+
+/// The places that have rows in some minutes: to go through them more than once, the rows in memory are summed up once.
+#[derive(Debug)]
+pub(crate) struct Sources<'s, C> {
+    snapshot: &'s Snapshot<C>,
+    range: TimeRange,
+    in_memory: Option<Arc<LoadedRollup>>,
+}
+
+impl<'s, C: Storable> Sources<'s, C> {
+    pub(crate) fn new(
+        snapshot: &'s Snapshot<C>,
+        minutes: Minutes,
+        settings: Settings,
+        progress: &mut Progress<'_>,
+    ) -> Self {
+        let range = minutes.range();
+        Self {
+            snapshot,
+            range,
+            in_memory: in_memory(snapshot, range, settings, progress).map(Arc::new),
         }
     }
-    for block in &snapshot.blocks {
-        let bounds = block.bounds();
-        if !range.overlaps(bounds.first, bounds.last) {
-            continue;
+
+    /// Hands the rollups of each to `visit`, until it answers false. True when it never did, and nothing stopped it.
+    pub(crate) fn for_each(
+        &self,
+        progress: &mut Progress<'_>,
+        mut visit: impl FnMut(&Source<'_, C>, &mut Progress<'_>) -> Result<bool, BlockError>,
+    ) -> bool {
+        let faults = &self.snapshot.faults;
+        if let Some(loaded) = &self.in_memory {
+            let source = Source {
+                loaded: Arc::clone(loaded),
+                block: None,
+            };
+            match visit(&source, progress) {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(error) => progress.coverage.miss(faults.note(&error)),
+            }
         }
-        if !progress.look() {
-            return;
+        for block in &self.snapshot.blocks {
+            let bounds = block.bounds();
+            if !self.range.overlaps(bounds.first, bounds.last) {
+                continue;
+            }
+            if !progress.look() {
+                return false;
+            }
+            let loaded = block.rollup(|| scan(block, progress));
+            let visited = loaded.and_then(|loaded| match loaded {
+                None => Ok(false),
+                Some(loaded) => visit(
+                    &Source {
+                        loaded,
+                        block: Some(block),
+                    },
+                    progress,
+                ),
+            });
+            match visited {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(error) => progress.coverage.miss(faults.note(&error)),
+            }
         }
-        let loaded = block.rollup(|| scan(block, progress));
-        let visited = loaded.and_then(|loaded| match loaded {
-            None => Ok(false),
-            Some(loaded) => visit(
-                &Source {
-                    loaded,
-                    block: Some(block),
-                },
-                progress,
-            ),
-        });
-        match visited {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => progress.coverage.miss(snapshot.faults.note(&error)),
-        }
+        true
     }
 }
 

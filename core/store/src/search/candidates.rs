@@ -1,4 +1,4 @@
-//! The traces that have a span which matches, found part by part, the newest part first.
+//! The traces that have a span which matches, found wave by wave, the newest parts first.
 //!
 //! A trace is known to start no later than any of its spans. So when all parts were looked at that have a time of T or
 //! later, every trace that starts at T or later was found: one that was not has all its matching spans, and with them its
@@ -13,17 +13,19 @@
 //! | all after the range | of the traces that they share with one that reaches into the range, the spans are asked |
 
 use hashbrown::HashMap;
-use log_tracer_query::{Field, Intrinsic};
 
 use super::{
     filter::Filter,
+    pace::Pace,
+    sight::Sight,
     source::{Source, readable, sources},
-    walk::{Order, Step, Walk},
+    units::Asking,
+    walk::{Order, Stretch, Walk},
 };
 use crate::{
     TimeRange,
-    block::{Columns, TraceEntry},
-    chunk::{Chunk, SpanChunk},
+    block::{BlockError, Columns, TraceEntry},
+    chunk::SpanChunk,
     stop::Progress,
     table::Snapshot,
 };
@@ -42,10 +44,13 @@ pub(super) const CANDIDATE_BYTES: u64 = 128;
 pub(super) struct Candidates<'s, 'q> {
     spans: &'s Snapshot<SpanChunk>,
     filter: &'s Filter<'q>,
+    asking: Asking<'s>,
+    /// What is read of spans that are compared.
     columns: Columns,
     /// Where the traces have to start.
     range: TimeRange,
-    ahead: Ahead<'s>,
+    ahead: Ahead<'s, 'q>,
+    pace: Pace,
     /// The traces that were found, each with the latest time that it can start at.
     pub(super) found: HashMap<u128, u64>,
     /// Those among them that were found last.
@@ -54,13 +59,13 @@ pub(super) struct Candidates<'s, 'q> {
 
 /// What is still to be looked at.
 #[derive(Debug)]
-enum Ahead<'s> {
+enum Ahead<'s, 'q> {
     /// Nothing: the query names the traces.
     Named,
     /// The tables of these, the newest at the end.
     Tables(Vec<Source<'s, SpanChunk>>),
     Spans {
-        walk: Walk<'s, SpanChunk>,
+        walk: Walk<'s, 'q, SpanChunk>,
         /// What was not yet compared with what lies after the range, the newest at the end.
         not_compared: Vec<Source<'s, SpanChunk>>,
         /// How many of them to compare at once: more each time, since each time all that lies after the range is gone
@@ -76,15 +81,16 @@ impl<'s, 'q> Candidates<'s, 'q> {
         spans: &'s Snapshot<SpanChunk>,
         filter: &'s Filter<'q>,
         range: TimeRange,
+        asking: Asking<'s>,
     ) -> Self {
-        let mut columns = filter.columns();
-        columns.fields.insert(Field::Intrinsic(Intrinsic::TraceId));
         let mut candidates = Self {
             spans,
             filter,
-            columns,
+            asking,
+            columns: filter.columns(),
             range,
             ahead: Ahead::Named,
+            pace: Pace::new(asking),
             found: HashMap::new(),
             fresh: Vec::new(),
         };
@@ -139,8 +145,21 @@ impl<'s, 'q> Candidates<'s, 'q> {
                     let some = not_compared.split_off(rest);
                     return self.compare(&some, progress);
                 }
-                let step = walk.next();
-                step.is_some_and(|step| self.add_matching(&step, progress))
+                if time.is_none() {
+                    return false;
+                }
+                // What has to be compared before is not passed by.
+                let compared = not_compared.last().map(|source| source.bounds().last);
+                // How many more are wanted is not known here.
+                let size = self.pace.next(0, 0);
+                let wave = walk.wave(
+                    size,
+                    |edge| Some(Order::NEWEST_FIRST.time(edge)) <= compared,
+                    progress,
+                );
+                self.pace.went(&wave);
+                // A wave is empty when nothing that came next can match.
+                !progress.is_stopped() && self.add_matching(wave, progress)
             }
         }
     }
@@ -163,26 +182,24 @@ impl<'s, 'q> Candidates<'s, 'q> {
         true
     }
 
-    /// Adds the traces of the spans of a part that match.
-    fn add_matching(&mut self, step: &Step<'s, SpanChunk>, progress: &mut Progress<'_>) -> bool {
-        let filter = self.filter;
-        let Some(rows) = step.read(filter, &self.columns, progress) else {
-            return true;
+    /// Adds the traces of the spans of a wave that match.
+    fn add_matching(&mut self, wave: Vec<Stretch>, progress: &mut Progress<'_>) -> bool {
+        let asking = self.asking;
+        let finder = || Finder {
+            spans: self.spans,
+            filter: self.filter,
+            found: Vec::new(),
+            progress: Progress::start(asking.stop),
         };
-        let on_part = filter.on_part(&rows);
-        let mut before = 0;
-        for row in on_part.rows().rev() {
-            if !progress.scan(1) {
-                return false;
-            }
-            let id = rows.chunk.trace(row);
-            // The spans of a trace often are neighbours, and one that matches is enough.
-            if id != before && on_part.query_matches(row) {
-                self.add(id, rows.chunk.time(row));
-                before = id;
-            }
+        let finders = asking.pool.run(wave, finder, Finder::look_at);
+        for finder in finders {
+            finder
+                .found
+                .into_iter()
+                .for_each(|(id, start)| self.add(id, start));
+            progress.absorb(finder.progress);
         }
-        true
+        progress.look()
     }
 
     /// Adds the traces that have a span in these chunks and blocks and one that matches in what lies after the range.
@@ -252,8 +269,8 @@ impl<'s, 'q> Candidates<'s, 'q> {
     }
 }
 
-impl<'s> Ahead<'s> {
-    fn new(spans: &'s Snapshot<SpanChunk>, filter: &Filter<'_>, range: TimeRange) -> Self {
+impl<'s, 'q> Ahead<'s, 'q> {
+    fn new(spans: &'s Snapshot<SpanChunk>, filter: &'s Filter<'q>, range: TimeRange) -> Self {
         let is_before_end = |first: u64| range.end_unix_nano.is_none_or(|end| first < end);
         let reaches_in = |source: &Source<'s, SpanChunk>| {
             let bounds = source.bounds();
@@ -275,13 +292,67 @@ impl<'s> Ahead<'s> {
             ..filter.range()
         };
         Self::Spans {
-            walk: Walk::of_sources(spans, of_spans, Order::NEWEST_FIRST, |bounds| {
+            walk: Walk::of_sources(spans, filter, of_spans, Order::NEWEST_FIRST, |bounds| {
                 is_before_end(bounds.first)
             }),
             not_compared: in_range,
             at_once: 1,
             later,
         }
+    }
+}
+
+/// What one thread finds of a wave.
+struct Finder<'s, 'q> {
+    spans: &'s Snapshot<SpanChunk>,
+    filter: &'s Filter<'q>,
+    /// Traces, each with a time that it starts at or before.
+    found: Vec<(u128, u64)>,
+    progress: Progress<'s>,
+}
+
+impl<'s> Finder<'s, '_> {
+    /// Looks at a stretch. False when the search has to end.
+    fn look_at(&mut self, stretch: Stretch) -> bool {
+        let spans = self.spans;
+        let mut sight = match spans.chunks.get(stretch.source) {
+            Some(chunk) => Sight::Chunk(chunk.as_ref()),
+            None => {
+                let block = spans.blocks.get(stretch.source - spans.chunks.len());
+                let Some(block) = block.filter(|_| self.progress.look()) else {
+                    return !self.progress.is_stopped();
+                };
+                self.progress.coverage.pieces_read += stretch.pieces;
+                let sight = Sight::of_rows(block, stretch.rows);
+                let Some(sight) = readable(spans, sight, &mut self.progress) else {
+                    return true;
+                };
+                sight
+            }
+        };
+        let found = self.find(&mut sight);
+        self.progress.read(sight.bytes_read());
+        readable(spans, found, &mut self.progress);
+        self.progress.look()
+    }
+
+    fn find(&mut self, sight: &mut Sight<'s, SpanChunk>) -> Result<(), BlockError> {
+        self.progress.scan(sight.rows() as u64);
+        let selected = sight.select(self.filter)?;
+        if selected.is_empty() {
+            return Ok(());
+        }
+        let (times, ids) = (sight.times()?, sight.trace_ids(&selected)?);
+        let mut before = 0;
+        for (row, id) in selected.iter().zip(ids) {
+            // The spans of a trace often are neighbours, and one that matches is enough.
+            if id != 0 && id != before {
+                let time = times.get(row).copied().unwrap_or_default();
+                self.found.push((id, time));
+                before = id;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,8 @@
 //! Of a field that is a column of its own, each different value of a stretch of rows is counted once, by its number; of
 //! one that stands in several places (the record, its scope, its resource) rows are put together, since a record counts
 //! once however often it has a value. Each thread has a table of its own, of [`crate::Config::answer_bytes_max`] bytes at
-//! most, and they are added up at the end.
+//! most, and they are added up at the end. Beyond that the rare values are forgotten, and the answer says by how much a
+//! count can be too low ([`counter`]).
 
 mod counter;
 
@@ -65,7 +66,8 @@ pub struct Facet {
 pub struct FacetValue {
     /// As the query language writes it.
     pub value: String,
-    /// Records that have it.
+    /// Records that have it; when there were more different values than could be counted, at least so many, and the
+    /// coverage says how many more there can be.
     pub count: u64,
 }
 
@@ -139,8 +141,13 @@ pub(crate) fn count_values<C: Storable>(
     }
     progress.absorb(tables.progress);
     let counters = tables.counters;
-    if counters.iter().any(|counter| counter.has_uncounted()) {
-        progress.coverage.miss("there are more different values than can be counted: the rare ones are among the others");
+    for counter in counters.iter().filter(|counter| counter.count_error() > 0) {
+        progress.coverage.miss(format!(
+            "{} has more different values than can be counted: each count may be too low by up to {}, and a value of \
+             fewer records may be missing",
+            counter.field(),
+            counter.count_error()
+        ));
     }
     let facets = counters
         .into_iter()
@@ -175,7 +182,7 @@ impl<'a> Tables<'a> {
     fn new(fields: &[Field], asking: Asking<'a>) -> Self {
         Self {
             counters: fields.iter().cloned().map(Counter::new).collect(),
-            budget: Budget::new(asking.answer_bytes_max),
+            budget: Budget::new(asking.answer_bytes_max, fields.len()),
             progress: Progress::start(asking.stop),
         }
     }

@@ -4,7 +4,6 @@ use std::{cell::OnceCell, collections::BTreeSet, ops::Range, sync::Arc};
 
 use log_tracer_query::{Field, Intrinsic, Needle, Needs, Query};
 
-use super::walk::Loaded;
 use crate::{
     TimeRange,
     block::Columns,
@@ -80,14 +79,6 @@ impl<'q> Filter<'q> {
     /// The traces of which a row must be one, when the query names them.
     pub(super) fn traces(&self) -> Option<&[u128]> {
         self.traces.as_deref()
-    }
-
-    /// The filter on the rows of a part.
-    pub(super) fn on_part<'f, C: Chunk>(&'f self, part: &'f Loaded<C>) -> FilterOn<'f, 'q, C> {
-        FilterOn {
-            has_traces: part.in_memory,
-            ..self.on(part.chunk.as_ref())
-        }
     }
 
     /// The filter on a chunk that was read with all its columns, and knows which rows are of which trace.

@@ -3,19 +3,44 @@
 //! | module | what it does |
 //! |---|---|
 //! | `filter` | a query and a range, and what they rule out |
-//! | `walk` | goes through chunks and pieces of blocks in the order of time, and reads those that can matter |
+//! | `walk`, `pace` | goes through chunks and pieces of blocks in the order of time, wave by wave, past those that cannot matter |
 //! | `sight` | rows as columns, for questions that count: which match, their times, levels and services |
 //! | `units` | what a question that counts has to read, in stretches that can be read at the same time |
 //! | `source` | what is known of a chunk or a block without reading its rows; says what cannot be read |
 //! | `rows_of_trace`, `spans_of_trace` | the rows of one trace from all places, in order |
 //! | `candidates` | the traces with a span that matches, the newest first |
 //!
-//! One part is in memory at a time, and what is kept for the answer has a bound.
+//! Each thread has one stretch of rows in memory at a time, and what is kept for the answer has a bound.
+//!
+//! # Measured
+//!
+//! Milliseconds of processor, a million records of each kind on disk in blocks of 131,072 rows, by
+//! `cargo bench -p log-tracer-store --bench store -- "on disk"` on two cores that others kept very busy, in November
+//! 2026. Before and after ran side by side, so that they compare; on a quiet machine both take about half. "Before" put
+//! rows together piece by piece on one thread, looked for a word twice, and counted events by whole rows.
+//!
+//! | question | before | after |
+//! |---|---|---|
+//! | newest 100 log records; of a common word | 0.68; 0.84 | 0.66; 0.81 |
+//! | a rare word | 2.2 | 1.6 |
+//! | newest 100 of a user | 14 | 12 |
+//! | 100 of a word of half, deep in the pages; the oldest first | 2.0; 1.9 | 1.5; 1.4 |
+//! | an expression that nothing matches | 367 | 225 |
+//! | newest 100 spans of one in ten thousand, without a needle | 52 | 47 |
+//! | newest 20 traces with an error | 6.5 | 6.5 |
+//! | longest 20 traces with an error; of a service | 64; 52 | 28; 21 |
+//! | histogram of a word of all; of half | 311; 260 | 242; 230 |
+//! | facets of spans; of failed spans | 190; 147 | 116; 53 |
+//! | facets of log records; of a word of half | 41; 278 | 38; 245 |
+//!
+//! What is left of a page of scattered records is to read them whole, each from pages of its own; of a word that many
+//! have, to decompress the texts.
 
 mod candidates;
 mod facets;
 mod filter;
 mod histogram;
+mod pace;
 mod records;
 mod rows_of_trace;
 mod services;

@@ -2,27 +2,31 @@
 //!
 //! Chunks and pieces of blocks are looked at in the order of the answer, by the newest (or oldest) time that they have.
 //! As soon as the page is full and no part that is left can hold a better record, the search ends: the newest records of
-//! a common word cost a few thousand rows, whatever the store holds. Until then only the columns that the query looks at
-//! are read; only the records of the page are read whole.
+//! a common word cost a few thousand rows, whatever the store holds.
+//!
+//! | phase | what is read |
+//! |---|---|
+//! | which rows match ([`finder`]) | the columns that the query looks at, and of the later ones only the pages where a row is left |
+//! | which of them are the best | their times, and the keys of those that can be among the best |
+//! | what they are ([`page`]) | of the records of the page alone all columns, page by page |
+//!
+//! What has to be looked at comes in waves that grow while little is found ([`super::walk`]), and the threads of the store
+//! share each wave. A thread keeps the best of what it looked at, no more than the page has room for.
 
+mod finder;
 mod page;
-
-use std::collections::BinaryHeap;
 
 use log_tracer_query::Query;
 use log_tracer_record::{LogRow, SpanRow};
 
 use super::{
     filter::Filter,
-    walk::{KeyInOrder, Loaded, Order, Walk},
+    pace::Pace,
+    units::Asking,
+    walk::{KeyInOrder, Order, Walk},
 };
-use crate::{
-    Coverage, RecordKey, Stop, TimeRange,
-    block::{Columns, Storable},
-    part::Part,
-    stop::Progress,
-    table::Snapshot,
-};
+use crate::{Coverage, RecordKey, TimeRange, block::Storable, stop::Progress, table::Snapshot};
+use finder::{Best, Finder};
 use page::Page;
 
 /// Asks for records that match.
@@ -80,49 +84,57 @@ pub type SpanHit = Hit<SpanRow>;
 pub(crate) fn search_records<C: Storable>(
     snapshot: &Snapshot<C>,
     search: &RecordSearch,
-    answer_bytes_max: u64,
     encoded_len: impl Fn(&C::Row) -> usize,
-    stop: &Stop,
+    asking: Asking<'_>,
 ) -> RecordResults<C::Row> {
-    let mut progress = Progress::start(stop);
+    let mut progress = Progress::start(asking.stop);
     let filter = Filter::new(&search.query, asked(search));
     snapshot.cover_page(asked(search), search.range, &mut progress.coverage);
 
-    let places_max = usize::try_from(answer_bytes_max).unwrap_or(usize::MAX) / size_of::<Place>();
+    let bytes_max = usize::try_from(asking.answer_bytes_max).unwrap_or(usize::MAX);
+    // Each thread has places of its own.
+    let places_max = bytes_max / size_of::<Place>() / (asking.pool.threads() + 1);
     let limit = search.limit.min(places_max);
     let order = Order {
         oldest_first: search.oldest_first,
     };
-    let mut finder = Finder {
-        order,
-        after: search.after,
-        // One more tells whether there is a next page.
-        room: limit.saturating_add(1),
-        best: BinaryHeap::new(),
-        parts: Vec::new(),
-    };
-    let columns = Columns {
-        keys: true,
-        ..filter.columns()
-    };
-    for step in Walk::new(snapshot, &filter, order, &mut progress) {
-        if finder.refuses_time(step.edge) || !progress.look() {
-            break;
-        }
-        if let Some(rows) = step.read(&filter, &columns, &mut progress)
-            && !finder.look_at(&step.part, &rows, &filter, &mut progress)
-        {
-            break;
-        }
-    }
+    // One more tells whether there is a next page.
+    let best = Best::new(order, search.after, limit.saturating_add(1));
+    let places = find(snapshot, &filter, best, asking, &mut progress);
     let page = Page {
         snapshot,
         order,
         limit,
         bytes_max: search.bytes_max,
     };
-    let Finder { best, parts, .. } = finder;
-    page.read(best.into_sorted_vec(), &parts, encoded_len, progress)
+    page.read(places, encoded_len, progress)
+}
+
+/// Finds the best records, in the order of the answer.
+fn find<C: Storable>(
+    snapshot: &Snapshot<C>,
+    filter: &Filter<'_>,
+    mut best: Best,
+    asking: Asking<'_>,
+    progress: &mut Progress<'_>,
+) -> Vec<Place> {
+    let mut walk = Walk::new(snapshot, filter, best.order(), progress);
+    let mut pace = Pace::new(asking);
+    loop {
+        let size = pace.next(best.len(), best.wanted());
+        let wave = walk.wave(size, |edge| best.refuses_time(edge), progress);
+        if wave.is_empty() || !progress.look() {
+            return best.into_places();
+        }
+        pace.went(&wave);
+        let finder = || Finder::new(snapshot, filter, best.fork(), size, asking.stop);
+        let found = asking.pool.run(wave, finder, Finder::look_at);
+        for finder in found {
+            let (others, of_thread) = finder.end();
+            best.absorb(others);
+            progress.absorb(of_thread);
+        }
+    }
 }
 
 /// The times that a search reaches, its cursor considered.
@@ -148,105 +160,7 @@ fn asked(search: &RecordSearch) -> TimeRange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     key: KeyInOrder,
-    /// The number of its part among those that have such records.
-    part: u32,
+    /// The number of its chunk or block, chunks first.
+    source: u32,
     row: u32,
-}
-
-/// Finds the best records.
-struct Finder<C> {
-    order: Order,
-    after: Option<RecordKey>,
-    room: usize,
-    /// The best so far, the worst of them on top.
-    best: BinaryHeap<Place>,
-    /// The parts that they are in, and others that they were in.
-    parts: Vec<Part<C>>,
-}
-
-impl<C: Storable> Finder<C> {
-    /// Whether no record of this time, as a number that grows along the answer, can be among the best.
-    #[inline]
-    fn refuses_time(&self, time: u64) -> bool {
-        let is_full = self.best.len() >= self.room;
-        is_full && self.best.peek().is_none_or(|worst| time > worst.key.0)
-    }
-
-    /// Looks at the rows of a part. False when the search has to end.
-    fn look_at(
-        &mut self,
-        part: &Part<C>,
-        rows: &Loaded<C>,
-        filter: &Filter<'_>,
-        progress: &mut Progress<'_>,
-    ) -> bool {
-        let number = self.parts.len() as u32;
-        let before = progress.coverage.matched;
-        let is_done = self.offer_matching(number, rows, filter, progress);
-        if progress.coverage.matched > before {
-            self.parts.push(part.clone());
-        }
-        is_done
-    }
-
-    fn offer_matching(
-        &mut self,
-        part: u32,
-        rows: &Loaded<C>,
-        filter: &Filter<'_>,
-        progress: &mut Progress<'_>,
-    ) -> bool {
-        let chunk = rows.chunk.as_ref();
-        let filter = filter.on_part(rows);
-        let mut rows = filter.rows();
-        // Rows stand more or less in the order of time: from that end, the best come first and rule out the others.
-        let oldest_first = self.order.oldest_first;
-        let mut next = || {
-            if oldest_first {
-                rows.next()
-            } else {
-                rows.next_back()
-            }
-        };
-        while let Some(row) = next() {
-            if !progress.scan(1) {
-                return false;
-            }
-            if self.refuses_time(self.order.time(chunk.time(row))) || !self.is_after(chunk, row) {
-                continue;
-            }
-            if filter.matches(row) {
-                progress.coverage.matched += 1;
-                let key = self.order.key(chunk.key(row));
-                self.offer(Place {
-                    key,
-                    part,
-                    row: row as u32,
-                });
-            }
-        }
-        true
-    }
-
-    fn offer(&mut self, place: Place) {
-        self.best.push(place);
-        if self.best.len() > self.room {
-            self.best.pop();
-        }
-    }
-
-    fn is_after(&self, chunk: &C, row: usize) -> bool {
-        let Some(after) = self.after else {
-            return true;
-        };
-        let order = self.order;
-        match order
-            .time(chunk.time(row))
-            .cmp(&order.time(after.time_unix_nano))
-        {
-            std::cmp::Ordering::Less => false,
-            std::cmp::Ordering::Greater => true,
-            std::cmp::Ordering::Equal => order.key(chunk.key(row)) > order.key(after),
-        }
-    }
 }

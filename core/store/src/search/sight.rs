@@ -33,6 +33,14 @@ impl<'s, C: Storable> Sight<'s, C> {
                 _ => ranges.push(rows),
             }
         }
+        Self::of_rows(block, ranges)
+    }
+
+    /// Some rows of a block: ranges that are ascending and do not meet.
+    pub(super) fn of_rows(
+        block: &'s crate::block::Block<C>,
+        ranges: Vec<Range<usize>>,
+    ) -> Result<Self, BlockError> {
         block.scan(ranges).map(Self::Block)
     }
 
@@ -53,20 +61,29 @@ impl<'s, C: Storable> Sight<'s, C> {
 
     /// The rows that match, and lie in the range.
     pub(super) fn select(&mut self, filter: &Filter<'_>) -> Result<RowSet, BlockError> {
+        self.select_within(filter, 0..self.rows())
+    }
+
+    /// Those of some rows.
+    pub(super) fn select_within(
+        &mut self,
+        filter: &Filter<'_>,
+        among: Range<usize>,
+    ) -> Result<RowSet, BlockError> {
         let range = filter.range();
         match self {
             Self::Chunk(chunk) => {
                 let on = filter.on_whole(*chunk);
                 let rows = on.rows();
-                let mut among = RowSet::none(chunk.rows());
-                rows.filter(|row| range.contains(chunk.time(*row)))
-                    .for_each(|row| among.insert(row));
-                let Ok(found) = filter.query().select(&mut InMemory(&on), among);
+                let mut asked = RowSet::none(chunk.rows());
+                rows.filter(|row| among.contains(row) && range.contains(chunk.time(*row)))
+                    .for_each(|row| asked.insert(row));
+                let Ok(found) = filter.query().select(&mut InMemory(&on), asked);
                 Ok(found)
             }
             Self::Block(scan) => {
-                let among = match scan.lies_in(range) {
-                    true => RowSet::all(scan.rows()),
+                let of_range = match scan.lies_in(range) {
+                    true => 0..scan.rows(),
                     false => {
                         let times = scan.times()?;
                         let first = times.partition_point(|time| *time < range.start_unix_nano);
@@ -74,10 +91,12 @@ impl<'s, C: Storable> Sight<'s, C> {
                             Some(end) => times.partition_point(|time| *time < end),
                             None => times.len(),
                         };
-                        RowSet::within(first..end, scan.rows())
+                        first..end
                     }
                 };
-                filter.query().select(scan, among)
+                let asked = among.start.max(of_range.start)..among.end.min(of_range.end);
+                let asked = RowSet::within(asked, scan.rows());
+                filter.query().select(scan, asked)
             }
         }
     }
@@ -87,6 +106,14 @@ impl<'s, C: Storable> Sight<'s, C> {
         match self {
             Self::Chunk(chunk) => Ok((0..chunk.rows()).map(|row| chunk.time(row)).collect()),
             Self::Block(scan) => scan.times(),
+        }
+    }
+
+    /// The traces of some rows as numbers, in their order; zero for none.
+    pub(super) fn trace_ids(&mut self, rows: &RowSet) -> Result<Vec<u128>, BlockError> {
+        match self {
+            Self::Chunk(chunk) => Ok(rows.iter().map(|row| chunk.trace_of(row)).collect()),
+            Self::Block(scan) => scan.trace_ids(rows),
         }
     }
 

@@ -13,7 +13,12 @@ use log_tracer_record::{
 };
 
 use super::*;
-use crate::{Config, Coverage, Mark, Origin, Stop, Store, TimeRange};
+use crate::{
+    Config, Coverage, Mark, Origin, Stop, Store, TimeRange,
+    chunk::{LogChunk, SpanChunk},
+    pool::ScanPool,
+    table::Snapshot,
+};
 
 const TRACES: u64 = 60;
 
@@ -189,6 +194,20 @@ fn a_page_of_the_newest_traces_that_was_stopped_is_the_beginning_of_the_page() {
     assert!(lengths.len() > 5, "{lengths:?}");
 }
 
+fn ask_traces(
+    spans: &Snapshot<SpanChunk>,
+    logs: &Snapshot<LogChunk>,
+    search: &TraceSearch,
+    answer_bytes_max: u64,
+) -> TraceResults {
+    let asking = Asking {
+        pool: &ScanPool::new(2),
+        answer_bytes_max,
+        stop: &Stop::never(),
+    };
+    search_traces(spans, logs, search, asking)
+}
+
 /// How many bytes a search may take for so many traces.
 fn room_for(traces: u64) -> u64 {
     traces * candidates::CANDIDATE_BYTES
@@ -204,7 +223,7 @@ fn the_newest_traces_are_right_however_few_can_be_compared() {
                 duration_min_nano,
                 ..traces_of(query, NEWEST)
             };
-            let ask = |bytes| search_traces(&spans, &logs, &search, bytes, &Stop::never());
+            let ask = |bytes| ask_traces(&spans, &logs, &search, bytes);
             let whole = ask(u64::MAX);
             assert!(!whole.coverage.partial && whole.traces.len() > 3);
             for traces in 8..80 {
@@ -223,7 +242,7 @@ fn another_order_than_time_says_when_not_all_could_be_compared() {
     let (store, _directory) = store();
     let (spans, logs) = store.snapshots();
     let search = traces_of("", TraceOrder::Longest);
-    let ask = |bytes| search_traces(&spans, &logs, &search, bytes, &Stop::never()).coverage;
+    let ask = |bytes| ask_traces(&spans, &logs, &search, bytes).coverage;
     assert_eq!(
         ask(room_for(10)).reasons,
         ["there are more traces than the 10 that a search may compare"]
@@ -237,7 +256,7 @@ fn a_trace_with_more_spans_than_can_be_summed_up_is_said() {
     let (spans, logs) = store.snapshots();
     let search = traces_of(&format!("trace:{}", trace_of(3)), NEWEST);
     // Room for two spans.
-    let found = search_traces(&spans, &logs, &search, 512, &Stop::never());
+    let found = ask_traces(&spans, &logs, &search, 512);
     assert!(found.coverage.partial);
     let expected = "has 3 spans, of which the first 2 are summed up";
     let reasons = &found.coverage.reasons;

@@ -16,11 +16,12 @@ use log_tracer_record::TraceId;
 use super::{
     candidates::{CANDIDATE_BYTES, Candidates},
     filter::Filter,
-    source::{readable, sources},
+    source::{Source, readable, sources},
     summary::{Summariser, TraceSummary},
+    units::Asking,
 };
 use crate::{
-    Coverage, Stop, TimeRange,
+    Coverage, TimeRange,
     block::TraceEntry,
     chunk::{LogChunk, SpanChunk, trace_number},
     stop::Progress,
@@ -86,14 +87,14 @@ pub(crate) fn search_traces(
     spans: &Snapshot<SpanChunk>,
     logs: &Snapshot<LogChunk>,
     search: &TraceSearch,
-    answer_bytes_max: u64,
-    stop: &Stop,
+    asking: Asking<'_>,
 ) -> TraceResults {
-    let mut progress = Progress::start(stop);
+    let answer_bytes_max = asking.answer_bytes_max;
+    let mut progress = Progress::start(asking.stop);
     cover(spans, search, &mut progress);
     // The range is that of traces, so that a span is asked for the query alone.
     let filter = Filter::new(&search.query, TimeRange::ALL);
-    let candidates = Candidates::new(spans, &filter, starts_asked(search));
+    let candidates = Candidates::new(spans, &filter, starts_asked(search), asking);
     let page = Page {
         summariser: Summariser {
             spans,
@@ -110,7 +111,7 @@ pub(crate) fn search_traces(
         TraceOrder::Newest { .. } => {
             Newest::new(spans, candidates, page, count_max).fill(&mut progress)
         }
-        _ => fill_by_rank(spans, candidates, page, count_max, &mut progress),
+        _ => fill_by_rank(spans, candidates, page, count_max, asking, &mut progress),
     };
     page.end(progress)
 }
@@ -214,6 +215,7 @@ fn fill_by_rank<'s, 'q>(
     mut candidates: Candidates<'_, '_>,
     mut page: Page<'s, 'q>,
     count_max: usize,
+    asking: Asking<'_>,
     progress: &mut Progress<'_>,
 ) -> Page<'s, 'q> {
     while candidates.look_further(progress) {
@@ -225,17 +227,7 @@ fn fill_by_rank<'s, 'q>(
     }
     let found = candidates.found.into_keys();
     let mut traces: HashMap<u128, TraceEntry> = found.map(|id| (id, nothing_of(id))).collect();
-    for source in sources(spans) {
-        if !progress.look() {
-            break;
-        }
-        let entries = readable(spans, source.traces(), progress);
-        for entry in entries.into_iter().flatten() {
-            if let Some(trace) = traces.get_mut(&entry.id) {
-                *trace = both(*trace, entry);
-            }
-        }
-    }
+    look_up(spans, &mut traces, asking, progress);
     let search = page.search;
     let rank = |trace: TraceEntry| Ranked {
         rank: match search.order {
@@ -256,6 +248,45 @@ fn fill_by_rank<'s, 'q>(
         && page.add(id, progress)
     {}
     page
+}
+
+/// Chunks and blocks that are looked up before what was found is added: each thread then keeps the traces of a few.
+const LOOKED_UP_PER_THREAD: usize = 4;
+
+/// Adds what all places know of some traces.
+fn look_up(
+    spans: &Snapshot<SpanChunk>,
+    traces: &mut HashMap<u128, TraceEntry>,
+    asking: Asking<'_>,
+    progress: &mut Progress<'_>,
+) {
+    let all: Vec<Source<'_, SpanChunk>> = sources(spans).collect();
+    for some in all.chunks(asking.pool.threads() * LOOKED_UP_PER_THREAD) {
+        if !progress.look() {
+            return;
+        }
+        let known = &*traces;
+        let worker = || (Vec::new(), Progress::start(asking.stop));
+        let looked_up = asking
+            .pool
+            .run(some.to_vec(), worker, |(found, progress), source| {
+                let entries = readable(spans, source.traces(), progress).unwrap_or_default();
+                found.extend(
+                    entries
+                        .into_iter()
+                        .filter(|entry| known.contains_key(&entry.id)),
+                );
+                progress.look()
+            });
+        for (found, of_worker) in looked_up {
+            for entry in found {
+                if let Some(trace) = traces.get_mut(&entry.id) {
+                    *trace = both(*trace, entry);
+                }
+            }
+            progress.absorb(of_worker);
+        }
+    }
 }
 
 fn too_many(count_max: usize) -> String {

@@ -13,16 +13,22 @@ use crate::{
 };
 
 /// Rows of a stretch at most, unless one piece has more.
-const STRETCH_ROWS: u64 = 1 << 16;
+pub(super) const STRETCH_ROWS: u64 = 1 << 16;
 
 /// Bytes on disk of the rows of a stretch at most, likewise: what is read of them takes several times as much memory.
 const STRETCH_BYTES: u64 = 4 << 20;
 
-/// What a question that counts is asked with.
+/// Rows of a block that are looked at together at most, unless one piece has more.
+pub(super) fn rows_together<C: Storable>(block: &Block<C>) -> u64 {
+    let row_bytes = block.info().bytes / block.info().rows.max(1);
+    STRETCH_ROWS.min(STRETCH_BYTES / row_bytes.max(1))
+}
+
+/// What a question is asked with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asking<'a> {
     pub(crate) pool: &'a ScanPool,
-    /// Bytes that the answer may take for counting.
+    /// Bytes that the answer may take while it is worked out.
     pub(crate) answer_bytes_max: u64,
     pub(crate) stop: &'a Stop,
 }
@@ -108,10 +114,9 @@ struct Stretch<'s, C> {
 
 impl<'s, C: Storable> Stretch<'s, C> {
     fn new(block: &'s Arc<Block<C>>) -> Self {
-        let row_bytes = block.info().bytes / block.info().rows.max(1);
         Self {
             block,
-            rows_max: STRETCH_ROWS.min(STRETCH_BYTES / row_bytes.max(1)),
+            rows_max: rows_together(block),
             rows: 0,
             pieces: Vec::new(),
         }

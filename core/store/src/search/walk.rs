@@ -1,20 +1,22 @@
-//! The way of a search through a table: the parts in memory and on disk in the order of time, one at a time, and what
-//! cannot match left out: by the times of a block, by the times of its pieces, by what their filters say.
+//! The way of a search through a table: the parts in memory and on disk in the order of time, and what cannot match left
+//! out: by the times of a block, by the times of its pieces, by what their filters say.
+//!
+//! A search takes what comes next as a **wave** of **stretches**, each some neighbouring rows of a chunk or a block, which
+//! can be looked at at the same time. The first wave is a piece, and each may be twice as large as the one before: what is
+//! looked at in vain is no more than what had to be looked at, and a search that goes far keeps all threads busy.
 
 use std::{
-    cell::OnceCell,
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
-    rc::Rc,
+    ops::Range,
     sync::Arc,
 };
 
-use super::{filter::Filter, source::readable};
+use super::{filter::Filter, source::readable, units::rows_together};
 use crate::{
     RecordKey, TimeRange,
-    block::{Block, Columns, PieceInfo, PieceSet, Storable},
+    block::{Block, PieceInfo, PieceSet, Storable},
     chunk::TimeBounds,
-    part::Part,
     stop::Progress,
     table::Snapshot,
 };
@@ -82,16 +84,17 @@ impl Order {
 
 /// A walk over the parts of a table that have rows in a range.
 #[derive(Debug)]
-pub(super) struct Walk<'s, C> {
+pub(super) struct Walk<'s, 'q, C> {
     snapshot: &'s Snapshot<C>,
+    filter: &'s Filter<'q>,
     range: TimeRange,
     order: Order,
     /// By block: the rows of the traces that the query names, when it does.
     named: HashMap<usize, Vec<u32>>,
     /// The next part of each chunk and block, the first in order on top: what is to come of a block has no entries yet.
     ahead: BinaryHeap<Reverse<Ahead>>,
-    /// By block: the pieces that the query leaves, found out at the first of them that is to be read.
-    admitted: HashMap<usize, Rc<OnceCell<PieceSet>>>,
+    /// By block: the pieces that the query leaves, found out when the walk comes to the block.
+    admitted: HashMap<usize, PieceSet>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,30 +106,34 @@ struct Ahead {
     piece: usize,
 }
 
-/// A part that a walk came to.
+/// How much a wave has at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WaveSize {
+    /// Rows, unless one part alone has more.
+    pub(super) rows: u64,
+    /// Rows of a stretch, likewise.
+    pub(super) stretch_rows: u64,
+}
+
+/// Rows of a chunk or a block to look at together.
 #[derive(Debug)]
-pub(super) struct Step<'s, C> {
-    snapshot: &'s Snapshot<C>,
-    /// The first time along the order that it can have.
+pub(super) struct Stretch {
+    /// The first time along the order that one of them can have.
     pub(super) edge: u64,
-    pub(super) part: Part<C>,
-    /// Shared by the steps of a block.
-    admitted: Rc<OnceCell<PieceSet>>,
+    /// Chunks are numbered before blocks.
+    pub(super) source: usize,
+    /// Of a block: ascending, and they do not meet. None of a chunk, which is looked at whole.
+    pub(super) rows: Vec<Range<usize>>,
+    /// How many they are.
+    pub(super) row_count: u64,
+    pub(super) pieces: u64,
 }
 
-/// The rows of a part.
-#[derive(Debug)]
-pub(super) struct Loaded<C> {
-    pub(super) chunk: Arc<C>,
-    /// Whether it is all columns, and a table of traces with them.
-    pub(super) in_memory: bool,
-}
-
-impl<'s, C: Storable> Walk<'s, C> {
+impl<'s, 'q, C: Storable> Walk<'s, 'q, C> {
     /// A walk over the parts where a record can match.
     pub(super) fn new(
         snapshot: &'s Snapshot<C>,
-        filter: &Filter<'_>,
+        filter: &'s Filter<'q>,
         order: Order,
         progress: &mut Progress<'_>,
     ) -> Self {
@@ -143,21 +150,24 @@ impl<'s, C: Storable> Walk<'s, C> {
             rows.sort_unstable();
             named.insert(snapshot.chunks.len() + number, rows);
         }
-        Self::start(snapshot, filter.range(), order, named, |_| true)
+        Self::start(snapshot, filter, filter.range(), order, named, |_| true)
     }
 
     /// A walk over those chunks and blocks only whose bounds are admitted.
     pub(super) fn of_sources(
         snapshot: &'s Snapshot<C>,
+        filter: &'s Filter<'q>,
         range: TimeRange,
         order: Order,
         is_admitted: impl Fn(TimeBounds) -> bool,
     ) -> Self {
-        Self::start(snapshot, range, order, HashMap::new(), is_admitted)
+        let named = HashMap::new();
+        Self::start(snapshot, filter, range, order, named, is_admitted)
     }
 
     fn start(
         snapshot: &'s Snapshot<C>,
+        filter: &'s Filter<'q>,
         range: TimeRange,
         order: Order,
         named: HashMap<usize, Vec<u32>>,
@@ -165,6 +175,7 @@ impl<'s, C: Storable> Walk<'s, C> {
     ) -> Self {
         let mut walk = Self {
             snapshot,
+            filter,
             range,
             order,
             named,
@@ -205,6 +216,132 @@ impl<'s, C: Storable> Walk<'s, C> {
         self.ahead.peek().map(time)
     }
 
+    /// What comes next, in the order of time, up to a part whose edge is refused or for which there is no room. Empty when
+    /// nothing is left, or when the search has to end.
+    pub(super) fn wave(
+        &mut self,
+        size: WaveSize,
+        is_refused: impl Fn(u64) -> bool,
+        progress: &mut Progress<'_>,
+    ) -> Vec<Stretch> {
+        let mut wave: Vec<Stretch> = Vec::new();
+        // By source, the last stretch of it.
+        let mut last: HashMap<usize, usize> = HashMap::new();
+        let mut rows = 0;
+        while let Some(Reverse(next)) = self.ahead.peek().copied() {
+            if is_refused(next.edge) || (rows > 0 && rows >= size.rows) {
+                break;
+            }
+            if !progress.look() {
+                return Vec::new();
+            }
+            self.ahead.pop();
+            let Some(part) = self.part(next, progress) else {
+                continue;
+            };
+            rows += part.row_count;
+            let room = self
+                .block(part.source)
+                .map_or(0, |block| rows_together(block));
+            let room = room.min(size.stretch_rows);
+            let before = last.get(&part.source);
+            match before.and_then(|number| wave.get_mut(*number)) {
+                Some(before) if before.row_count + part.row_count <= room => {
+                    before.row_count += part.row_count;
+                    before.pieces += part.pieces;
+                    before.rows.extend(part.rows);
+                }
+                _ => {
+                    last.insert(part.source, wave.len());
+                    wave.push(part);
+                }
+            }
+        }
+        for stretch in &mut wave {
+            stretch.rows.sort_unstable_by_key(|rows| rows.start);
+            stretch.rows = joined(std::mem::take(&mut stretch.rows));
+        }
+        wave
+    }
+
+    /// A part that the walk came to; none when nothing in it can match. What follows it is ahead then.
+    fn part(&mut self, next: Ahead, progress: &mut Progress<'_>) -> Option<Stretch> {
+        let Ahead {
+            edge,
+            source,
+            piece,
+        } = next;
+        if let Some(chunk) = self.snapshot.chunks.get(source) {
+            return Some(Stretch {
+                edge,
+                source,
+                rows: Vec::new(),
+                row_count: chunk.rows() as u64,
+                pieces: 0,
+            });
+        }
+        let block = self.block(source)?;
+        if !self.admitted.contains_key(&source) {
+            let admitted = readable(self.snapshot, block.admitted(self.filter.needs()), progress);
+            // Rows can be read although the index cannot: then all of them are.
+            let admitted = admitted.unwrap_or_else(|| PieceSet::all(block.pieces().len()));
+            self.admitted.insert(source, admitted);
+        }
+        let is_admitted = |piece| {
+            self.admitted
+                .get(&source)
+                .is_none_or(|set| set.contains(piece))
+        };
+        let mut following = Some(piece);
+        let part = is_admitted(piece).then(|| self.stretch_of(block, edge, source, piece));
+        let mut skipped = u64::from(part.is_none());
+        loop {
+            let next = match self.order.oldest_first {
+                true => following.and_then(|piece| piece.checked_add(1)),
+                false => following.and_then(|piece| piece.checked_sub(1)),
+            };
+            let ahead = self.ahead_in(block, source, next);
+            match ahead {
+                Some(ahead) if !is_admitted(ahead.piece) => {
+                    skipped += 1;
+                    following = Some(ahead.piece);
+                }
+                _ => {
+                    self.ahead.extend(ahead.map(Reverse));
+                    break;
+                }
+            }
+        }
+        progress.coverage.pieces_skipped += skipped;
+        part
+    }
+
+    fn stretch_of(&self, block: &Block<C>, edge: u64, source: usize, piece: usize) -> Stretch {
+        let rows = block.pieces().get(piece).map(|piece| piece.rows.clone());
+        let rows = rows.unwrap_or_default();
+        let rows = match self.named.get(&source) {
+            None => std::iter::once(rows.start as usize..rows.end as usize).collect(),
+            Some(named) => {
+                let first = named.partition_point(|row| *row < rows.start);
+                let end = named.partition_point(|row| *row < rows.end);
+                let named = named.get(first..end).unwrap_or_default().iter();
+                joined(named.map(|row| *row as usize..*row as usize + 1))
+            }
+        };
+        Stretch {
+            edge,
+            source,
+            row_count: rows.iter().map(|rows| rows.len() as u64).sum(),
+            rows,
+            pieces: 1,
+        }
+    }
+
+    fn block(&self, source: usize) -> Option<&'s Arc<Block<C>>> {
+        let number = source.checked_sub(self.snapshot.chunks.len())?;
+        self.snapshot.blocks.get(number)
+    }
+
     fn overlaps(&self, bounds: TimeBounds) -> bool {
         !bounds.is_empty() && self.range.overlaps(bounds.first, bounds.last)
     }
@@ -239,73 +376,14 @@ impl<'s, C: Storable> Walk<'s, C> {
     }
 }
 
-impl<'s, C: Storable> Iterator for Walk<'s, C> {
-    type Item = Step<'s, C>;
-
-    fn next(&mut self) -> Option<Step<'s, C>> {
-        let Reverse(Ahead {
-            edge,
-            source,
-            piece,
-        }) = self.ahead.pop()?;
-        let snapshot = self.snapshot;
-        let part = match snapshot.chunks.get(source) {
-            Some(chunk) => Part::Chunk(Arc::clone(chunk)),
-            None => {
-                let block = snapshot.blocks.get(source - snapshot.chunks.len())?;
-                let following = match self.order.oldest_first {
-                    true => piece.checked_add(1),
-                    false => piece.checked_sub(1),
-                };
-                let following = self.ahead_in(block, source, following);
-                self.ahead.extend(following.map(Reverse));
-                Part::Piece {
-                    block: Arc::clone(block),
-                    piece,
-                }
-            }
-        };
-        Some(Step {
-            snapshot,
-            edge,
-            part,
-            admitted: Rc::clone(self.admitted.entry(source).or_default()),
-        })
-    }
-}
-
-impl<C: Storable> Step<'_, C> {
-    /// Reads the rows, with at least these columns; none when none can match, or when they cannot be read.
-    pub(super) fn read(
-        &self,
-        filter: &Filter<'_>,
-        columns: &Columns,
-        progress: &mut Progress<'_>,
-    ) -> Option<Loaded<C>> {
-        let (block, piece) = match &self.part {
-            Part::Piece { block, piece } => (block, *piece),
-            Part::Chunk(chunk) => {
-                return Some(Loaded {
-                    chunk: Arc::clone(chunk),
-                    in_memory: true,
-                });
-            }
-        };
-        let admitted = self.admitted.get_or_init(|| {
-            let admitted = readable(self.snapshot, block.admitted(filter.needs()), progress);
-            // Rows can be read although the index cannot: then all of them are.
-            admitted.unwrap_or_else(|| PieceSet::all(block.pieces().len()))
-        });
-        if !admitted.contains(piece) {
-            progress.coverage.pieces_skipped += 1;
-            return None;
+/// Ascending ranges, those that meet put together.
+fn joined(ranges: impl IntoIterator<Item = Range<usize>>) -> Vec<Range<usize>> {
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
+            _ => joined.push(range),
         }
-        progress.coverage.pieces_read += 1;
-        progress.read(self.part.bytes_on_disk());
-        let chunk = readable(self.snapshot, self.part.read(columns), progress)?;
-        Some(Loaded {
-            chunk,
-            in_memory: false,
-        })
     }
+    joined
 }

@@ -194,6 +194,73 @@ fn values_that_do_not_fit_into_the_answer_are_counted_as_others_and_said() {
 }
 
 #[test]
+fn the_heaviest_values_stay_when_there_are_more_than_can_be_counted() {
+    let config = Config {
+        answer_bytes_max: 1 << 20,
+        ..Config::default()
+    };
+    let store = Store::new(config).unwrap();
+    // Far more different ones than fit come first, and go on coming.
+    for batch in 0..40_u64 {
+        let rows: Vec<_> = (0..1000)
+            .map(|n| {
+                let is_heavy = batch >= 20 && n % 4 == 0;
+                let value = match is_heavy {
+                    true => format!("heavy-{}", n % 3),
+                    false => format!("light-{}", batch * 1000 + n),
+                };
+                log_with(vec![pair("k", text(&value)), pair("few", text("one"))])
+            })
+            .collect();
+        store.apply_logs(at(batch), &rows);
+    }
+    let spec = log_tracer_store::FacetSpec {
+        signal: Signal::Logs,
+        query: log_tracer_query::parse("").unwrap(),
+        range: TimeRange::ALL,
+        fields: ["k", "few"].map(log_tracer_query::Field::named).into(),
+        values_max: 3,
+    };
+    let found = store.facets(&spec, &Stop::never());
+    let [of_k, of_few] = &found.facets[..] else {
+        panic!("{found:?}");
+    };
+    let mut names: Vec<&str> = of_k
+        .values
+        .iter()
+        .map(|value| value.value.as_str())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, ["heavy-0", "heavy-1", "heavy-2"]);
+    // A third of 5,000, and too low by no more than is said.
+    let [reason] = &found.coverage.reasons[..] else {
+        panic!("{:?}", found.coverage);
+    };
+    let (field, rest) = reason
+        .split_once(" has more different values than can be counted")
+        .unwrap();
+    assert_eq!(field, "k");
+    let error = rest
+        .split("up to ")
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .next()
+        .unwrap();
+    let error: u64 = error.parse().unwrap();
+    assert!((1..100).contains(&error), "{error}");
+    for value in &of_k.values {
+        assert!(
+            value.count <= 1680 && value.count + error >= 1660,
+            "{value:?}"
+        );
+    }
+    let listed: u64 = of_k.values.iter().map(|value| value.count).sum();
+    assert_eq!(listed + of_k.other_count, 40_000);
+    assert_eq!((of_few.values[0].count, of_few.other_count), (40_000, 0));
+}
+
+#[test]
 fn a_search_sees_an_envelope_whole_while_others_are_applied_and_evicted() {
     let store = small_store();
     let is_done = AtomicBool::new(false);

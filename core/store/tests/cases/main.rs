@@ -12,6 +12,7 @@ mod build;
 mod counts;
 mod damage;
 mod durable;
+mod pages;
 mod records;
 mod traces;
 mod words;

@@ -1,11 +1,10 @@
-//! A trace as OTLP/JSON, written piece by piece as it comes from the consumer: a download of any size takes the memory
-//! of one piece.
+//! A trace as a file. As OTLP/JSON it is written piece by piece as it comes from the consumer: a download of any size
+//! takes the memory of one piece. As Jaeger's JSON it is arranged first, and takes the memory of a page.
 
 use std::io;
 
 use bytes::Bytes;
-use http::{HeaderValue, header};
-use log_tracer_proto::json;
+use log_tracer_proto::{json, otlp::trace::ResourceSpans};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use warp::reply::{Reply, Response};
@@ -14,7 +13,11 @@ use crate::{
     app::App,
     ask::{CUT_OFF, TracePieces},
     fault::Fault,
+    jaeger,
     lines::from_hex,
+    params::Params,
+    reply,
+    trace::model::Trace,
 };
 
 const SPANS: &str = "resourceSpans";
@@ -34,9 +37,43 @@ enum Part {
     Whole,
 }
 
-/// Answers `/trace/{id}.json`.
-pub(crate) async fn spans_json(app: &App, id: &str) -> Result<Response, Fault> {
-    download(app, id, Part::Spans, Some("spans")).await
+/// Answers `/trace/{id}.json`: OTLP/JSON, or with `format=jaeger` what Jaeger UI opens.
+pub(crate) async fn spans_json(app: &App, params: &Params, id: &str) -> Result<Response, Fault> {
+    let is_jaeger = params.read("format", |text| match text {
+        "otlp" => Ok(false),
+        "jaeger" => Ok(true),
+        _ => Err(format!("`{text}` is neither otlp nor jaeger")),
+    })?;
+    match is_jaeger {
+        Some(true) => jaeger_json(app, id).await,
+        _ => download(app, id, Part::Spans, Some("spans")).await,
+    }
+}
+
+async fn jaeger_json(app: &App, id: &str) -> Result<Response, Fault> {
+    let trace_id = read_id(id)?;
+    let _slot = app.trace_slot().await?;
+    let pieces = app.ask.trace(trace_id).await?;
+    let own = app.ask.upload(&trace_id);
+    let written = tokio::task::spawn_blocking(move || {
+        let trace_id = own.map_or(trace_id, |upload| upload.trace_id);
+        jaeger::trace_file(&Trace::new(pieces), &trace_id)
+    })
+    .await;
+    let text = match written {
+        Ok(Ok(text)) => text,
+        Ok(Err(error)) => return Err(Fault::internal(format!("a trace is no JSON: {error}"))),
+        Err(error) => return Err(Fault::internal(format!("writing a trace failed: {error}"))),
+    };
+    let mut response = reply::json_text(text);
+    reply::as_file(&mut response, &format!("trace-{id}-jaeger.json"));
+    Ok(response)
+}
+
+fn read_id(id: &str) -> Result<[u8; 16], Fault> {
+    from_hex::<16>(id).ok_or_else(|| {
+        Fault::missing("this is not a trace id: 32 hexadecimal digits, not all of them 0")
+    })
 }
 
 /// Answers `/trace/{id}/logs.json`.
@@ -51,9 +88,7 @@ pub(crate) async fn whole_json(app: &App, id: &str) -> Result<Response, Fault> {
 
 /// With a file name for what is to be saved.
 async fn download(app: &App, id: &str, part: Part, file: Option<&str>) -> Result<Response, Fault> {
-    let trace_id = from_hex::<16>(id).ok_or_else(|| {
-        Fault::missing("this is not a trace id: 32 hexadecimal digits, not all of them 0")
-    })?;
+    let trace_id = read_id(id)?;
     let pieces = app.ask.trace_pieces(trace_id).await?;
     let (sender, receiver) = mpsc::channel(PIECES_WAITING_MAX);
     let shutdown = app.shutdown.clone();
@@ -65,15 +100,9 @@ async fn download(app: &App, id: &str, part: Part, file: Option<&str>) -> Result
         }
     });
     let mut response = warp::reply::stream(ReceiverStream::new(receiver)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    let disposition = file.map(|file| format!("attachment; filename=\"trace-{id}-{file}.json\""));
-    // The id is 32 hexadecimal digits, so the header is always valid.
-    if let Some(Ok(value)) = disposition.as_deref().map(HeaderValue::from_str) {
-        headers.insert(header::CONTENT_DISPOSITION, value);
+    reply::as_json(&mut response);
+    if let Some(file) = file {
+        reply::as_file(&mut response, &format!("trace-{id}-{file}.json"));
     }
     Ok(response)
 }
@@ -102,7 +131,7 @@ async fn write(mut pieces: TracePieces, part: Part, sender: &Sender) -> Result<(
             Err(fault) => return fail(sender, fault.message()).await,
         };
         let span_items = if spans {
-            items(&json::traces_to_json(&piece.resource_spans), SPANS)
+            span_items(&piece.resource_spans)
         } else {
             String::new()
         };
@@ -144,6 +173,11 @@ async fn fail(sender: &Sender, reason: &str) -> Result<(), Gone> {
 
 async fn send(sender: &Sender, text: String) -> Result<(), Gone> {
     sender.send(Ok(Bytes::from(text))).await.map_err(|_| Gone)
+}
+
+/// Spans as the elements of `resourceSpans`, without the brackets around them.
+pub(crate) fn span_items(spans: &[ResourceSpans]) -> String {
+    items(&json::traces_to_json(spans), SPANS)
 }
 
 /// The elements of the list in a document, without the brackets around it.

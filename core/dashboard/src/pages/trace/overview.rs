@@ -171,6 +171,13 @@ impl Overview {
     }
 }
 
+impl Overview {
+    /// Calls the trace by another id than that of its address.
+    pub(crate) fn call(&mut self, id: &str) {
+        id.clone_into(&mut self.id);
+    }
+}
+
 /// A search for traces like this one.
 fn related(service: &str, root: Option<&SpanItem>) -> String {
     use log_tracer_query::{Field, Intrinsic};

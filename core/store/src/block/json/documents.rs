@@ -1,5 +1,7 @@
 //! Resources, scopes, events and links.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use log_tracer_query::text::hex;
 use log_tracer_record::{
@@ -202,6 +204,18 @@ pub(crate) fn events_from_json(text: &str) -> serde_json::Result<Vec<Event>> {
         dropped_attributes_count: document.dropped_attributes_count,
     };
     Ok(documents.into_iter().map(event).collect())
+}
+
+/// The names of events alone, which costs a fraction.
+pub(crate) fn event_names_from_json(text: &str) -> serde_json::Result<Vec<Cow<'_, str>>> {
+    let documents: Vec<EventName<'_>> = serde_json::from_str(text)?;
+    Ok(documents.into_iter().map(|event| event.name).collect())
+}
+
+#[derive(Deserialize)]
+struct EventName<'a> {
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
 }
 
 #[derive(Default, Serialize, Deserialize)]

@@ -33,8 +33,8 @@ mod documents;
 mod value;
 
 pub(crate) use documents::{
-    events_from_json, events_to_json, links_from_json, links_to_json, resource_from_json,
-    resource_to_json, scope_from_json, scope_to_json,
+    event_names_from_json, events_from_json, events_to_json, links_from_json, links_to_json,
+    resource_from_json, resource_to_json, scope_from_json, scope_to_json,
 };
 pub(crate) use value::{attributes_from_json, attributes_to_json, value_from_json, value_to_json};
 

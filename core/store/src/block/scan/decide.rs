@@ -3,7 +3,7 @@
 use arrow_array::{
     Array, ArrayRef, BinaryArray, DictionaryArray, StringArray, cast::AsArray, types::Int32Type,
 };
-use log_tracer_query::{RowSet, TextTest};
+use log_tracer_query::{Finder, RowSet, TextTest};
 
 use crate::{
     block::error::Malformed,
@@ -112,49 +112,91 @@ impl Texts<'_> {
         test: &TextTest<'_>,
         of_none: bool,
     ) -> Result<RowSet, Malformed> {
-        self.search_as(among, test, of_none, |text| Ok(test.accepts(text)))
+        self.search_as(among, test, of_none, |text, found| {
+            Ok(match found {
+                Some((finder, place)) if finder.accepts_at(text, place) => Accepted::Yes,
+                Some(_) => Accepted::NotHere,
+                None if test.accepts(text) => Accepted::Yes,
+                None => Accepted::No,
+            })
+        })
     }
 
-    /// The rows that `accepts` says yes to, which it does only of a text in which the search can find something.
-    pub(super) fn search_as(
+    fn one_by_one(
         &self,
         among: &RowSet,
-        test: &TextTest<'_>,
         of_none: bool,
-        mut accepts: impl FnMut(&str) -> Result<bool, Malformed>,
+        mut accepts: impl FnMut(&str, Option<At<'_>>) -> Result<Accepted, Malformed>,
+    ) -> Result<RowSet, Malformed> {
+        self.decide(among, |place| match place {
+            Some((texts, place)) => Ok(accepts(texts.value(place), None)? == Accepted::Yes),
+            None => Ok(of_none),
+        })
+    }
+
+    /// The rows that `accepts` says yes to, which it does only of a text in which the search can find something; it hears
+    /// where, if that is known.
+    pub(super) fn search_as<'t>(
+        &self,
+        among: &RowSet,
+        test: &'t TextTest<'t>,
+        of_none: bool,
+        mut accepts: impl FnMut(&str, Option<At<'_>>) -> Result<Accepted, Malformed>,
     ) -> Result<RowSet, Malformed> {
         let (Self::Plain(texts), false) = (self, of_none) else {
-            return self.decide(among, |place| match place {
-                Some((texts, place)) => accepts(texts.value(place)),
-                None => Ok(of_none),
-            });
+            return self.one_by_one(among, of_none, accepts);
         };
         let (ends, letters) = (texts.value_offsets(), texts.value_data());
         let end = |row: usize| usize::try_from(at(ends, row)).unwrap_or(0);
-        let first = end(0);
-        let letters = letters.get(first..end(texts.len())).unwrap_or_default();
+        let mut asked = among.iter();
+        let Some(first_row) = asked.next() else {
+            return Ok(RowSet::none(among.rows()));
+        };
+        let end_row = asked.next_back().unwrap_or(first_row) + 1;
+        let first = end(first_row);
+        let letters = letters.get(first..end(end_row)).unwrap_or_default();
         let Some(finder) = test.finder(letters) else {
-            return self.decide(among, |place| match place {
-                Some((texts, place)) => accepts(texts.value(place)),
-                None => Ok(false),
-            });
+            return self.one_by_one(among, of_none, accepts);
         };
         let mut found = RowSet::none(among.rows());
         let mut place = 0;
-        let mut row = 0;
+        let mut row = first_row;
         while let Some(candidate) = finder.next_from(place) {
             row = row_of(ends, row, first + candidate);
-            if row >= texts.len() {
+            if row >= end_row.min(texts.len()) {
                 break;
             }
-            if among.contains(row) && texts.is_valid(row) && accepts(text_at(texts, row))? {
+            let is_asked = among.contains(row) && texts.is_valid(row);
+            let answer = match is_asked {
+                true => {
+                    let place = (first + candidate).saturating_sub(end(row));
+                    accepts(text_at(texts, row), Some((&finder, place)))?
+                }
+                false => Accepted::No,
+            };
+            if answer == Accepted::Yes {
                 found.insert(row);
             }
-            // What follows in the same text says nothing new.
-            place = end(row + 1) - first;
+            place = match answer {
+                Accepted::NotHere => candidate + 1,
+                // What follows in the same text says nothing new.
+                Accepted::Yes | Accepted::No => end(row + 1) - first,
+            };
         }
         Ok(found)
     }
+}
+
+/// A place in a text where something was found, and what found it.
+type At<'f> = (&'f Finder<'f>, usize);
+
+/// What is said of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accepted {
+    Yes,
+    No,
+    /// Not because of this place.
+    NotHere,
 }
 
 /// The row, from this one on, that a place among the letters of all belongs to. It is seldom far.
@@ -164,5 +206,15 @@ fn row_of(ends: &[i32], from: usize, place: usize) -> usize {
     if following.first().is_some_and(is_after) {
         return from;
     }
-    from + following.partition_point(|end| !is_after(end))
+    // It is looked for in strides that double.
+    let mut stride = 1;
+    while following.get(stride).is_some_and(|end| !is_after(end)) {
+        stride *= 2;
+    }
+    let before = stride / 2;
+    let some = following.get(before..(stride + 1).min(following.len()));
+    from + before
+        + some
+            .unwrap_or_default()
+            .partition_point(|end| !is_after(end))
 }

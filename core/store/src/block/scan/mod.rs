@@ -8,6 +8,7 @@
 mod attributes;
 mod decide;
 mod grades;
+mod narrow;
 mod texts;
 mod values;
 
@@ -22,10 +23,10 @@ use log_tracer_query::{Field, Intrinsic, Records, RowSet, TextTest, Value, Value
 use log_tracer_record::otlp::logs::SeverityNumber;
 
 use super::{
-    Block, BlockError, Storable,
+    Block, BlockError, PAGE_ROWS, Storable,
     decode::Footer,
     error::Malformed,
-    json::{events_from_json, scope_from_json, value_from_json},
+    json::{event_names_from_json, scope_from_json, value_from_json},
     verified::VerifiedFile,
 };
 use crate::{
@@ -46,6 +47,8 @@ pub(crate) struct Scan<'b, C> {
     footer: Arc<Footer>,
     ranges: Vec<Range<usize>>,
     rows: usize,
+    /// What is read at once of a column without a dictionary.
+    page_rows: usize,
     /// By number, once it was read: the column, or that no row has a value of it.
     columns: Vec<Option<Option<ArrayRef>>>,
     bytes: u64,
@@ -61,6 +64,7 @@ impl<C: Storable> Block<C> {
             file,
             rows: ranges.iter().map(Range::len).sum(),
             ranges,
+            page_rows: PAGE_ROWS,
             columns: vec![None; footer.schema.columns.len()],
             footer,
             bytes: 0,
@@ -69,8 +73,32 @@ impl<C: Storable> Block<C> {
 }
 
 impl<C: Storable> Scan<'_, C> {
+    /// Takes pages to be smaller than they are.
+    #[cfg(test)]
+    pub(crate) fn with_page_rows(mut self, page_rows: usize) -> Self {
+        self.page_rows = page_rows;
+        self
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// The numbers in the block of some of the rows, ascending.
+    pub(crate) fn numbers_of(&self, rows: &RowSet) -> Vec<u32> {
+        let mut numbers = Vec::with_capacity(rows.count());
+        let (mut ranges, mut before) = (self.ranges.iter(), 0);
+        let mut at = ranges.next();
+        for row in rows.iter() {
+            while let Some(range) = at
+                && row - before >= range.len()
+            {
+                before += range.len();
+                at = ranges.next();
+            }
+            numbers.extend(at.map(|range| (range.start + row - before) as u32));
+        }
+        numbers
     }
 
     /// Bytes of the columns that were read so far, as they are in memory.
@@ -110,6 +138,25 @@ impl<C: Storable> Scan<'_, C> {
             Some(times) if times.len() == self.rows => Ok(times),
             _ => Err(self.corrupt(Malformed(format!("its column {name:?} is not filled")))),
         }
+    }
+
+    /// The traces of some rows as numbers, in their order; zero for none.
+    pub(crate) fn trace_ids(&mut self, rows: &RowSet) -> Result<Vec<u128>, BlockError> {
+        if let Some(mut narrow) = self.narrowed(rows)? {
+            let inner = narrow.inner(rows);
+            let ids = narrow.scan.trace_ids(&inner);
+            self.bytes += narrow.scan.bytes;
+            return ids;
+        }
+        let name = "trace_id";
+        let array = self.column(name)?;
+        let ids: Option<&FixedSizeBinaryArray> = self.typed(array.as_ref(), name)?;
+        let id = |row| {
+            let id = ids.filter(|ids| row < ids.len() && ids.is_valid(row));
+            let bytes = id.and_then(|ids| ids.value(row).first_chunk::<16>());
+            bytes.map_or(0, |bytes| u128::from_be_bytes(*bytes))
+        };
+        Ok(rows.iter().map(id).collect())
     }
 
     fn corrupt(&self, reason: Malformed) -> BlockError {
@@ -227,8 +274,9 @@ impl<C: Storable> Scan<'_, C> {
             Intrinsic::Body => self.with_body(test, among),
             Intrinsic::Event => {
                 let mut any_name = |text: &str| {
-                    let events = events_from_json(text)?;
-                    Ok(events.iter().any(|event| is_text(&event.name)))
+                    Ok(event_names_from_json(text)?
+                        .iter()
+                        .any(|name| is_text(name)))
                 };
                 self.with_json(name, among, &mut any_name)
             }
@@ -350,14 +398,31 @@ impl<C: Storable> Records for Scan<'_, C> {
         test: &ValueTest<'_>,
         among: &RowSet,
     ) -> Result<RowSet, BlockError> {
-        match field {
-            Field::Intrinsic(intrinsic) => self.with_intrinsic(*intrinsic, test, among),
-            Field::Attribute(path) => self.with_attribute(path, test, among),
-        }
+        self.of_few(among, |scan, among| match field {
+            Field::Intrinsic(intrinsic) => scan.with_intrinsic(*intrinsic, test, among),
+            Field::Attribute(path) => scan.with_attribute(path, test, among),
+        })
     }
 
     fn with_text(&mut self, test: &TextTest<'_>, among: &RowSet) -> Result<RowSet, BlockError> {
-        self.with_any_text(test, among)
+        self.of_few(among, |scan, among| scan.with_any_text(test, among))
+    }
+}
+
+impl<C: Storable> Scan<'_, C> {
+    /// Asks a question about some rows, of a scan of their pages when they are few.
+    fn of_few(
+        &mut self,
+        among: &RowSet,
+        ask: impl FnOnce(&mut Self, &RowSet) -> Result<RowSet, BlockError>,
+    ) -> Result<RowSet, BlockError> {
+        let Some(mut narrow) = self.narrowed(among)? else {
+            return ask(self, among);
+        };
+        let inner = narrow.inner(among);
+        let found = ask(&mut narrow.scan, &inner);
+        self.bytes += narrow.scan.bytes;
+        Ok(narrow.outer(&found?))
     }
 }
 

@@ -2,7 +2,10 @@
 
 use log_tracer_query::{RowSet, TextTest};
 
-use super::{Scan, decide::Texts};
+use super::{
+    Scan,
+    decide::{Accepted, Texts},
+};
 use crate::{
     block::{
         BlockError, Storable,
@@ -120,8 +123,14 @@ impl<C: Storable> Scan<'_, C> {
             return Ok(among.clone());
         }
         let array = self.column(name)?;
-        let found = Texts::of(array.as_ref(), name)
-            .and_then(|texts| texts.search_as(among, test, false, accepts));
+        let found = Texts::of(array.as_ref(), name).and_then(|texts| {
+            texts.search_as(among, test, false, |text, _| {
+                Ok(match accepts(text)? {
+                    true => Accepted::Yes,
+                    false => Accepted::No,
+                })
+            })
+        });
         self.checked(found)
     }
 }

@@ -17,7 +17,7 @@ use crate::{
         BlockError, Columns, Storable,
         assemble::wanted,
         error::Malformed,
-        json::{resource_from_json, scope_from_json},
+        json::{event_names_from_json, resource_from_json, scope_from_json},
         schema::ColumnType,
     },
     chunk::column::at,
@@ -131,6 +131,16 @@ impl<C: Storable> Scan<'_, C> {
                     }
                 }
             }
+            Intrinsic::Event => self.tell_texts(name, rows, |text, count| {
+                let mut names = match text {
+                    Some(text) => event_names_from_json(text)?,
+                    None => Vec::new(),
+                };
+                names.sort_unstable();
+                names.dedup();
+                names.iter().for_each(|name| visit(Value::Str(name), count));
+                Ok(())
+            })?,
             _ => return Ok(false),
         }
         Ok(true)

@@ -97,7 +97,37 @@ where
         let found = query.select(&mut scan, among.clone()).unwrap();
         let matches = |row: &usize| query.matches(&chunk.fields(numbers[*row], &[]));
         let expected: Vec<usize> = among.iter().filter(matches).collect();
-        prop_assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{}", query);
+        prop_assert_eq!(
+            found.iter().collect::<Vec<_>>(),
+            expected.clone(),
+            "{}",
+            query
+        );
+        // Few rows are asked of the pages alone that they stand in.
+        for page_rows in [1, 3] {
+            let mut scan = block
+                .scan(ranges.clone())
+                .unwrap()
+                .with_page_rows(page_rows);
+            let some = among.iter().filter(|row| row % 5 == asked as usize % 5);
+            let mut few = RowSet::none(scan.rows());
+            some.for_each(|row| few.insert(row));
+            let found = query.select(&mut scan, few.clone()).unwrap();
+            let expected: Vec<usize> = few.iter().filter(matches).collect();
+            prop_assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{}", query);
+            let numbers_of = scan.numbers_of(&few);
+            let of_block: Vec<u32> = ranges
+                .iter()
+                .cloned()
+                .flatten()
+                .map(|row| row as u32)
+                .collect();
+            let expected: Vec<u32> = few.iter().map(|row| of_block[row]).collect();
+            prop_assert_eq!(numbers_of, expected);
+            let ids = scan.trace_ids(&few).unwrap();
+            let expected: Vec<u128> = few.iter().map(|row| chunk.trace_of(numbers[row])).collect();
+            prop_assert_eq!(ids, expected);
+        }
     }
     let mut scan = block.scan(ranges).unwrap();
     let (times, grades, services) = (

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Hit, Place, RecordResults};
 use crate::{
     block::{Block, BlockId, Columns, Storable},
-    part::Part,
     search::{source::readable, walk::Order},
     stop::Progress,
     table::Snapshot,
@@ -38,7 +37,6 @@ impl<C: Storable> Page<'_, C> {
     pub(super) fn read(
         &self,
         places: Vec<Place>,
-        parts: &[Part<C>],
         encoded_len: impl Fn(&C::Row) -> usize,
         mut progress: Progress<'_>,
     ) -> RecordResults<C::Row> {
@@ -46,8 +44,8 @@ impl<C: Storable> Page<'_, C> {
         let mut hits = Vec::with_capacity(of_page.len());
         let mut bytes: u64 = 0;
         let mut done = 0;
-        'page: for batch in of_page.chunks(self.batch_len(parts)) {
-            let located = self.locate(batch, parts, &mut progress);
+        'page: for batch in of_page.chunks(self.batch_len(of_page)) {
+            let located = self.locate(batch, &mut progress);
             for (place, located) in batch.iter().zip(located) {
                 // A record that cannot be read counts as answered, so that the next page goes on behind it.
                 if let Some((chunk, row)) = located {
@@ -74,39 +72,33 @@ impl<C: Storable> Page<'_, C> {
     }
 
     /// How many records to read at once, so that a page of large ones takes not much more memory than it may have.
-    fn batch_len(&self, parts: &[Part<C>]) -> usize {
-        let row_bytes = |part: &Part<C>| match part {
-            Part::Chunk(_) => None,
-            Part::Piece { block, .. } => Some(block.info().bytes / block.info().rows.max(1)),
+    fn batch_len(&self, places: &[Place]) -> usize {
+        let row_bytes = |place: &Place| {
+            let info = self.block_of(place)?.info();
+            Some(info.bytes / info.rows.max(1))
         };
-        let largest = parts.iter().filter_map(row_bytes).max().unwrap_or(0);
+        let largest = places.iter().filter_map(row_bytes).max().unwrap_or(0);
         let fitting = self.bytes_max / (largest * UNPACKED_FACTOR).max(1);
         fitting.clamp(BATCH_MIN, BATCH_MAX) as usize
     }
 
+    fn block_of(&self, place: &Place) -> Option<&Block<C>> {
+        let number = (place.source as usize).checked_sub(self.snapshot.chunks.len())?;
+        self.snapshot.blocks.get(number).map(Arc::as_ref)
+    }
+
     /// Finds the rows of some places, and reads those that are on disk: all of a block at once.
-    fn locate(
-        &self,
-        places: &[Place],
-        parts: &[Part<C>],
-        progress: &mut Progress<'_>,
-    ) -> Vec<Located<C>> {
+    fn locate(&self, places: &[Place], progress: &mut Progress<'_>) -> Vec<Located<C>> {
         let mut located: Vec<Located<C>> = vec![None; places.len()];
         let mut of_blocks: BTreeMap<BlockId, OfBlock<'_, C>> = BTreeMap::new();
         for ((number, place), found) in places.iter().enumerate().zip(&mut located) {
-            match parts.get(place.part as usize) {
-                Some(Part::Chunk(chunk)) => *found = Some((Arc::clone(chunk), place.row as usize)),
-                Some(Part::Piece { block, piece }) => {
-                    let first = block
-                        .pieces()
-                        .get(*piece)
-                        .map_or(0, |piece| piece.rows.start);
-                    let (_, rows) = of_blocks
-                        .entry(block.info().id)
-                        .or_insert_with(|| (block.as_ref(), Vec::new()));
-                    rows.push((first + place.row, number));
-                }
-                None => {}
+            if let Some(chunk) = self.snapshot.chunks.get(place.source as usize) {
+                *found = Some((Arc::clone(chunk), place.row as usize));
+            } else if let Some(block) = self.block_of(place) {
+                let (_, rows) = of_blocks
+                    .entry(block.info().id)
+                    .or_insert_with(|| (block, Vec::new()));
+                rows.push((place.row, number));
             }
         }
         for (block, mut rows) in of_blocks.into_values() {

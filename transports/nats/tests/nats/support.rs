@@ -1,7 +1,5 @@
 //! Real nats-servers on free ports of loopback, with their data in directories that go away.
 
-#![allow(dead_code)]
-
 use std::{
     env, fs,
     io::{BufRead, BufReader},
@@ -107,15 +105,6 @@ impl Server {
 
     pub(crate) fn url(&self) -> String {
         format!("nats://{}", self.address)
-    }
-
-    /// Seconds that its process has used, user and system.
-    pub(crate) fn cpu_seconds(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        let (_, fields) = stat.rsplit_once(')').unwrap();
-        let ticks = fields.split_whitespace().skip(11).take(2);
-        let ticks: f64 = ticks.map(|field| field.parse::<f64>().unwrap()).sum();
-        ticks / 100.0
     }
 
     fn pid(&self) -> Pid {

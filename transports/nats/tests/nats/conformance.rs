@@ -1,16 +1,13 @@
 //! The suite that every transport passes, on a real server and on a real cluster of three.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
-
 use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use log_tracer_conformance::{Clock, Gap, Harness, OptOut, Setup};
 use log_tracer_transport::{FullPolicy, OpenError, Transport};
 use log_tracer_transport_nats::{Config, NatsTransport, WhenFull};
-use support::{Servers, Sync, declared};
+
+use crate::support::{Servers, Sync, declared};
 
 /// Logs on servers that all tests of this process share, each with a name of its own.
 #[derive(Debug)]

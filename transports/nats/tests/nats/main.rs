@@ -1,4 +1,5 @@
-//! On real servers: what is lost on the way, what is killed, what leads elsewhere, and who may come in.
+//! On real servers: the suite that every transport passes, what is lost on the way, what is killed, what leads elsewhere,
+//! and who may come in. `NATS_SERVER` names the program; otherwise it is looked for.
 //!
 //! `NATS_LOAD_BYTES` is how much goes through a log where much does, 30 million by default.
 
@@ -10,12 +11,11 @@
     clippy::print_stdout
 )]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod catch_up;
+mod conformance;
 mod crash;
 mod faults;
 mod load;
 mod log;
 mod security;
+mod support;

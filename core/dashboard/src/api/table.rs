@@ -1,0 +1,400 @@
+//! Every operation of the interface.
+
+use std::pin::Pin;
+
+use warp::reply::Response;
+
+use super::{Call, answers, export, openapi, rates, tail};
+use crate::fault::Fault;
+
+/// The future of an answer.
+pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Response, Fault>> + Send + 'a>>;
+
+/// An operation: `GET` of an address.
+pub(super) struct Operation {
+    /// Its name in the OpenAPI document.
+    pub(super) id: &'static str,
+    /// The address; a part in braces stands for anything.
+    pub(super) path: &'static str,
+    pub(super) summary: &'static str,
+    /// What more there is to say.
+    pub(super) words: &'static str,
+    pub(super) params: &'static [Param],
+    /// Content types of the answer, each with the name of its schema.
+    pub(super) answer: &'static [(&'static str, &'static str)],
+    pub(super) run: for<'a> fn(&'a Call<'a>) -> Answering<'a>,
+}
+
+/// A parameter of the address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Param {
+    pub(super) name: &'static str,
+    pub(super) words: &'static str,
+    pub(super) kind: Kind,
+    pub(super) example: &'static str,
+}
+
+/// What a parameter looks like.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Text,
+    Choice(&'static [&'static str]),
+    /// A whole number from the first to the second.
+    Number(u64, u64),
+}
+
+const JSON: &str = "application/json";
+
+const Q: Param = Param {
+    name: "q",
+    words: "A query in log-tracer's language; empty matches everything.",
+    kind: Kind::Text,
+    example: "status:error duration>250ms",
+};
+const SERVICE: Param = Param {
+    name: "service",
+    words: "Only records of this service.",
+    kind: Kind::Text,
+    example: "checkout",
+};
+const RANGE: Param = Param {
+    name: "range",
+    words: "How far back from now: a duration, a number of days, or `all`. An hour when neither this nor `from` or `to` is given.",
+    kind: Kind::Text,
+    example: "15m",
+};
+const FROM: Param = Param {
+    name: "from",
+    words: "The start of the range, within it: RFC 3339, UTC without a zone. Counts when there is no `range`.",
+    kind: Kind::Text,
+    example: "2026-03-01T14:00:00Z",
+};
+const TO: Param = Param {
+    name: "to",
+    words: "The end of the range, outside of it.",
+    kind: Kind::Text,
+    example: "2026-03-01T15:00:00Z",
+};
+const AFTER: Param = Param {
+    name: "after",
+    words: "Goes on after a place: the `next` of the answer before.",
+    kind: Kind::Text,
+    example: "",
+};
+const SIGNAL: Param = Param {
+    name: "signal",
+    words: "Which records; `logs` when not given.",
+    kind: Kind::Choice(&["logs", "spans"]),
+    example: "spans",
+};
+const LEVEL: Param = Param {
+    name: "level",
+    words: "Only this severity and above.",
+    kind: Kind::Choice(&["debug", "info", "warn", "error"]),
+    example: "warn",
+};
+const QUANTILES: Param = Param {
+    name: "quantiles",
+    words: "Quantiles of the durations, from 0 to 1, with commas between them; 0.5, 0.95 and 0.99 when not given.",
+    kind: Kind::Text,
+    example: "0.5,0.99",
+};
+const MIN: Param = Param {
+    name: "min",
+    words: "Only traces that took at least so long.",
+    kind: Kind::Text,
+    example: "250ms",
+};
+const MAX: Param = Param {
+    name: "max",
+    words: "Only traces that took at most so long.",
+    kind: Kind::Text,
+    example: "2s",
+};
+const ORDER: Param = Param {
+    name: "order",
+    words: "The order; only `newest`, which is meant when it is not given, can be paged.",
+    kind: Kind::Choice(&["newest", "longest", "spans", "errors"]),
+    example: "longest",
+};
+const TRACES: Param = Param {
+    name: "limit",
+    words: "Traces at most; 50 when not given.",
+    kind: Kind::Number(1, 200),
+    example: "20",
+};
+const RECORDS: Param = Param {
+    name: "limit",
+    words: "Records at most; 100 when not given.",
+    kind: Kind::Number(1, 500),
+    example: "20",
+};
+
+/// All operations, in the order in which they are described.
+pub(super) const OPERATIONS: [Operation; 14] = [
+    Operation {
+        id: "searchTraces",
+        path: "/api/v1/traces",
+        summary: "Traces with a span that matches",
+        words: "A trace is in the range when its start is. The newest come first unless `order` says otherwise.",
+        params: &[Q, SERVICE, MIN, MAX, ORDER, TRACES, AFTER, RANGE, FROM, TO],
+        answer: &[(JSON, "Traces")],
+        run: |call| Box::pin(answers::search_traces(call)),
+    },
+    Operation {
+        id: "getTrace",
+        path: "/api/v1/traces/{traceId}",
+        summary: "One trace, whole, with its logs",
+        words: "OTLP/JSON with the coverage beside it. Of a trace above the configured limits the earliest spans are answered, and the coverage says so.",
+        params: &[],
+        answer: &[(JSON, "Trace")],
+        run: |call| Box::pin(answers::trace(call)),
+    },
+    Operation {
+        id: "searchLogs",
+        path: "/api/v1/logs",
+        summary: "Log records that match, newest first",
+        words: "OTLP/JSON, a group for each record, so that the order is kept.",
+        params: &[Q, SERVICE, LEVEL, RECORDS, AFTER, RANGE, FROM, TO],
+        answer: &[(JSON, "Logs")],
+        run: |call| Box::pin(answers::search_logs(call)),
+    },
+    Operation {
+        id: "getFacets",
+        path: "/api/v1/facets",
+        summary: "The most frequent values of fields",
+        words: "Among the records that match.",
+        params: &[
+            SIGNAL,
+            Q,
+            SERVICE,
+            Param {
+                name: "fields",
+                words: "Fields as the query language names them, with commas between them; the most useful ones when not given.",
+                kind: Kind::Text,
+                example: "service,status",
+            },
+            Param {
+                name: "values",
+                words: "Values of a field at most; 10 when not given.",
+                kind: Kind::Number(1, 1_000),
+                example: "5",
+            },
+            RANGE,
+            FROM,
+            TO,
+        ],
+        answer: &[(JSON, "Facets")],
+        run: |call| Box::pin(answers::facets(call)),
+    },
+    Operation {
+        id: "getHistogram",
+        path: "/api/v1/histogram",
+        summary: "How many records match, in equal steps of time",
+        words: "Split by severity for logs and by status for spans.",
+        params: &[
+            SIGNAL,
+            Q,
+            SERVICE,
+            Param {
+                name: "step",
+                words: "The width of a step; one that gives some dozens of steps when not given.",
+                kind: Kind::Text,
+                example: "1m",
+            },
+            RANGE,
+            FROM,
+            TO,
+        ],
+        answer: &[(JSON, "Histogram")],
+        run: |call| Box::pin(answers::histogram(call)),
+    },
+    Operation {
+        id: "listServices",
+        path: "/api/v1/services",
+        summary: "Every service that sent something which is still kept",
+        words: "",
+        params: &[],
+        answer: &[(JSON, "Services")],
+        run: |call| Box::pin(answers::services(call)),
+    },
+    Operation {
+        id: "listOperations",
+        path: "/api/v1/operations",
+        summary: "Names and kinds of spans",
+        words: "",
+        params: &[SERVICE],
+        answer: &[(JSON, "Operations")],
+        run: |call| Box::pin(answers::operations(call)),
+    },
+    Operation {
+        id: "getRates",
+        path: "/api/v1/rates",
+        summary: "How many spans there are, how many failed, and how long they took",
+        words: "By service or by operation, in whole minutes, from sums that were made when the spans came in.",
+        params: &[
+            Param {
+                name: "group",
+                words: "What is counted together; `service` when not given. `kind` means operation and kind.",
+                kind: Kind::Choice(&["service", "operation", "kind"]),
+                example: "operation",
+            },
+            SERVICE,
+            Param {
+                name: "operation",
+                words: "Only spans of this name.",
+                kind: Kind::Text,
+                example: "POST /checkout",
+            },
+            Param {
+                name: "step",
+                words: "The width of steps over time, in whole minutes; totals only when not given.",
+                kind: Kind::Text,
+                example: "5m",
+            },
+            QUANTILES,
+            RANGE,
+            FROM,
+            TO,
+        ],
+        answer: &[(JSON, "Rates")],
+        run: |call| Box::pin(rates::rates(call)),
+    },
+    Operation {
+        id: "getGraph",
+        path: "/api/v1/graph",
+        summary: "Which service calls which, how often, how many calls fail, and how long they take",
+        words: "Databases, queues and services that send no spans of their own are among the nodes.",
+        params: &[QUANTILES, RANGE, FROM, TO],
+        answer: &[(JSON, "Graph")],
+        run: |call| Box::pin(rates::graph(call)),
+    },
+    Operation {
+        id: "tail",
+        path: "/api/v1/tail",
+        summary: "Records as they arrive, as server-sent events",
+        words: "Events are `records` (OTLP/JSON with a group for each record), `dropped` (how many matching records a reader that is too slow has lost since the event before), `interrupted` (a JSON text: which of several consumers could not be read for a while) and `away` (the consumer ended the tail: connect again).",
+        params: &[
+            SIGNAL,
+            Q,
+            SERVICE,
+            LEVEL,
+            Param {
+                name: "backlog",
+                words: "Records that are kept already and match, sent first, oldest first; none when not given.",
+                kind: Kind::Number(0, 1_000),
+                example: "20",
+            },
+        ],
+        answer: &[("text/event-stream", "EventStream")],
+        run: |call| Box::pin(tail::tail(call)),
+    },
+    Operation {
+        id: "exportRecords",
+        path: "/api/v1/export",
+        summary: "Every record of a range that matches, oldest first",
+        words: "`ndjson` is one record a line, each a document of OTLP/JSON; the last line has no record but the `coverage`. `csv` has a head and a row for each record; lists and maps are JSON, and a text that a spreadsheet would take for a formula begins with an apostrophe. An answer that was cut off breaks the connection.",
+        params: &[
+            SIGNAL,
+            Q,
+            SERVICE,
+            LEVEL,
+            Param {
+                name: "format",
+                words: "How records are written; `ndjson` when not given.",
+                kind: Kind::Choice(&["ndjson", "csv"]),
+                example: "csv",
+            },
+            RANGE,
+            FROM,
+            TO,
+        ],
+        answer: &[("application/x-ndjson", "Lines"), ("text/csv", "Lines")],
+        run: |call| Box::pin(export::export(call)),
+    },
+    Operation {
+        id: "getStatus",
+        path: "/api/v1/status",
+        summary: "The consumer, its store and its transport",
+        words: "What the Pipeline page shows.",
+        params: &[],
+        answer: &[(JSON, "Status")],
+        run: |call| Box::pin(answers::status(call)),
+    },
+    Operation {
+        id: "describe",
+        path: "/api/v1/openapi.json",
+        summary: "This interface as an OpenAPI 3.1 document",
+        words: "",
+        params: &[],
+        answer: &[(JSON, "Document")],
+        run: |call| Box::pin(openapi::answer(call)),
+    },
+    Operation {
+        id: "getSpansFile",
+        path: "/api/v1/traces/{traceId}/download",
+        summary: "The spans of a trace as a file",
+        words: "OTLP/JSON, or what Jaeger UI opens. The Open page takes either.",
+        params: &[Param {
+            name: "format",
+            words: "How the spans are written; `otlp` when not given.",
+            kind: Kind::Choice(&["otlp", "jaeger"]),
+            example: "jaeger",
+        }],
+        answer: &[(JSON, "TraceFile")],
+        run: |call| Box::pin(answers::trace_file(call)),
+    },
+];
+
+/// The operation of an address below `/api/v1/`, and what stands for its part in braces.
+pub(super) fn find(path: &str) -> Option<(&'static Operation, &str)> {
+    OPERATIONS.iter().find_map(|operation| {
+        let template = operation.path.strip_prefix("/api/v1/")?;
+        let Some((before, rest)) = template.split_once('{') else {
+            return (template == path).then_some((operation, ""));
+        };
+        let (_, after) = rest.split_once('}')?;
+        let id = path.strip_prefix(before)?.strip_suffix(after)?;
+        (!id.is_empty() && !id.contains('/')).then_some((operation, id))
+    })
+}
+
+impl std::fmt::Debug for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operation")
+            .field("id", &self.id)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_one_operation_and_a_name_of_its_own() {
+        for operation in &OPERATIONS {
+            let path = operation.path.replace("{traceId}", "0af7");
+            let (found, id) = find(path.strip_prefix("/api/v1/").unwrap()).unwrap();
+            assert_eq!(found.id, operation.id);
+            assert_eq!(id.is_empty(), !operation.path.contains('{'));
+            let same = OPERATIONS.iter().filter(|other| other.id == operation.id);
+            assert_eq!(same.count(), 1, "{}", operation.id);
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_not_in_the_table_has_none() {
+        for path in [
+            "",
+            "trace",
+            "traces/",
+            "traces//download",
+            "traces/a/b",
+            "traces/a/download/",
+        ] {
+            assert!(find(path).is_none(), "{path}");
+        }
+    }
+}
