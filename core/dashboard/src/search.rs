@@ -264,11 +264,11 @@ pub(crate) struct FacetView {
 
 impl FacetView {
     /// With a link that makes a column of it. A field whose name is cut here cannot be one.
-    pub(crate) fn with_column(self, link: Link) -> Self {
+    pub(crate) fn with_column(self, href: impl FnOnce(&str) -> String) -> Self {
         Self {
             column_href: match self.field.ends_with('…') {
                 true => String::new(),
-                false => link.with("col", &*self.field).to_string(),
+                false => href(&self.field),
             },
             ..self
         }

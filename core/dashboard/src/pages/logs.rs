@@ -134,6 +134,14 @@ impl Search {
         }
     }
 
+    /// The same search with a field in a column of its own.
+    fn with_column(&self, field: &str) -> Self {
+        Self {
+            columns: columns::with(&self.columns, field),
+            ..self.clone()
+        }
+    }
+
     /// The same search as records or as patterns.
     fn view_link(&self, patterns: bool) -> Link {
         Self {
@@ -214,10 +222,7 @@ pub(crate) async fn page(app: &App, visitor: &Visitor, params: &Params) -> Resul
 /// The buttons beside a value send the form with a term to add or to exclude, or with a field for a column.
 pub(crate) fn edited(search: &Search, params: &Params) -> Result<Option<Search>, Fault> {
     if let Some(column) = params.get("col") {
-        return Ok(Some(Search {
-            columns: columns::with(&search.columns, column),
-            ..search.clone()
-        }));
+        return Ok(Some(search.with_column(column)));
     }
     let (term, how) = match (params.get("add"), params.get("not")) {
         (Some(term), _) => (term, Edit::Add),
@@ -283,7 +288,7 @@ async fn find(
         chart: Some(chart(&histogram, (start, end), search)),
         facets: facet_views(&facets, query, search)
             .into_iter()
-            .map(|facet| facet.with_column(search.link()))
+            .map(|facet| facet.with_column(|field| search.with_column(field).link().to_string()))
             .collect(),
         next: answer.next.as_ref().map_or_else(String::new, |next| {
             search.link().with("after", key_param(next)).to_string()
