@@ -123,7 +123,6 @@ Every setting can also be given in the environment: LOG_TRACER__CONSUMER__PARTIT
             log: &host.log,
             shutdown: &host.shutdown,
         };
-        // On the heap: the futures of a server and of an engine's client are large.
         Box::pin(process.run()).await
     }
 
@@ -179,7 +178,9 @@ impl Process<'_> {
         why: &str,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<Option<T>, Failure> {
-        let serving = serve_away(why, incoming(self.listener), CancellationToken::new());
+        let incoming = incoming(self.listener);
+        // On the heap, here and below: the futures of servers and of engines' clients are large.
+        let serving = Box::pin(serve_away(why, incoming, CancellationToken::new()));
         tokio::select! {
             done = work => done.map(Some),
             () = self.shutdown.cancelled() => Ok(None),
@@ -191,7 +192,7 @@ impl Process<'_> {
     }
 
     async fn open(&self) -> Result<Arc<dyn Transport>, Failure> {
-        let transport = open_patiently(&self.config.transport, self.log).await;
+        let transport = Box::pin(open_patiently(&self.config.transport, self.log)).await;
         transport.map_err(|error| refused(&error))
     }
 

@@ -148,7 +148,8 @@ async fn keep_open(
     log: &Logger,
 ) -> Result<Infallible, OpenError> {
     loop {
-        let transport = open_patiently(&config.transport, log).await?;
+        // On the heap: the futures of engines' clients are large.
+        let transport = Box::pin(open_patiently(&config.transport, log)).await?;
         let promises = transport.capabilities();
         info!(log, "publishing"; "transport" => promises.kind, "partitions" => transport.partitions().get(),
             "log" => %transport.log_id(), "survives_process_crash" => promises.survives_process_crash,
