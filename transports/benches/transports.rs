@@ -2,12 +2,13 @@
 //! `cargo bench -p log-tracer-transports --bench transports`.
 //!
 //! Channel and disk are always measured. An engine is when its address is given: `NATS_URL`, for instance
-//! `nats://127.0.0.1:4222`, with `NATS_BENCH_REPLICAS` (1 by default). `TRANSPORTS_BENCH_BYTES` are published in each row
-//! (100 million by default), `TRANSPORTS_BENCH_DIRECTORY` is where the journal lies (the directory for temporary files by
-//! default).
+//! `nats://127.0.0.1:4222`, with `NATS_BENCH_REPLICAS` (1 by default); `FLUVIO_ADDRESS`, the controller's, for instance
+//! `127.0.0.1:9003`. `NATS_PID` and `FLUVIO_PID` (of the storage unit) add what the server itself costs.
+//! `TRANSPORTS_BENCH_BYTES` are published in each row (100 million by default), `TRANSPORTS_BENCH_DIRECTORY` is where the
+//! journal lies (the directory for temporary files by default).
 //!
 //! 64 writers publish one envelope each and wait for its ack, in one partition; then one reader reads all of it. MB and GB
-//! are a million and a billion bytes of payload; CPU is that of this process, user and system, and not that of a server.
+//! are a million and a billion bytes of payload; CPU is user and system, of this process and of the server.
 //! All rows come from one run, so that they can be compared on a machine that is busy with other things.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -41,18 +42,22 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    println!("| transport | payload | publish MB/s | CPU s/GB | read MB/s | CPU s/GB |");
-    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+    println!(
+        "| transport | payload | publish MB/s | CPU s/GB | of the server | read MB/s | CPU s/GB | of the server |"
+    );
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     for payload in PAYLOADS {
         let count = bytes / payload as u64;
         runtime.block_on(async {
-            measure("channel", channel(bytes), payload, count).await;
+            measure("channel", channel(bytes), None, payload, count).await;
             let directory = env::var("TRANSPORTS_BENCH_DIRECTORY");
             let directory = directory.map_or_else(|_| tempfile::tempdir(), tempfile::tempdir_in);
             let directory = directory.unwrap();
-            measure("disk", disk(&directory), payload, count).await;
+            measure("disk", disk(&directory), None, payload, count).await;
             #[cfg(feature = "nats")]
             nats::measure_both(payload, count).await;
+            #[cfg(feature = "fluvio")]
+            fluvio::measure_both(payload, count).await;
         });
     }
 }
@@ -80,22 +85,47 @@ fn config(text: &str) -> TransportConfig {
 struct Meter {
     start: Instant,
     cpu: f64,
+    /// The server's process and what it had used.
+    server: Option<(u32, f64)>,
 }
 
 impl Meter {
-    fn start() -> Self {
+    fn start(server: Option<u32>) -> Self {
         Self {
             start: Instant::now(),
             cpu: cpu_seconds(),
+            server: server.map(|id| (id, cpu_seconds_of(id))),
         }
     }
 
-    /// MB a second, and CPU seconds for a GB.
+    /// MB a second, and CPU seconds for a GB, of this process and of the server.
     fn read(&self, bytes: u64) -> String {
         let (seconds, cpu) = (self.start.elapsed().as_secs_f64(), cpu_seconds() - self.cpu);
         let bytes = bytes as f64;
-        format!("{:.1} | {:.2}", bytes / 1e6 / seconds, cpu / bytes * 1e9)
+        let server = self.server.map_or_else(String::new, |(id, before)| {
+            format!("{:.2}", (cpu_seconds_of(id) - before) / bytes * 1e9)
+        });
+        format!(
+            "{:.1} | {:.2} | {server}",
+            bytes / 1e6 / seconds,
+            cpu / bytes * 1e9
+        )
     }
+}
+
+/// The server's process id, when the variable gives it.
+fn server_id(variable: &str) -> Option<u32> {
+    env::var(variable).ok().map(|text| text.parse().unwrap())
+}
+
+/// proc(5): fields 14 and 15 of stat, in hundredths of a second; the second field is in parentheses and may hold anything.
+fn cpu_seconds_of(id: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
+    let ticks = fields.skip(11).take(2);
+    ticks
+        .map(|field| field.parse::<f64>().unwrap() / 100.0)
+        .sum()
 }
 
 fn cpu_seconds() -> f64 {
@@ -127,14 +157,20 @@ fn payload_of(bytes: usize) -> Bytes {
 }
 
 /// One transport, through the contract.
-async fn measure(name: &str, config: TransportConfig, payload: usize, count: u64) {
+async fn measure(
+    name: &str,
+    config: TransportConfig,
+    server: Option<u32>,
+    payload: usize,
+    count: u64,
+) {
     let transport = open(&config).await.unwrap();
     assert_eq!(transport.partitions(), NonZeroU16::MIN);
     let bytes = count * payload as u64;
-    let meter = Meter::start();
+    let meter = Meter::start(server);
     publish(&transport, payload, count).await;
     let published = meter.read(bytes);
-    let meter = Meter::start();
+    let meter = Meter::start(server);
     read(&*transport, count).await;
     report(name, payload, &published, &meter.read(bytes));
     let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -190,14 +226,14 @@ mod nats {
     use futures_util::StreamExt;
     use tokio::task::JoinSet;
 
-    use super::{Meter, WRITERS, config, measure, payload_of, report};
+    use super::{Meter, WRITERS, config, measure, payload_of, report, server_id};
 
     /// More than any row publishes.
     const RETAINED_BYTES_MAX: u64 = 8 << 30;
 
     pub(super) async fn measure_both(payload: usize, count: u64) {
         let Ok(url) = env::var("NATS_URL") else {
-            println!("| nats: not measured, NATS_URL is not set | {payload} | | | | |");
+            println!("| nats: not measured, NATS_URL is not set | {payload} | | | | | | |");
             return;
         };
         let replicas =
@@ -209,7 +245,7 @@ mod nats {
             "kind = \"nats\"\nservers = [{url:?}]\nname = {name:?}\nreplicas = {replicas}\nretained_bytes_max = {RETAINED_BYTES_MAX}"
         ));
         let label = format!("nats, {replicas} replicas");
-        measure(&label, config, payload, count).await;
+        measure(&label, config, server_id("NATS_PID"), payload, count).await;
         for stream in [format!("{name}-p00"), format!("{name}-groups")] {
             context.delete_stream(stream).await.unwrap();
         }
@@ -234,7 +270,7 @@ mod nats {
             .unwrap();
         let bytes = count * payload_bytes as u64;
         let payload = payload_of(payload_bytes);
-        let meter = Meter::start();
+        let meter = Meter::start(server_id("NATS_PID"));
         let numbers = Arc::new(AtomicU64::new(0));
         let mut writers = JoinSet::new();
         for _ in 0..WRITERS {
@@ -249,7 +285,7 @@ mod nats {
         }
         writers.join_all().await;
         let published = meter.read(bytes);
-        let meter = Meter::start();
+        let meter = Meter::start(server_id("NATS_PID"));
         let consumer = stream.create_consumer(OrderedConfig::default()).await;
         let mut messages = consumer.unwrap().messages().await.unwrap();
         for _ in 0..count {
@@ -258,5 +294,110 @@ mod nats {
         let label = format!("  async-nats alone, {replicas} replicas");
         report(&label, payload_bytes, &published, &meter.read(bytes));
         context.delete_stream(name).await.unwrap();
+    }
+}
+
+/// Fluvio, and its plain client.
+#[cfg(feature = "fluvio")]
+mod fluvio {
+    use std::{
+        env,
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
+        time::Duration,
+    };
+
+    use fluvio::{
+        Fluvio, FluvioClusterConfig, Offset, RecordKey, TopicProducerConfigBuilder,
+        consumer::{ConsumerConfigExtBuilder, RetryMode},
+        metadata::topic::TopicSpec,
+    };
+    use futures_util::StreamExt;
+    use tokio::task::JoinSet;
+
+    use super::{Meter, WRITERS, config, measure, payload_of, report, server_id};
+
+    pub(super) async fn measure_both(payload: usize, count: u64) {
+        let Ok(address) = env::var("FLUVIO_ADDRESS") else {
+            println!("| fluvio: not measured, FLUVIO_ADDRESS is not set | {payload} | | | | | | |");
+            return;
+        };
+        let topic = format!("bench-{:016x}", rand::random::<u64>());
+        let config = config(&format!(
+            "kind = \"fluvio\"\naddress = {address:?}\ntopic = {topic:?}\npartitions = 1"
+        ));
+        measure("fluvio", config, server_id("FLUVIO_PID"), payload, count).await;
+        let fluvio = Fluvio::connect_with_config(&FluvioClusterConfig::new(&address))
+            .await
+            .unwrap();
+        let admin = fluvio.admin().await;
+        for topic in [topic.clone(), format!("{topic}-ledger")] {
+            admin.delete::<TopicSpec>(topic).await.unwrap();
+        }
+        measure_client(&fluvio, payload, count).await;
+    }
+
+    /// The same load with nothing of ours. Waiting records go together, up to a megabyte, and nothing lingers.
+    async fn measure_client(fluvio: &Fluvio, payload_bytes: usize, count: u64) {
+        let topic = format!("bench-{:016x}", rand::random::<u64>());
+        let admin = fluvio.admin().await;
+        let spec = TopicSpec::new_computed(1, 1, None);
+        admin.create(topic.clone(), false, spec).await.unwrap();
+        // The controller answers before the storage unit knows of the topic.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let settings = TopicProducerConfigBuilder::default()
+            .batch_size(1 << 20)
+            .max_request_size(8 << 20)
+            .linger(Duration::ZERO)
+            .timeout(Duration::from_secs(30))
+            .build()
+            .unwrap();
+        let producer = fluvio.topic_producer_with_config(&topic, settings).await;
+        let producer = Arc::new(producer.unwrap());
+        let (bytes, payload) = (count * payload_bytes as u64, payload_of(payload_bytes));
+        let meter = Meter::start(server_id("FLUVIO_PID"));
+        let numbers = Arc::new(AtomicU64::new(0));
+        let mut writers = JoinSet::new();
+        for _ in 0..WRITERS {
+            let (producer, payload) = (Arc::clone(&producer), payload.clone());
+            let numbers = Arc::clone(&numbers);
+            writers.spawn(async move {
+                while numbers.fetch_add(1, Ordering::Relaxed) < count {
+                    let sent = producer.send(RecordKey::NULL, payload.to_vec()).await;
+                    sent.unwrap().wait().await.unwrap();
+                }
+            });
+        }
+        writers.join_all().await;
+        let published = meter.read(bytes);
+        let meter = Meter::start(server_id("FLUVIO_PID"));
+        let skipped = read_all(fluvio, &topic, count).await;
+        let label = match skipped {
+            0 => "  fluvio's client alone".to_owned(),
+            _ => format!("  fluvio's client alone, which skipped {skipped} of {count}"),
+        };
+        report(&label, payload_bytes, &published, &meter.read(bytes));
+        admin.delete::<TopicSpec>(topic).await.unwrap();
+    }
+
+    /// Reads to the end, and says how many records were not among those that came.
+    async fn read_all(fluvio: &Fluvio, topic: &str, count: u64) -> u64 {
+        let settings = ConsumerConfigExtBuilder::default()
+            .topic(topic)
+            .partition(0)
+            .offset_start(Offset::beginning())
+            .max_bytes(16 << 20)
+            .retry_mode(RetryMode::Disabled)
+            .build()
+            .unwrap();
+        let mut records = fluvio.consumer_with_config(settings).await.unwrap();
+        let (mut read, mut next) = (0, 0);
+        while next < count as i64 {
+            next = records.next().await.unwrap().unwrap().offset + 1;
+            read += 1;
+        }
+        count - read
     }
 }

@@ -253,6 +253,22 @@ async fn rates_and_calls_are_what_was_sent() {
 }
 
 #[tokio::test]
+async fn logs_without_a_limit_are_as_many_as_the_document_says() {
+    let real = Real::start().await;
+    let many = (0..120)
+        .map(|index| record(1, 1, index, 9, "a cup"))
+        .collect();
+    real.send(vec![], vec![logs("cart", many)]).await;
+    let answer: Value = serde_json::from_str(&real.site.get("/api/v1/logs").await.text()).unwrap();
+    let resources = answer["resourceLogs"].as_array().unwrap().iter();
+    let records: usize = resources
+        .flat_map(|resource| resource["scopeLogs"].as_array().unwrap())
+        .map(|scope| scope["logRecords"].as_array().unwrap().len())
+        .sum();
+    assert_eq!(records, 100);
+}
+
+#[tokio::test]
 async fn an_export_has_every_record_and_says_that_it_is_whole() {
     let real = shop().await;
     let answer = real.site.get("/api/v1/export").await;

@@ -68,9 +68,15 @@ fn summary(trace: &TraceSummary) -> Value {
     })
 }
 
+/// More than a page shows, as programs have room.
+const LOGS_DEFAULT: u32 = 100;
+
 /// Log records that match.
 pub(super) async fn search_logs(call: &Call<'_>) -> Result<Response, Fault> {
-    let search = logs::Search::read(call.params)?;
+    let mut search = logs::Search::read(call.params)?;
+    if call.params.get("limit").is_none() {
+        search.limit = LOGS_DEFAULT;
+    }
     check(&search.q)?;
     let mut found = call
         .app
