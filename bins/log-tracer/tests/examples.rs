@@ -10,6 +10,8 @@ use std::{fs, path::Path};
 
 use log_tracer::Config;
 use log_tracer_runtime::config::{self, check_example};
+use log_tracer_transports::TransportConfig;
+use serde::{Deserialize, Serialize};
 
 fn directory() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../etc"))
@@ -22,13 +24,57 @@ fn the_standalone_file_shows_every_key_with_its_default() {
         .unwrap_or_else(|faults| panic!("etc/standalone.toml:\n{faults}"));
 }
 
+/// What the file of an engine configures.
+#[derive(Deserialize, Serialize)]
+struct Engine {
+    transport: TransportConfig,
+}
+
+macro_rules! engine {
+    ($test:ident, $name:ident, $kind:literal) => {
+        #[derive(Deserialize, Serialize)]
+        #[serde(transparent)]
+        struct $name(Engine);
+
+        impl Default for $name {
+            fn default() -> Self {
+                let transport = serde_json::json!({ "kind": $kind });
+                let transport = serde_json::from_value(transport).unwrap();
+                Self(Engine { transport })
+            }
+        }
+
+        #[test]
+        fn $test() {
+            let file = concat!($kind, ".toml");
+            let text = fs::read_to_string(directory().join(file)).unwrap();
+            check_example::<$name>(&text).unwrap_or_else(|faults| panic!("etc/{file}:\n{faults}"));
+        }
+    };
+}
+
+engine!(
+    the_file_of_nats_shows_every_key_with_its_default,
+    OnNats,
+    "nats"
+);
+engine!(
+    the_file_of_fluvio_shows_every_key_with_its_default,
+    OnFluvio,
+    "fluvio"
+);
+
 #[test]
 fn every_toml_file_is_an_example_that_a_test_checks_or_the_settings_of_a_tool() {
-    // dashboard.toml is checked beside its program.
+    // Those of the roles are checked beside their programs.
     let known = [
         "clippy.toml",
+        "consumer.toml",
         "dashboard.toml",
         "deny.toml",
+        "fluvio.toml",
+        "nats.toml",
+        "producer.toml",
         "standalone.toml",
     ];
     for entry in fs::read_dir(directory()).unwrap() {
