@@ -204,7 +204,15 @@ fn a_process_that_ends_is_named_and_ends_all_others() {
 
 #[test]
 fn a_topology_without_its_engine_says_where_to_name_it() {
-    let ended = support::run(&["topology", "nats", "--program", "/no/such/program"]);
+    let directory = tempfile::tempdir().unwrap();
+    let ended = support::run(&[
+        "topology",
+        "nats",
+        "--program",
+        "/no/such/program",
+        "--data-dir",
+        directory.path().to_str().unwrap(),
+    ]);
     assert_eq!(ended.status.code(), Some(78));
     let text = ended.stderr.join("\n");
     assert!(text.contains("/no/such/program is not there"), "{text}");
