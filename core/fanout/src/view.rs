@@ -120,6 +120,10 @@ impl Seen {
 
     pub(crate) fn label(&self) -> String {
         match self.status() {
+            // Most names say what they are of.
+            Some(status) if status.name.starts_with("consumer") => {
+                format!("{} at {}", status.name, self.address)
+            }
             Some(status) => format!("consumer {} at {}", status.name, self.address),
             None => format!("the consumer at {}", self.address),
         }

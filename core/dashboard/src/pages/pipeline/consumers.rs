@@ -50,6 +50,8 @@ pub(super) fn away(status: &StatusResponse) -> Option<String> {
 fn name(one: &ConsumerStatus) -> String {
     let known = one.status.as_ref().map(|status| status.name.as_str());
     match known {
+        // Most names say what they are of.
+        Some(name) if name.starts_with("consumer") => clip(name, 80),
         Some(name) => format!("consumer {}", clip(name, 80)),
         None => format!("the consumer at {}", clip(&one.address, 120)),
     }
