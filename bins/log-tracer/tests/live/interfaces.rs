@@ -38,6 +38,6 @@ async fn prometheus_reads_both_formats_of_the_metrics() {
     demo(&server);
     let said = tools::run_script("metrics.py", &[&server.dashboard]);
     for (format, samples) in said.as_object().unwrap() {
-        assert!(samples.as_u64().unwrap() > 50, "{format}: {samples}");
+        assert!(samples.as_u64().unwrap() > 40, "{format}: {samples}");
     }
 }
