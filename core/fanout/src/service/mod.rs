@@ -4,20 +4,22 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt};
 use log_tracer_proto::v1::{self, query_service_server::QueryService};
-use tokio::time::Instant;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::{
     config::limit,
     export,
-    fan::{Client, Fan},
+    fan::{Client, Fan, Round},
     merge::{
-        alone, counts::histogram, covering::Covering, facets::facets, hits, lists, rates,
+        Covers, alone, counts::histogram, covering::Covering, facets::facets, hits, lists, rates,
         traces::traces,
     },
     peer::Kind,
-    quarantine, status, tail, trace, wait,
+    quarantine, status, tail, trace,
+    view::View,
+    wait,
 };
 
 /// The answers of a stream.
@@ -36,6 +38,33 @@ impl Queries {
         Self { fan, closing }
     }
 
+    /// Waits for the right to ask, and looks who there is.
+    async fn asking(&self, deadline: Instant) -> Result<Asking, Status> {
+        let begun = Instant::now();
+        Ok(Asking {
+            begun,
+            deadline,
+            _turn: self.fan.turn(deadline).await?,
+            view: self.fan.view(deadline).await,
+        })
+    }
+
+    /// Asks one consumer of each set: the answers, and what they cover.
+    async fn ask_all<T: Covers, F>(
+        &self,
+        asking: &Asking,
+        kind: Kind,
+        call: impl Fn(Client, Duration) -> F,
+    ) -> Result<(Round<T>, Covering), Status>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let asked = self.fan.ask_all(&asking.view, kind, asking.deadline, call);
+        let mut round = asked.await?;
+        let covering = Covering::of(&mut round, asking.begun);
+        Ok((round, covering))
+    }
+
     /// A stream that ends with the server.
     fn until_closing<T: 'static>(
         &self,
@@ -43,6 +72,22 @@ impl Queries {
     ) -> Response<Answers<T>> {
         let closing = self.closing.clone().cancelled_owned();
         Response::new(Box::pin(stream.take_until(closing)))
+    }
+}
+
+/// A question that is being asked.
+struct Asking {
+    begun: Instant,
+    /// When the consumers have to have answered.
+    deadline: Instant,
+    view: Arc<View>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Asking {
+    /// Whether one set has everything, so that its answer is the answer.
+    fn is_alone(&self) -> bool {
+        self.view.sets.len() == 1
     }
 }
 
@@ -108,20 +153,16 @@ impl QueryService for Queries {
         request: Request<v1::SearchTracesRequest>,
     ) -> Result<Response<v1::SearchTracesResponse>, Status> {
         pass_through!(self, search_traces, request);
-        let begun = Instant::now();
-        let deadline = self.fan.deadline(request.metadata());
-        let _turn = self.fan.turn(deadline).await?;
-        let view = self.fan.view(deadline).await;
+        let asking = self.asking(self.fan.deadline(request.metadata())).await?;
         let config = &self.fan.config;
         let mut request = request.into_inner();
         request.limit = limit(request.limit, config.traces_default, config.traces_max);
         let (order, limit) = (request.order(), request.limit as usize);
         let ask = call!(search_traces, request);
-        let mut round = self.fan.ask_all(&view, Kind::Traces, deadline, ask).await?;
-        let covering = Covering::of(&mut round, begun);
-        Ok(Response::new(match view.sets.len() {
-            1 => alone(round, covering),
-            _ => traces(round, covering, order, limit, config.answer_bytes_max),
+        let (round, covering) = self.ask_all(&asking, Kind::Traces, ask).await?;
+        Ok(Response::new(match asking.is_alone() {
+            true => alone(round, covering),
+            false => traces(round, covering, order, limit, config.answer_bytes_max),
         }))
     }
 
@@ -130,10 +171,7 @@ impl QueryService for Queries {
         request: Request<v1::SearchLogsRequest>,
     ) -> Result<Response<v1::SearchLogsResponse>, Status> {
         pass_through!(self, search_logs, request);
-        let begun = Instant::now();
-        let deadline = self.fan.deadline(request.metadata());
-        let _turn = self.fan.turn(deadline).await?;
-        let view = self.fan.view(deadline).await;
+        let asking = self.asking(self.fan.deadline(request.metadata())).await?;
         let config = &self.fan.config;
         let mut request = request.into_inner();
         request.limit = limit(request.limit, config.logs_default, config.logs_max);
@@ -143,11 +181,10 @@ impl QueryService for Queries {
             bytes_max: config.answer_bytes_max,
         };
         let ask = call!(search_logs, request);
-        let mut round = self.fan.ask_all(&view, Kind::Logs, deadline, ask).await?;
-        let covering = Covering::of(&mut round, begun);
-        Ok(Response::new(match view.sets.len() {
-            1 => alone(round, covering),
-            _ => hits::logs(round, covering, order),
+        let (round, covering) = self.ask_all(&asking, Kind::Logs, ask).await?;
+        Ok(Response::new(match asking.is_alone() {
+            true => alone(round, covering),
+            false => hits::logs(round, covering, order),
         }))
     }
 
@@ -156,20 +193,13 @@ impl QueryService for Queries {
         request: Request<v1::HistogramRequest>,
     ) -> Result<Response<v1::HistogramResponse>, Status> {
         pass_through!(self, histogram, request);
-        let begun = Instant::now();
-        let deadline = self.fan.deadline(request.metadata());
-        let _turn = self.fan.turn(deadline).await?;
-        let view = self.fan.view(deadline).await;
+        let asking = self.asking(self.fan.deadline(request.metadata())).await?;
         let request = request.into_inner();
         let ask = call!(histogram, request.clone());
-        let mut round = self
-            .fan
-            .ask_all(&view, Kind::Histogram, deadline, ask)
-            .await?;
-        let covering = Covering::of(&mut round, begun);
-        Ok(Response::new(match view.sets.len() {
-            1 => alone(round, covering),
-            _ => histogram(round, covering, &request, self.fan.config.answer_bytes_max),
+        let (round, covering) = self.ask_all(&asking, Kind::Histogram, ask).await?;
+        Ok(Response::new(match asking.is_alone() {
+            true => alone(round, covering),
+            false => histogram(round, covering, &request, self.fan.config.answer_bytes_max),
         }))
     }
 
@@ -178,10 +208,7 @@ impl QueryService for Queries {
         request: Request<v1::FacetsRequest>,
     ) -> Result<Response<v1::FacetsResponse>, Status> {
         pass_through!(self, facets, request);
-        let begun = Instant::now();
-        let deadline = self.fan.deadline(request.metadata());
-        let _turn = self.fan.turn(deadline).await?;
-        let view = self.fan.view(deadline).await;
+        let asking = self.asking(self.fan.deadline(request.metadata())).await?;
         let config = &self.fan.config;
         let mut request = request.into_inner();
         let values_max = limit(
@@ -189,14 +216,13 @@ impl QueryService for Queries {
             config.facet_values_default,
             config.facet_values_max,
         );
-        let is_alone = view.sets.len() == 1;
+        let is_alone = asking.is_alone();
         request.values_max = match is_alone {
             true => values_max,
             false => config.facet_values_max,
         };
         let ask = call!(facets, request);
-        let mut round = self.fan.ask_all(&view, Kind::Facets, deadline, ask).await?;
-        let covering = Covering::of(&mut round, begun);
+        let (round, covering) = self.ask_all(&asking, Kind::Facets, ask).await?;
         Ok(Response::new(match is_alone {
             true => alone(round, covering),
             false => facets(
@@ -213,13 +239,9 @@ impl QueryService for Queries {
         request: Request<v1::ListServicesRequest>,
     ) -> Result<Response<v1::ListServicesResponse>, Status> {
         pass_through!(self, list_services, request);
-        let begun = Instant::now();
-        let deadline = self.fan.deadline(request.metadata());
-        let _turn = self.fan.turn(deadline).await?;
-        let view = self.fan.view(deadline).await;
+        let asking = self.asking(self.fan.deadline(request.metadata())).await?;
         let ask = call!(list_services, request.into_inner());
-        let mut round = self.fan.ask_all(&view, Kind::Lists, deadline, ask).await?;
-        let covering = Covering::of(&mut round, begun);
+        let (round, covering) = self.ask_all(&asking, Kind::Lists, ask).await?;
         let bytes_max = self.fan.config.answer_bytes_max;
         Ok(Response::new(lists::services(round, covering, bytes_max)))
     }
@@ -229,13 +251,9 @@ impl QueryService for Queries {
         request: Request<v1::ListOperationsRequest>,
     ) -> Result<Response<v1::ListOperationsResponse>, Status> {
         pass_through!(self, list_operations, request);
-        let begun = Instant::now();
-        let deadline = self.fan.deadline(request.metadata());
-        let _turn = self.fan.turn(deadline).await?;
-        let view = self.fan.view(deadline).await;
+        let asking = self.asking(self.fan.deadline(request.metadata())).await?;
         let ask = call!(list_operations, request.into_inner());
-        let mut round = self.fan.ask_all(&view, Kind::Lists, deadline, ask).await?;
-        let covering = Covering::of(&mut round, begun);
+        let (round, covering) = self.ask_all(&asking, Kind::Lists, ask).await?;
         let bytes_max = self.fan.config.answer_bytes_max;
         Ok(Response::new(lists::operations(round, covering, bytes_max)))
     }
@@ -245,20 +263,16 @@ impl QueryService for Queries {
         request: Request<v1::RatesRequest>,
     ) -> Result<Response<v1::RatesResponse>, Status> {
         pass_through!(self, rates, request);
-        let begun = Instant::now();
-        let deadline = self.fan.deadline(request.metadata());
-        let _turn = self.fan.turn(deadline).await?;
-        let view = self.fan.view(deadline).await;
+        let asking = self.asking(self.fan.deadline(request.metadata())).await?;
         let mut request = request.into_inner();
         let form = rates::Form {
             quantiles: request.quantiles.clone(),
             with_sketches: request.with_sketches,
         };
-        let is_alone = view.sets.len() == 1;
+        let is_alone = asking.is_alone();
         request.with_sketches |= !is_alone;
         let ask = call!(rates, request);
-        let mut round = self.fan.ask_all(&view, Kind::Rates, deadline, ask).await?;
-        let covering = Covering::of(&mut round, begun);
+        let (round, covering) = self.ask_all(&asking, Kind::Rates, ask).await?;
         let bytes_max = self.fan.config.answer_bytes_max;
         Ok(Response::new(match is_alone {
             true => alone(round, covering),
@@ -271,20 +285,16 @@ impl QueryService for Queries {
         request: Request<v1::ServiceGraphRequest>,
     ) -> Result<Response<v1::ServiceGraphResponse>, Status> {
         pass_through!(self, service_graph, request);
-        let begun = Instant::now();
-        let deadline = self.fan.deadline(request.metadata());
-        let _turn = self.fan.turn(deadline).await?;
-        let view = self.fan.view(deadline).await;
+        let asking = self.asking(self.fan.deadline(request.metadata())).await?;
         let mut request = request.into_inner();
         let form = rates::Form {
             quantiles: request.quantiles.clone(),
             with_sketches: request.with_sketches,
         };
-        let is_alone = view.sets.len() == 1;
+        let is_alone = asking.is_alone();
         request.with_sketches |= !is_alone;
         let ask = call!(service_graph, request);
-        let mut round = self.fan.ask_all(&view, Kind::Rates, deadline, ask).await?;
-        let covering = Covering::of(&mut round, begun);
+        let (round, covering) = self.ask_all(&asking, Kind::Rates, ask).await?;
         let bytes_max = self.fan.config.answer_bytes_max;
         Ok(Response::new(match is_alone {
             true => alone(round, covering),
