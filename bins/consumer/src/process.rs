@@ -77,24 +77,9 @@ Every setting can also be given in the environment: LOG_TRACER__CONSUMER__PARTIT
             key: "consumer.query_listen",
             help: "QueryService over gRPC",
         },
-        Flag {
-            name: "transport",
-            value: "KIND",
-            key: "transport.kind",
-            help: "The engine: nats or fluvio",
-        },
-        Flag {
-            name: "log-level",
-            value: "LEVEL",
-            key: "logging.level",
-            help: "off, error, warn, info, debug or trace",
-        },
-        Flag {
-            name: "log-format",
-            value: "FORMAT",
-            key: "logging.format",
-            help: "terminal or json",
-        },
+        Flag::TRANSPORT,
+        Flag::LOG_LEVEL,
+        Flag::LOG_FORMAT,
     ];
 
     fn problems(config: &Config) -> Vec<(String, String)> {

@@ -58,18 +58,8 @@ Every setting can also be given in the environment: LOG_TRACER__DASHBOARD__LISTE
             key: "dashboard.listen",
             help: "Where the pages are served",
         },
-        Flag {
-            name: "log-level",
-            value: "LEVEL",
-            key: "logging.level",
-            help: "off, error, warn, info, debug or trace",
-        },
-        Flag {
-            name: "log-format",
-            value: "FORMAT",
-            key: "logging.format",
-            help: "terminal or json",
-        },
+        Flag::LOG_LEVEL,
+        Flag::LOG_FORMAT,
     ];
 
     fn problems(config: &Config) -> Vec<(String, String)> {

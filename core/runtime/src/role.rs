@@ -79,6 +79,30 @@ pub struct Flag {
     pub help: &'static str,
 }
 
+impl Flag {
+    /// Of every role.
+    pub const LOG_LEVEL: Self = Self {
+        name: "log-level",
+        value: "LEVEL",
+        key: "logging.level",
+        help: "off, error, warn, info, debug or trace",
+    };
+    /// Of every role.
+    pub const LOG_FORMAT: Self = Self {
+        name: "log-format",
+        value: "FORMAT",
+        key: "logging.format",
+        help: "terminal or json",
+    };
+    /// Of the roles that have an engine between them.
+    pub const TRANSPORT: Self = Self {
+        name: "transport",
+        value: "KIND",
+        key: "transport.kind",
+        help: "The engine: nats or fluvio",
+    };
+}
+
 /// What a role is given by its process.
 #[derive(Debug)]
 pub struct Host {
