@@ -7,7 +7,6 @@
 //! | `GET /traces`, `GET /trace/{id}` | search, one trace |
 //! | `GET /trace/{id}.json`, `GET /trace/{id}/logs.json` | its spans and its logs as OTLP/JSON |
 //! | `GET /logs`, `GET /logs/live`, `GET /logs/tail` | search, the live page, its events |
-//! | `GET /logs/export` | all records of a search as NDJSON or CSV |
 //! | `GET /complete` | what may stand next in a query, for the script of the query box |
 //! | `GET /pipeline` | transport, partitions, store |
 //! | `POST /sample` | sends a sample trace |
@@ -182,16 +181,6 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
                 };
                 answer.unwrap_or_else(|fault| reply::fault_json(&call.app.log, &fault))
             });
-    let export = warp::path!("logs" / "export")
-        .and(warp::get())
-        .and(get())
-        .then(|call: Call| async move {
-            let answer = match &call.params {
-                Ok(params) => pages::logs::export::answer(&call.app, params).await,
-                Err(fault) => Err(fault.clone()),
-            };
-            call.page(answer)
-        });
     let pipeline =
         warp::path!("pipeline")
             .and(warp::get())
@@ -205,8 +194,6 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
         .or(map)
         .unify()
         .or(complete)
-        .unify()
-        .or(export)
         .unify()
         .or(traces)
         .unify()

@@ -122,7 +122,7 @@ async fn what_was_found_can_be_taken_away_as_a_file() {
     let page = real.site.page("/logs?q=charged&cols=user.name").await;
     let files: Vec<String> = attributes(&page, "href")
         .into_iter()
-        .filter(|href| href.starts_with("/logs/export"))
+        .filter(|href| href.starts_with("/api/v1/export"))
         .collect();
     assert_eq!(files.len(), 2);
     let ndjson = real.site.get(&files[0]).await;
@@ -133,23 +133,29 @@ async fn what_was_found_can_be_taken_away_as_a_file() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(lines.len(), 20);
-    assert_eq!(lines[0]["body"], "charged order 1 in 3ms");
-    assert_eq!(lines[0]["attributes"]["user.name"], "user-1");
-    assert_eq!(lines[0]["service"], "payment");
-    let csv = real
-        .site
-        .get("/logs/export?format=csv&cols=user.name")
-        .await
-        .text();
-    assert!(csv.starts_with("time,severity,service,body,trace,span,user.name\r\n"));
+    assert_eq!(lines.len(), 21, "and what they cover");
+    let record = &lines[0]["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
+    assert_eq!(record["body"]["stringValue"], "charged order 1 in 3ms");
+    let csv = real.site.get(&files[1]).await.text();
+    let rows: Vec<&str> = csv.split_terminator("\r\n").collect();
+    assert_eq!(
+        rows[0],
+        "time,service,severity,body,event_name,trace_id,span_id,attributes,resource,user.name"
+    );
+    assert_eq!(rows.len(), 21);
     assert!(
-        csv.contains("\"card \"\"declined\"\", gave up\",,,\r\n"),
+        rows[1].contains(",payment,") && rows[1].ends_with(",user-1"),
         "{csv}"
     );
-    assert_eq!(csv.lines().count(), 22);
-    for bad in ["format=xml", "q=(", "cols=a,b,c,d,e,f,g"] {
-        let refused = real.site.get(&format!("/logs/export?{bad}")).await;
+    let all = real.site.get("/api/v1/export?format=csv").await.text();
+    assert!(all.contains("\"card \"\"declined\"\", gave up\","), "{all}");
+    for bad in [
+        "format=xml",
+        "q=(",
+        "format=csv&cols=a,b,c,d,e,f,g",
+        "cols=a",
+    ] {
+        let refused = real.site.get(&format!("/api/v1/export?{bad}")).await;
         assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{bad}");
     }
 }

@@ -20,7 +20,7 @@ use log_tracer_proto::v1::{
 };
 use proptest::prelude::*;
 
-const PATHS: [&str; 47] = [
+const PATHS: [&str; 46] = [
     "/",
     "/service",
     "/map",
@@ -32,7 +32,6 @@ const PATHS: [&str; 47] = [
     "/trace/",
     "/logs",
     "/logs/live",
-    "/logs/export",
     "/pipeline",
     "/sample",
     "/theme",

@@ -25,8 +25,8 @@ use crate::{
     clock::{self, Moment},
     fault::Fault,
     jaeger,
-    lines::{hex, level},
-    pages::logs,
+    lines::{Tables, hex, level},
+    pages::logs::{self, columns},
     params::Params,
     range::Range,
     reply,
@@ -42,11 +42,10 @@ const PIECES_WAITING_MAX: usize = 2;
 const CELL_BYTES_MAX: usize = usize::MAX / 4;
 
 /// The columns of logs.
-const LOG_HEAD: &str =
-    "time,service,severity,body,event_name,trace_id,span_id,attributes,resource\r\n";
+const LOG_HEAD: &str = "time,service,severity,body,event_name,trace_id,span_id,attributes,resource";
 
 /// The columns of spans.
-const SPAN_HEAD: &str = "start,duration_ns,service,name,kind,status,status_message,trace_id,span_id,parent_span_id,attributes,resource\r\n";
+const SPAN_HEAD: &str = "start,duration_ns,service,name,kind,status,status_message,trace_id,span_id,parent_span_id,attributes,resource";
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +75,11 @@ pub(super) async fn export(call: &Call<'_>) -> Result<Response, Fault> {
         _ => Err(format!("`{text}` is neither ndjson nor csv")),
     })?;
     let format = format.unwrap_or(Format::Ndjson);
+    let columns = call.params.read("cols", columns::parse)?;
+    let columns = columns.unwrap_or_default();
+    if !columns.is_empty() && (signal == Signal::Spans || format == Format::Ndjson) {
+        return Err(Fault::input("cols: only a table of logs has columns"));
+    }
     check(&call.params.text("q"))?;
     let request = ExportRequest {
         signal: signal.into(),
@@ -86,12 +90,17 @@ pub(super) async fn export(call: &Call<'_>) -> Result<Response, Fault> {
     let mut exported = call.app.ask.export(request).await?;
     // A query that the consumer refuses is refused before the answer begins.
     let first = exported.next().await?;
+    let known = first.as_ref().and_then(|first| first.coverage.as_ref());
+    if let (Format::Csv, Some(known)) = (format, known.filter(|known| known.partial)) {
+        return Err(lacking(&known.reasons));
+    }
+    let head = Head { signal, columns };
     let (sender, receiver) = mpsc::channel(PIECES_WAITING_MAX);
     let shutdown = call.app.shutdown.clone();
     tokio::spawn(async move {
         tokio::select! {
             () = shutdown.cancelled() => {}
-            written = write(exported, first, signal, format, &sender) => {
+            written = write(exported, first, head, format, &sender) => {
                 if let Err(Some(fault)) = written {
                     // What is cut off must not look whole. The reader may have left, too.
                     let error = io::Error::other(fault.message().to_owned());
@@ -115,24 +124,49 @@ pub(super) async fn export(call: &Call<'_>) -> Result<Response, Fault> {
     Ok(response)
 }
 
+/// What stands in a file.
+struct Head {
+    signal: Signal,
+    /// Fields of logs that stand in columns of a table of their own, after the others.
+    columns: Vec<String>,
+}
+
+impl Head {
+    /// The names of the columns.
+    fn cells(&self) -> Vec<String> {
+        let own = if self.signal == Signal::Spans {
+            SPAN_HEAD
+        } else {
+            LOG_HEAD
+        };
+        let own = own.split(',').map(str::to_owned);
+        own.chain(self.columns.iter().cloned()).collect()
+    }
+}
+
+/// Why there is no table, which has no place to say what it lacks.
+fn lacking(reasons: &[String]) -> Fault {
+    let reasons = reasons.join("; ");
+    Fault::consumer(format!(
+        "this would not be everything: {reasons}. The format ndjson has what there is, and says so in its last line"
+    ))
+}
+
 type Sender = mpsc::Sender<Result<Bytes, io::Error>>;
 
 /// The error is a fault, or none when the reader has left.
 async fn write(
     mut exported: Exported,
     first: Option<ExportResponse>,
-    signal: Signal,
+    head: Head,
     format: Format,
     sender: &Sender,
 ) -> Result<(), Option<Fault>> {
     let send = async |text: String| sender.send(Ok(Bytes::from(text))).await.map_err(|_| None);
     if format == Format::Csv {
-        let head = if signal == Signal::Spans {
-            SPAN_HEAD
-        } else {
-            LOG_HEAD
-        };
-        send(head.to_owned()).await?;
+        let mut names = String::new();
+        row(&head.cells(), &mut names);
+        send(names).await?;
     }
     let mut all = Coverage::default();
     let mut next = first;
@@ -148,7 +182,7 @@ async fn write(
         all.matched += u64::from(message.records);
         let lines = match format {
             Format::Ndjson => ndjson(message),
-            Format::Csv => csv(message),
+            Format::Csv => csv(message, &head.columns),
         };
         if !lines.is_empty() {
             send(lines).await?;
@@ -157,7 +191,7 @@ async fn write(
     }
     match format {
         Format::Ndjson => {
-            let list = if signal == Signal::Spans {
+            let list = if head.signal == Signal::Spans {
                 "resourceSpans"
             } else {
                 "resourceLogs"
@@ -165,8 +199,7 @@ async fn write(
             let coverage = coverage(Some(&all));
             send(format!("{{\"{list}\":[],\"coverage\":{coverage}}}\n")).await
         }
-        // A table has no place to say it.
-        Format::Csv if all.partial => Err(Some(Fault::consumer(all.reasons.join("; ")))),
+        Format::Csv if all.partial => Err(Some(lacking(&all.reasons))),
         Format::Csv => Ok(()),
     }
 }
@@ -214,7 +247,7 @@ fn ndjson(message: ExportResponse) -> String {
     out
 }
 
-fn csv(message: ExportResponse) -> String {
+fn csv(message: ExportResponse, columns: &[String]) -> String {
     let mut out = String::new();
     for group in &message.resource_spans {
         let resource = group.resource.clone().unwrap_or_default();
@@ -223,15 +256,34 @@ fn csv(message: ExportResponse) -> String {
             row(&span_cells(&Of { resource, record }), &mut out);
         }
     }
-    for group in &message.resource_logs {
-        let resource = group.resource.clone().unwrap_or_default();
-        for record in group
-            .scope_logs
-            .iter()
-            .flat_map(|scoped| &scoped.log_records)
-        {
-            let resource = &resource;
-            row(&log_cells(&Of { resource, record }), &mut out);
+    for group in message.resource_logs {
+        let resource = group.resource.unwrap_or_default();
+        let resources = [ResourceEntry {
+            service: service(&resource),
+            resource: Some(resource.clone()),
+            schema_url: group.schema_url,
+        }];
+        for scoped in group.scope_logs {
+            let scopes = [ScopeEntry {
+                scope: scoped.scope,
+                schema_url: scoped.schema_url,
+            }];
+            let tables = Tables {
+                resources: &resources,
+                scopes: &scopes,
+            };
+            for record in scoped.log_records {
+                let (resource, record) = (&resource, &record);
+                let mut cells = log_cells(&Of { resource, record });
+                if !columns.is_empty() {
+                    let hit = LogHit {
+                        record: Some(record.clone()),
+                        ..LogHit::default()
+                    };
+                    cells.extend(columns::values(columns, &hit, tables));
+                }
+                row(&cells, &mut out);
+            }
         }
     }
     out
@@ -321,7 +373,8 @@ fn row(cells: &[String], out: &mut String) {
             out.push(',');
         }
         // A spreadsheet runs a cell that begins so; a record is written by whoever may send one.
-        let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        let is_formula =
+            cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err();
         if is_formula || cell.contains(['"', ',', '\n', '\r']) {
             out.push('"');
             if is_formula {

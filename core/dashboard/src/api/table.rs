@@ -293,7 +293,7 @@ pub(super) const OPERATIONS: [Operation; 14] = [
         id: "exportRecords",
         path: "/api/v1/export",
         summary: "Every record of a range that matches, oldest first",
-        words: "`ndjson` is one record a line, each a document of OTLP/JSON; the last line has no record but the `coverage`. `csv` has a head and a row for each record; lists and maps are JSON, and a text that a spreadsheet would take for a formula begins with an apostrophe. An answer that was cut off breaks the connection.",
+        words: "`ndjson` is one record a line, each a document of OTLP/JSON; the last line has no record but the `coverage`. `csv` has a head and a row for each record; lists and maps are JSON, and a text that a spreadsheet would take for a formula begins with an apostrophe. A table has no place to say that records may be missing: it is refused when that is known, and breaks the connection when it turns out later, as an answer that was cut off does.",
         params: &[
             SIGNAL,
             Q,
@@ -304,6 +304,12 @@ pub(super) const OPERATIONS: [Operation; 14] = [
                 words: "How records are written; `ndjson` when not given.",
                 kind: Kind::Choice(&["ndjson", "csv"]),
                 example: "csv",
+            },
+            Param {
+                name: "cols",
+                words: "Fields of logs that get columns of their own in `csv`, after the others, with commas between them; six at most.",
+                kind: Kind::Text,
+                example: "http.route,user.id",
             },
             RANGE,
             FROM,

@@ -1,7 +1,6 @@
 //! The search for log records.
 
-mod columns;
-pub(crate) mod export;
+pub(crate) mod columns;
 mod patterns;
 
 use http::StatusCode;
@@ -472,12 +471,13 @@ impl View {
             records_href: search.view_link(false).to_string(),
             patterns_href: search.view_link(true).to_string(),
             ndjson_href: search
-                .link_to("/logs/export")
+                .link_to("/api/v1/export")
                 .with("view", "")
+                .with("cols", "")
                 .with("format", "ndjson")
                 .to_string(),
             csv_href: search
-                .link_to("/logs/export")
+                .link_to("/api/v1/export")
                 .with("view", "")
                 .with("format", "csv")
                 .to_string(),

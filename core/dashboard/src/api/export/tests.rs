@@ -62,6 +62,11 @@ fn a_text_that_a_spreadsheet_would_run_is_only_shown() {
         body: text("=HYPERLINK(\"http://evil.example\")"),
         event_name: "-1+1".to_owned(),
         severity_text: "@x".to_owned(),
+        attributes: vec![KeyValue {
+            key: "change".to_owned(),
+            value: text("-5.5"),
+            ..KeyValue::default()
+        }],
         ..LogRecord::default()
     };
     let group = ResourceLogs {
@@ -75,7 +80,8 @@ fn a_text_that_a_spreadsheet_would_run_is_only_shown() {
         resource_logs: vec![group],
         ..ExportResponse::default()
     };
-    let rows = table(&csv(message));
+    let rows = table(&csv(message, &["change".to_owned()]));
+    assert_eq!(rows[0][9], "-5.5", "a number is no formula");
     assert_eq!(rows[0][3], "'=HYPERLINK(\"http://evil.example\")");
     assert_eq!(rows[0][4], "'-1+1");
     assert_eq!(rows[0][2], "'@x");
@@ -86,7 +92,7 @@ proptest! {
     fn every_span_is_a_line_of_its_own_and_a_row_of_its_own(groups in arbitrary::valid_resource_spans()) {
         let count: usize = groups.iter().flat_map(|group| &group.scope_spans).map(|scoped| scoped.spans.len()).sum();
         let message = ExportResponse { resource_spans: groups.clone(), ..ExportResponse::default() };
-        let rows = table(&csv(message.clone()));
+        let rows = table(&csv(message.clone(), &[]));
         prop_assert_eq!(rows.len(), count);
         prop_assert!(rows.iter().all(|row| row.len() == SPAN_HEAD.split(',').count()));
         let lines = ndjson(message);
@@ -103,7 +109,7 @@ proptest! {
     fn every_record_is_a_line_of_its_own_and_a_row_of_its_own(groups in arbitrary::resource_logs()) {
         let count: usize = groups.iter().flat_map(|group| &group.scope_logs).map(|scoped| scoped.log_records.len()).sum();
         let message = ExportResponse { resource_logs: groups, ..ExportResponse::default() };
-        let rows = table(&csv(message.clone()));
+        let rows = table(&csv(message.clone(), &[]));
         prop_assert_eq!(rows.len(), count);
         let lines = ndjson(message);
         prop_assert_eq!(lines.lines().filter(|line| decode_logs(line.as_bytes()).is_ok()).count(), count);

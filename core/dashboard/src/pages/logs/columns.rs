@@ -32,7 +32,7 @@ pub(super) struct ColumnHead {
 }
 
 /// Reads `cols`.
-pub(super) fn parse(text: &str) -> Result<Vec<String>, String> {
+pub(crate) fn parse(text: &str) -> Result<Vec<String>, String> {
     let mut columns: Vec<String> = Vec::new();
     for name in text
         .split(',')
@@ -96,13 +96,21 @@ pub(super) fn heads(search: &Search) -> Vec<ColumnHead> {
         .collect()
 }
 
-/// What a record has in each of the columns; empty where it has nothing.
-pub(crate) fn cells(columns: &[String], hit: &LogHit, tables: Tables<'_>) -> Vec<String> {
+/// What a record has in each of the columns, cut to what a page shows; empty where it has nothing.
+pub(super) fn cells(columns: &[String], hit: &LogHit, tables: Tables<'_>) -> Vec<String> {
+    values(columns, hit, tables)
+        .iter()
+        .map(|value| clip(value, CELL_CHARS_MAX))
+        .collect()
+}
+
+/// The same, whole.
+pub(crate) fn values(columns: &[String], hit: &LogHit, tables: Tables<'_>) -> Vec<String> {
     let none = LogRecord::default();
     let record = hit.record.as_ref().unwrap_or(&none);
     columns
         .iter()
-        .map(|name| clip(&cell(name, record, hit, tables), CELL_CHARS_MAX))
+        .map(|name| cell(name, record, hit, tables))
         .collect()
 }
 
