@@ -280,7 +280,7 @@ fn csv(message: ExportResponse, columns: &[String]) -> String {
                         record: Some(record.clone()),
                         ..LogHit::default()
                     };
-                    cells.extend(columns::values(columns, &hit, tables));
+                    cells.extend(columns::values(columns, &hit, tables, CELL_BYTES_MAX));
                 }
                 row(&cells, &mut out);
             }

@@ -57,6 +57,31 @@ fn a_row_has_as_many_cells_as_the_head() {
 }
 
 #[test]
+fn a_chosen_column_has_the_whole_value_however_long() {
+    let long = "x".repeat(5_000);
+    let record = LogRecord {
+        attributes: vec![KeyValue {
+            key: "sql".to_owned(),
+            value: text(&long),
+            ..KeyValue::default()
+        }],
+        ..LogRecord::default()
+    };
+    let message = ExportResponse {
+        resource_logs: vec![ResourceLogs {
+            scope_logs: vec![ScopeLogs {
+                log_records: vec![record],
+                ..ScopeLogs::default()
+            }],
+            ..ResourceLogs::default()
+        }],
+        ..ExportResponse::default()
+    };
+    let rows = table(&csv(message, &["sql".to_owned()]));
+    assert_eq!(rows[0].last(), Some(&long));
+}
+
+#[test]
 fn a_text_that_a_spreadsheet_would_run_is_only_shown() {
     let record = LogRecord {
         body: text("=HYPERLINK(\"http://evil.example\")"),

@@ -98,23 +98,34 @@ pub(super) fn heads(search: &Search) -> Vec<ColumnHead> {
 
 /// What a record has in each of the columns, cut to what a page shows; empty where it has nothing.
 pub(super) fn cells(columns: &[String], hit: &LogHit, tables: Tables<'_>) -> Vec<String> {
-    values(columns, hit, tables)
+    values(columns, hit, tables, 4 * CELL_CHARS_MAX)
         .iter()
         .map(|value| clip(value, CELL_CHARS_MAX))
         .collect()
 }
 
-/// The same, whole.
-pub(crate) fn values(columns: &[String], hit: &LogHit, tables: Tables<'_>) -> Vec<String> {
+/// The same, with the values of attributes up to so many bytes.
+pub(crate) fn values(
+    columns: &[String],
+    hit: &LogHit,
+    tables: Tables<'_>,
+    bytes_max: usize,
+) -> Vec<String> {
     let none = LogRecord::default();
     let record = hit.record.as_ref().unwrap_or(&none);
     columns
         .iter()
-        .map(|name| cell(name, record, hit, tables))
+        .map(|name| cell(name, record, hit, tables, bytes_max))
         .collect()
 }
 
-fn cell(name: &str, record: &LogRecord, hit: &LogHit, tables: Tables<'_>) -> String {
+fn cell(
+    name: &str,
+    record: &LogRecord,
+    hit: &LogHit,
+    tables: Tables<'_>,
+    bytes_max: usize,
+) -> String {
     let resource = tables.resources.get(hit.resource as usize);
     let scope = tables
         .scopes
@@ -143,15 +154,15 @@ fn cell(name: &str, record: &LogRecord, hit: &LogHit, tables: Tables<'_>) -> Str
             ]
             .into_iter()
             .flatten()
-            .find_map(|attributes| attribute(attributes, &key))
+            .find_map(|attributes| attribute(attributes, &key, bytes_max))
             .unwrap_or_default()
         }
     }
 }
 
-fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
+fn attribute(attributes: &[KeyValue], key: &str, bytes_max: usize) -> Option<String> {
     let pair = attributes.iter().find(|pair| pair.key == key)?;
-    Some(value::text(pair.value.as_ref(), 4 * CELL_CHARS_MAX))
+    Some(value::text(pair.value.as_ref(), bytes_max))
 }
 
 #[cfg(test)]
