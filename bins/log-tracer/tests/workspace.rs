@@ -186,3 +186,27 @@ fn tls_has_one_provider_of_cryptography() {
     );
     assert!(!features.iter().any(|one| one == "ring"), "{features:?}");
 }
+
+/// `cargo test --workspace --test NAME` runs every test of that name: with `--ignored`, also one whose server is not
+/// there.
+#[test]
+fn a_test_that_the_checks_call_by_name_is_the_only_one_of_that_name() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let checks = fs::read_to_string(root.join(".ci/run")).unwrap();
+    let words: Vec<&str> = checks.split_whitespace().collect();
+    let called: BTreeSet<&str> = words
+        .windows(2)
+        .filter(|pair| pair[0] == "--test")
+        .map(|pair| pair[1])
+        .collect();
+    assert!(called.contains("live"), "{called:?}");
+    let targets = metadata().packages.into_iter().flat_map(|one| one.targets);
+    let tests: Vec<String> = targets
+        .filter(cargo_metadata::Target::is_test)
+        .map(|target| target.name)
+        .collect();
+    for name in called {
+        let of_that_name = tests.iter().filter(|test| *test == name).count();
+        assert_eq!(of_that_name, 1, "tests named {name}");
+    }
+}

@@ -2,13 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use super::{Engine, EngineError, Tables, queue::Job};
+use super::{Engine, EngineError, Tables, queue::Job, recover::DirectoryLock};
 use crate::Stop;
 
 /// How often retention looks at the clock and at the disk while nothing is written.
@@ -111,7 +110,7 @@ impl Engine {
         }
     }
 
-    fn directory_lock(&self) -> Option<Arc<fs::File>> {
+    fn directory_lock(&self) -> Option<Arc<DirectoryLock>> {
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         lock.clone()
     }

@@ -103,7 +103,7 @@ pub(crate) struct Engine {
     /// Held by whoever changes which blocks there are.
     turn: Mutex<()>,
     /// Held for as long as the store is open, or one of its threads runs.
-    lock: Mutex<Option<Arc<fs::File>>>,
+    lock: Mutex<Option<Arc<recover::DirectoryLock>>>,
 }
 
 /// Both tables.

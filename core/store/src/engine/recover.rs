@@ -169,8 +169,21 @@ pub(super) enum Access {
     Shared,
 }
 
-/// Locks a directory until the file is dropped.
-pub(super) fn lock(directory: &Path, access: Access) -> Result<fs::File, OpenError> {
+/// The lock of a directory, let go when it is dropped.
+#[derive(Debug)]
+pub(super) struct DirectoryLock(fs::File);
+
+impl Drop for DirectoryLock {
+    /// Not left to the closing of the file: a child that this process has forked and that has not started its program
+    /// yet holds the file open as well, and with it the lock.
+    fn drop(&mut self) {
+        // Where this fails, the closing of the file does it.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Locks a directory.
+pub(super) fn lock(directory: &Path, access: Access) -> Result<DirectoryLock, OpenError> {
     let path = directory.join(LOCK);
     let mut options = fs::OpenOptions::new();
     let opened = match access {
@@ -183,7 +196,7 @@ pub(super) fn lock(directory: &Path, access: Access) -> Result<fs::File, OpenErr
         Access::Shared => file.try_lock_shared(),
     };
     match locked {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(DirectoryLock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
             directory: directory.to_owned(),
         }),

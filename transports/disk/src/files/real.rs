@@ -135,9 +135,18 @@ impl File for RealFile {
     }
 }
 
-/// Dropping the file unlocks it.
+/// Let go when it is dropped.
 #[derive(Debug)]
 struct RealLock(fs::File);
+
+impl Drop for RealLock {
+    /// Not left to the closing of the file: a child that this process has forked and that has not started its program
+    /// yet holds the file open as well, and with it the lock.
+    fn drop(&mut self) {
+        // Where this fails, the closing of the file does it.
+        let _ = self.0.unlock();
+    }
+}
 
 impl Lock for RealLock {
     fn write(&mut self, text: &str) -> io::Result<()> {
