@@ -96,12 +96,12 @@
   });
 
   // Rows by keyboard.
-  const rows = () => all("[data-list] > li");
+  const rows = () => all("[data-list] > :is(li, tr)");
   let current = -1;
   const select = (step) => {
     const list = rows();
     if (!list.length) return;
-    const focused = document.activeElement && document.activeElement.closest("[data-list] > li");
+    const focused = document.activeElement && document.activeElement.closest("[data-list] > :is(li, tr)");
     if (focused) current = list.indexOf(focused);
     current = Math.max(0, Math.min(list.length - 1, current + step));
     const target = one("a.go, .what a, summary", list[current]);

@@ -20,7 +20,7 @@ use log_tracer_proto::v1::{
 };
 use proptest::prelude::*;
 
-const PATHS: [&str; 46] = [
+const PATHS: [&str; 48] = [
     "/",
     "/service",
     "/map",
@@ -29,6 +29,8 @@ const PATHS: [&str; 46] = [
     "/trace/01010101010101010101010101010101",
     "/trace/01010101010101010101010101010101.json",
     "/trace/01010101010101010101010101010101/logs.json",
+    "/trace/01010101010101010101010101010101/spans.csv",
+    "/trace/01010101010101010101010101010101/spans.ndjson",
     "/trace/",
     "/logs",
     "/logs/live",
@@ -69,7 +71,10 @@ const PATHS: [&str; 46] = [
     "/open",
 ];
 
-const KEYS: [&str; 62] = [
+const KEYS: [&str; 65] = [
+    "lq",
+    "by",
+    "zoom",
     "q",
     "service",
     "min",

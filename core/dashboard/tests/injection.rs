@@ -45,6 +45,10 @@ async fn script_in_what_senders_and_consumers_say_is_only_shown() {
         trace.clone(),
         format!("{trace}?span={}", otlp::id_hex(2)),
         format!("{trace}?tab=logs"),
+        format!("{trace}?zoom=0ns..1h"),
+        format!("{trace}?tab=spans"),
+        format!("{trace}?tab=operations"),
+        format!("{trace}?tab=operations&by={script}"),
         format!("{trace}?f=status:error&fold=open"),
     ] {
         let page = site.page(&path).await;
@@ -63,7 +67,8 @@ async fn script_in_the_address_is_only_shown() {
     let keys = [
         "q", "service", "min", "max", "order", "limit", "after", "range", "from", "to", "level",
         "around", "add", "not", "span", "t", "fold", "from", "logs", "tab", "f", "theme", "back",
-        "x", "name", "focus", "depth", "sort", "page", "before", "cols", "col", "view", "format",
+        "x", "name", "by", "zoom", "lq", "focus", "depth", "sort", "page", "before", "cols", "col",
+        "view", "format",
     ];
     let trace = trace();
     for path in [
@@ -77,9 +82,13 @@ async fn script_in_the_address_is_only_shown() {
         "/open",
         "/api",
         &trace,
+        &format!("{trace}?tab=spans"),
+        &format!("{trace}?tab=operations"),
+        &format!("{trace}?tab=logs"),
     ] {
         for key in keys {
-            let address = format!("{path}?{key}={encoded}");
+            let joint = if path.contains('?') { '&' } else { '?' };
+            let address = format!("{path}{joint}{key}={encoded}");
             let answer = site.get(&address).await;
             if answer.header("content-type").starts_with("text/html") {
                 assert_harmless(&answer.text(), &address);

@@ -6,11 +6,13 @@ use crate::api;
 pub(crate) const OTHER: &str = "other";
 
 /// The addresses that are served; a part in braces stands for anything.
-const TEMPLATES: [&str; 29] = [
+const TEMPLATES: [&str; 31] = [
     "/",
     "/traces",
     "/trace/{id}",
     "/trace/{id}/logs.json",
+    "/trace/{id}/spans.csv",
+    "/trace/{id}/spans.ndjson",
     "/logs",
     "/logs/live",
     "/logs/tail",
