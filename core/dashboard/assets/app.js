@@ -86,7 +86,8 @@
     const link = event.target.closest("a[data-swap]");
     if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
-    swap(link.href, true);
+    // The address of a link within a picture is an object.
+    swap(link.href.baseVal || link.href, true);
   });
   let path = location.pathname + location.search;
   addEventListener("popstate", () => {
@@ -196,7 +197,7 @@
 
   // The map: what a node has to do with stands out.
   const map = () => {
-    const picture = one("svg.map");
+    const picture = one(".mapbox svg.map");
     if (!picture) return;
     const light = (node) => {
       picture.classList.toggle("lit", !!node);
@@ -349,10 +350,9 @@
     look();
   };
 
-  const ready = (root) => { times(root); copies(root); brushes(root); };
+  const ready = (root) => { times(root); copies(root); brushes(root); map(); };
   ready(document);
   live();
-  map();
   complete();
   waiting();
 })();

@@ -29,6 +29,7 @@ impl Assets {
             include_str!("../assets/lists.css"),
             include_str!("../assets/pages.css"),
             include_str!("../assets/trace.css"),
+            include_str!("../assets/shape.css"),
             include_str!("../assets/interfaces.css"),
         );
         Self(vec![

@@ -6,7 +6,7 @@ use tera::{Context, Tera};
 use crate::{assets::Assets, fault::Fault, visitor::Visitor};
 
 /// Every template ends in `.html`, which is what turns on escaping.
-const TEMPLATES: [(&str, &str); 20] = [
+const TEMPLATES: [(&str, &str); 22] = [
     ("parts.html", include_str!("../templates/parts.html")),
     ("charts.html", include_str!("../templates/charts.html")),
     ("tables.html", include_str!("../templates/tables.html")),
@@ -23,6 +23,8 @@ const TEMPLATES: [(&str, &str); 20] = [
         "tracelogs.html",
         include_str!("../templates/tracelogs.html"),
     ),
+    ("shape.html", include_str!("../templates/shape.html")),
+    ("compare.html", include_str!("../templates/compare.html")),
     ("span.html", include_str!("../templates/span.html")),
     ("logs.html", include_str!("../templates/logs.html")),
     ("live.html", include_str!("../templates/live.html")),
