@@ -11,6 +11,7 @@
 //! is not there, 503 with `Retry-After` while the consumer is away, 504 when it takes too long.
 
 mod answers;
+mod compare;
 mod export;
 mod openapi;
 pub(crate) mod page;

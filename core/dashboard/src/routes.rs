@@ -6,6 +6,7 @@
 //! | `GET /service`, `GET /map` | one service, and which service calls which |
 //! | `GET /traces`, `GET /trace/{id}` | search, one trace |
 //! | `GET /trace/{id}.json`, `GET /trace/{id}/logs.json` | its spans and its logs as OTLP/JSON |
+//! | `GET /compare` | two traces side by side |
 //! | `GET /logs`, `GET /logs/live`, `GET /logs/tail` | search, the live page, its events |
 //! | `GET /complete` | what may stand next in a query, for the script of the query box |
 //! | `GET /pipeline` | transport, partitions, store |
@@ -112,6 +113,17 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
             };
             call.page(answer)
         });
+    let compare =
+        warp::path!("compare")
+            .and(warp::get())
+            .and(get())
+            .then(|call: Call| async move {
+                let answer = match &call.params {
+                    Ok(params) => pages::compare::page(&call.app, &call.visitor, params).await,
+                    Err(fault) => Err(fault.clone()),
+                };
+                call.page(answer)
+            });
     let trace_logs = warp::path!("trace" / String / "logs.json")
         .and(warp::get())
         .and(get())
@@ -200,6 +212,8 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
         .or(trace)
         .unify()
         .or(trace_logs)
+        .unify()
+        .or(compare)
         .unify()
         .or(logs)
         .unify()

@@ -20,7 +20,7 @@ use log_tracer_proto::v1::{
 };
 use proptest::prelude::*;
 
-const PATHS: [&str; 46] = [
+const PATHS: [&str; 48] = [
     "/",
     "/service",
     "/map",
@@ -30,6 +30,8 @@ const PATHS: [&str; 46] = [
     "/trace/01010101010101010101010101010101.json",
     "/trace/01010101010101010101010101010101/logs.json",
     "/trace/",
+    "/compare",
+    "/api/v1/compare",
     "/logs",
     "/logs/live",
     "/pipeline",
@@ -69,7 +71,7 @@ const PATHS: [&str; 46] = [
     "/open",
 ];
 
-const KEYS: [&str; 62] = [
+const KEYS: [&str; 69] = [
     "q",
     "service",
     "min",
@@ -129,6 +131,13 @@ const KEYS: [&str; 62] = [
     "cols",
     "col",
     "view",
+    "a",
+    "b",
+    "id",
+    "at",
+    "by",
+    "colour",
+    "show",
     "x",
     "",
     "%",
@@ -200,6 +209,8 @@ fn value() -> impl Strategy<Value = String> {
         Just("18446744073709551615-01010101010101010101010101010101".to_owned()),
         Just("0202020202020202.0101010101010101".to_owned()),
         Just("0101010101010101".to_owned()),
+        Just("01010101010101010101010101010101".to_owned()),
+        Just("/trace/01010101010101010101010101010101?x".to_owned()),
         Just("9999999999999999999d".to_owned()),
         Just("2554-07-21T23:34:33Z".to_owned()),
         Just("1970-01-01T00:00".to_owned()),
@@ -218,6 +229,10 @@ fn value() -> impl Strategy<Value = String> {
             Just("custom"),
             Just("a"),
             Just("p95"),
+            Just("flame"),
+            Just("graph"),
+            Just("self"),
+            Just("service"),
             Just("service:a"),
             Just("database:b")
         ]

@@ -14,7 +14,10 @@ use http::StatusCode;
 use serde::Serialize;
 use warp::reply::Response;
 
-pub(crate) use self::download::{logs_json, span_items, spans_json, whole_json};
+pub(crate) use self::{
+    download::{logs_json, span_items, spans_json, whole_json},
+    shape::{filter, kind_word},
+};
 use self::{
     filter::{FilterView, Sieve},
     logs::LogsView,

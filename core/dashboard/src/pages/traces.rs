@@ -252,6 +252,13 @@ pub(crate) struct TraceRow {
     matched: String,
 }
 
+impl TraceRow {
+    /// With another address to lead to than the trace's own.
+    pub(crate) fn leading_to(self, href: String) -> Self {
+        Self { href, ..self }
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
 struct ServiceChip {
     name: String,

@@ -6,11 +6,12 @@ use crate::api;
 pub(crate) const OTHER: &str = "other";
 
 /// The addresses that are served; a part in braces stands for anything.
-const TEMPLATES: [&str; 29] = [
+const TEMPLATES: [&str; 30] = [
     "/",
     "/traces",
     "/trace/{id}",
     "/trace/{id}/logs.json",
+    "/compare",
     "/logs",
     "/logs/live",
     "/logs/tail",

@@ -51,7 +51,9 @@ impl Angle {
             PathId::from_str_radix(text, 16)
                 .ok()
                 .filter(|_| digits)
-                .ok_or_else(|| format!("`{text}` is not a path of the flame graph; follow its links"))
+                .ok_or_else(|| {
+                    format!("`{text}` is not a path of the flame graph; follow its links")
+                })
         })?;
         let by = params.read("by", |text| match text {
             "operation" => Ok(By::Operation),
@@ -118,8 +120,7 @@ fn timeline(scene: &Scene<'_>, service: &str, name: Option<&str>) -> String {
 /// The query that finds them; a name that is too long for one, or empty, is left away.
 pub(crate) fn filter(service: &str, name: Option<&str>) -> String {
     use log_tracer_query::{Field, Intrinsic};
-    let name =
-        name.and_then(|name| search::term(&Field::Intrinsic(Intrinsic::Name), name));
+    let name = name.and_then(|name| search::term(&Field::Intrinsic(Intrinsic::Name), name));
     let terms = [search::service_term(service), name.unwrap_or_default()];
     terms.join(" ").trim().to_owned()
 }

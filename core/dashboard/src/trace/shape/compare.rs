@@ -61,6 +61,25 @@ impl Pair {
         let value = |sums: Option<&Sums>| i128::from(sums.map_or(0, &of));
         value(self.b.as_ref()) - value(self.a.as_ref())
     }
+
+    /// Whether the total times count as different; `longer` is the duration of the longer trace, in nanoseconds.
+    pub(crate) fn total_differs(&self, longer: u64) -> bool {
+        self.differs(|sums| sums.total, longer)
+    }
+
+    /// The same of the self times.
+    pub(crate) fn own_differs(&self, longer: u64) -> bool {
+        self.differs(|sums| sums.own, longer)
+    }
+
+    fn differs(&self, of: impl Fn(&Sums) -> u64, longer: u64) -> bool {
+        let value = |sums: Option<&Sums>| sums.map_or(0, &of);
+        !is_same(
+            value(self.a.as_ref()),
+            value(self.b.as_ref()),
+            longer / TRACE_PARTS,
+        )
+    }
 }
 
 /// All paths of two traces.
@@ -301,7 +320,7 @@ fn verdict(a: Option<&Sums>, b: Option<&Sums>, noise: u64) -> Verdict {
 }
 
 /// Whether two times count as the same.
-pub(crate) fn is_same(a: u64, b: u64, noise: u64) -> bool {
+fn is_same(a: u64, b: u64, noise: u64) -> bool {
     let difference = a.abs_diff(b);
     difference <= noise || u128::from(difference) * OWN_PARTS <= u128::from(a.max(b))
 }

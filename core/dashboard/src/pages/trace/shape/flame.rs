@@ -117,7 +117,9 @@ pub(crate) fn view(scene: &Scene<'_>) -> FlameView {
             Unit::Time => {
                 "A frame is as wide as the self time of its spans and of all below: what ran side by side counts each for itself, so it can be wider than the trace was long."
             }
-            Unit::Spans => "No span here took any time, so a frame is as wide as its number of spans.",
+            Unit::Spans => {
+                "No span here took any time, so a frame is as wide as its number of spans."
+            }
         },
         left_out: canvas.left_out(),
         above: canvas.above(),
@@ -212,7 +214,11 @@ impl Canvas<'_> {
                     is_more: false,
                     error: node.sums.errors > 0,
                     label: fit(&format!("{} {label}", clip(&step.service, 40))),
-                    title: format!("{}: {}{with_all}", title(Some(step)), words(&node.sums, self.path)),
+                    title: format!(
+                        "{}: {}{with_all}",
+                        title(Some(step)),
+                        words(&node.sums, self.path)
+                    ),
                     href: match self.root == Some(number) {
                         true => String::new(),
                         false => self.zoom(Some(number)),
@@ -286,7 +292,12 @@ impl Canvas<'_> {
         let top = nodes.get(first).filter(|_| self.root.is_some());
         let total = top.map_or(nodes.len(), |node| node.size);
         let depth = top.map_or(0, |node| node.depth);
-        let from = self.scene.state.from.unwrap_or(0).min(total.saturating_sub(1));
+        let from = self
+            .scene
+            .state
+            .from
+            .unwrap_or(0)
+            .min(total.saturating_sub(1));
         let to = (from + ROWS_MAX).min(total);
         let rows = nodes
             .iter()
@@ -309,7 +320,11 @@ impl Canvas<'_> {
                 })
             })
             .collect();
-        let page = |from: usize| link(View::Flame, self.angle, Some(from)).at("paths").to_string();
+        let page = |from: usize| {
+            link(View::Flame, self.angle, Some(from))
+                .at("paths")
+                .to_string()
+        };
         let place = match to - from == total {
             true => String::new(),
             false => format!(

@@ -198,7 +198,12 @@ fn summary(all: &Calls, by: By) -> String {
 }
 
 fn left_out(all: &Calls, drawn: &Calls, lines: usize) -> String {
-    let gathered = drawn.nodes.iter().map(|node| node.gathered).max().unwrap_or(0) as u64;
+    let gathered = drawn
+        .nodes
+        .iter()
+        .map(|node| node.gathered)
+        .max()
+        .unwrap_or(0) as u64;
     let missing = drawn.calls.len().saturating_sub(lines) as u64;
     let mut parts = Vec::new();
     if gathered > 0 {
@@ -274,7 +279,10 @@ impl Canvas<'_> {
         (1..=STEPS)
             .map(|step| Scale {
                 step: step as usize,
-                label: format!("up to {}", duration((most * u128::from(step) / u128::from(STEPS)) as u64)),
+                label: format!(
+                    "up to {}",
+                    duration((most * u128::from(step) / u128::from(STEPS)) as u64)
+                ),
             })
             .collect()
     }
@@ -301,7 +309,11 @@ impl Canvas<'_> {
                 errors => format!("{numbers} · {}", plural(errors, "error", "errors")),
             },
             title: match node.name {
-                Some(_) => format!("{} {label}: {}", clip(&node.service, 40), words(sums, self.path)),
+                Some(_) => format!(
+                    "{} {label}: {}",
+                    clip(&node.service, 40),
+                    words(sums, self.path)
+                ),
                 None => format!("{label}: {}", words(sums, self.path)),
             },
             colour: self.scene.palette.colour(&node.service),
@@ -332,7 +344,8 @@ impl Canvas<'_> {
             .iter()
             .zip(&drawing.routes)
             .filter_map(|(call, route)| {
-                let (caller, callee) = (drawn.nodes.get(call.caller)?, drawn.nodes.get(call.callee)?);
+                let (caller, callee) =
+                    (drawn.nodes.get(call.caller)?, drawn.nodes.get(call.callee)?);
                 let sums = &call.sums;
                 let text = format!("{}× · {}", compact(sums.count), duration(sums.total));
                 Some(LineShape {
@@ -373,7 +386,12 @@ impl Canvas<'_> {
     /// A page of all nodes, those with the most time first; and where it is, and its neighbours.
     fn table(&self, all: &Calls) -> (Vec<RowView>, String, String, String) {
         let total = all.nodes.len();
-        let from = self.scene.state.from.unwrap_or(0).min(total.saturating_sub(1));
+        let from = self
+            .scene
+            .state
+            .from
+            .unwrap_or(0)
+            .min(total.saturating_sub(1));
         let to = (from + ROWS_MAX).min(total);
         let rows = all
             .nodes
