@@ -228,8 +228,7 @@ async fn odd_traces_have_a_shape_too_or_it_is_said_why_not() {
                 "{what} in {view}"
             );
         }
-        let compare = format!("/compare?a={}&b={}", trace_hex(1), trace_hex(2));
-        let page = site.page(&compare).await;
+        let page = site.page(&compared(1, 2)).await;
         let words = match what {
             "only logs" => "Neither trace has a span.",
             _ => "No difference in",
@@ -270,14 +269,10 @@ async fn large_and_deep_traces_make_small_pages() {
     let deep = many((1..=10_000).map(|n| (n, n - 1, format!("descend into directory {}", n % 7))));
     for (what, trace) in [("wide", wide), ("deep", deep)] {
         let site = site(trace).await;
-        let compare = format!("/compare?a={}&b={}", trace_hex(1), trace_hex(2));
+        let compare = compared(1, 2);
         for path in [
             address("flame"),
-            address("graph"),
             format!("{}&colour=self&from=60", address("graph")),
-            format!("{}&from=40", address("flame")),
-            compare.clone(),
-            format!("{compare}&show=all"),
             format!("{compare}&sort=total&page=3"),
         ] {
             let page = site.page(&path).await;

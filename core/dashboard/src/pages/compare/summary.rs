@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::{Both, Subject, table::signed};
+use super::{
+    Both, Subject,
+    table::{signed, tone},
+};
 use crate::{
     clock::Moment,
     lines::{hex, trace_href},
@@ -164,14 +167,6 @@ fn facts(both: &Both) -> Vec<Fact> {
         ),
         number("Log records", a.logs, b.logs, false),
     ]
-}
-
-fn tone(difference: i128) -> &'static str {
-    match difference {
-        1.. => "worse",
-        0 => "",
-        _ => "better",
-    }
 }
 
 fn lists(both: &Both, palette: &Palette) -> Vec<List> {

@@ -27,7 +27,7 @@ const ABOVE_MAX: usize = 3;
 pub(super) const SORT_DEFAULT: &str = "tree";
 
 pub(super) const COLUMNS: [Column; 7] = [
-    Column::text("tree", "Operation"),
+    Column::text("", "Operation"),
     Column::text("", "A and B"),
     Column::number("spans", "Spans"),
     Column::number("errors", "Errors"),
@@ -76,7 +76,9 @@ struct PairView {
     /// Total time.
     a: Time,
     b: Time,
-    total: Change,
+    /// B less A; empty where that counts as none.
+    total: String,
+    total_tone: &'static str,
     own: Change,
 }
 
@@ -208,6 +210,11 @@ impl Writer<'_> {
                 },
             }
         };
+        let longer = self.longer();
+        let total = match pair.total_differs(longer) {
+            true => pair.difference(|sums| sums.total),
+            false => 0,
+        };
         Some(PairView {
             depth: if self.is_tree {
                 pair.depth.min(DEPTH_MAX)
@@ -231,13 +238,23 @@ impl Writer<'_> {
             },
             words: self.words(pair),
             below: String::new(),
-            spans: change(pair, |sums| sums.count, count, false),
+            spans: Change {
+                // More or fewer spans are neither good nor bad.
+                tone: "",
+                ..change(pair, |sums| sums.count, count, true)
+            },
             errors: change(pair, |sums| sums.errors, count, true),
             a: time(Side::A),
             b: time(Side::B),
-            total: change(pair, |sums| sums.total, duration, true),
-            own: change(pair, |sums| sums.own, duration, true),
+            total: signed(total, duration),
+            total_tone: tone(total),
+            own: change(pair, |sums| sums.own, duration, pair.own_differs(longer)),
         })
+    }
+
+    /// The duration of the longer trace.
+    fn longer(&self) -> u64 {
+        self.both.a.duration().max(self.both.b.duration())
     }
 
     /// The nearest steps above a path.
@@ -267,7 +284,7 @@ impl Writer<'_> {
             Verdict::Same => return "the same".to_owned(),
             Verdict::Changed => {}
         }
-        let longer = self.both.a.duration().max(self.both.b.duration());
+        let longer = self.longer();
         let way = |difference: i128, less: &'static str, more: &'static str| match difference {
             0 => None,
             1.. => Some(more),
@@ -308,9 +325,14 @@ impl Writer<'_> {
     }
 }
 
-fn change(pair: &Pair, of: fn(&Sums) -> u64, write: fn(u64) -> String, is_bad: bool) -> Change {
+/// `differs` says whether the difference counts; one path alone has nothing to differ from.
+fn change(pair: &Pair, of: fn(&Sums) -> u64, write: fn(u64) -> String, differs: bool) -> Change {
     let value = |side| pair.side(side).map(&of);
-    let difference = pair.difference(of);
+    let is_both = pair.a.is_some() && pair.b.is_some();
+    let difference = match differs && is_both {
+        true => pair.difference(of),
+        false => 0,
+    };
     Change {
         values: match (value(Side::A), value(Side::B)) {
             (Some(a), Some(b)) if a != b => format!("{} → {}", write(a), write(b)),
@@ -318,11 +340,16 @@ fn change(pair: &Pair, of: fn(&Sums) -> u64, write: fn(u64) -> String, is_bad: b
             (None, None) => String::new(),
         },
         difference: signed(difference, write),
-        tone: match difference {
-            1.. if is_bad => "worse",
-            ..=-1 if is_bad => "better",
-            _ => "",
-        },
+        tone: tone(difference),
+    }
+}
+
+/// More time or more errors are worse.
+pub(super) fn tone(difference: i128) -> &'static str {
+    match difference {
+        1.. => "worse",
+        0 => "",
+        _ => "better",
     }
 }
 

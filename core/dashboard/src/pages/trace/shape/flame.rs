@@ -27,7 +27,7 @@ const DEPTH_MAX: usize = 24;
 
 /// Characters that fit across the picture on a wide screen; a text is cut to its share of them, and clipped where the
 /// screen is narrower.
-const CHARS_ACROSS: f64 = 190.0;
+const CHARS_ACROSS: f64 = 165.0;
 
 /// Frames with room for fewer characters have none.
 const CHARS_MIN: usize = 3;

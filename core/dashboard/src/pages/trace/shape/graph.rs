@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Angle, SumsView, Tint, link, timeline, words};
+use super::{Angle, SumsView, Tint, link, timeline};
 use crate::{
     graph::{
         layout::{Drawing, Point, Sizes, draw},
@@ -16,12 +16,12 @@ use crate::{
         Shape, Sums,
         calls::{By, Call, Calls, Node},
     },
-    units::{clip, compact, count, duration, plural},
+    units::{clip, compact, count, duration, percent, plural},
 };
 
 /// Boxes and lines that are drawn: what can still be read.
 const NODES_MAX: usize = 100;
-const LINES_MAX: usize = 150;
+const LINES_MAX: usize = 120;
 
 /// The size of a box.
 const WIDTH: f64 = 190.0;
@@ -31,10 +31,17 @@ const HEIGHT: f64 = 60.0;
 const LABELLED_MAX: usize = 45;
 
 /// Characters that fit into a box.
-const NAME_CHARS_MAX: usize = 23;
+const NAME_CHARS_MAX: usize = 20;
 
-/// Rows of the table on one page.
+/// Rows of the table on one page; fewer beside a large picture, so that the page stays small.
 const ROWS_MAX: usize = 30;
+const ROWS_BESIDE_MANY_MAX: usize = 12;
+
+/// So many boxes make a picture large.
+const MANY: usize = 50;
+
+/// Widths of lines, as classes of the style sheet.
+const WIDTHS: u64 = 4;
 
 /// Callers of a node that are named in the table.
 const CALLERS_MAX: usize = 5;
@@ -98,7 +105,8 @@ struct LineShape {
     ends: String,
     path: String,
     arrow: String,
-    stroke: String,
+    /// A step of the widths.
+    width: u64,
     error: bool,
     title: String,
     label: Option<Label>,
@@ -301,7 +309,7 @@ impl Canvas<'_> {
             y: (y + MARGIN).round() as i64,
             label: lines::middle_cut(&label, NAME_CHARS_MAX),
             service: match node.name {
-                Some(_) => lines::middle_cut(&node.service, NAME_CHARS_MAX + 3),
+                Some(_) => lines::middle_cut(&node.service, NAME_CHARS_MAX + 6),
                 None => String::new(),
             },
             numbers: match sums.errors {
@@ -309,18 +317,26 @@ impl Canvas<'_> {
                 errors => format!("{numbers} · {}", plural(errors, "error", "errors")),
             },
             title: match node.name {
-                Some(_) => format!(
-                    "{} {label}: {}",
-                    clip(&node.service, 40),
-                    words(sums, self.path)
-                ),
-                None => format!("{label}: {}", words(sums, self.path)),
+                Some(_) => format!("{} {label}: {}", clip(&node.service, 40), self.times(sums)),
+                None => format!("{label}: {}", self.times(sums)),
             },
             colour: self.scene.palette.colour(&node.service),
             step: tinted(self.angle.tint, sums).map(|nanos| self.step(nanos)),
             error: sums.errors > 0,
             is_more: node.gathered > 0,
             href: self.timeline(node),
+        }
+    }
+
+    /// What the box itself does not say.
+    fn times(&self, sums: &Sums) -> String {
+        let time = match self.angle.tint {
+            Tint::Own => format!("total {}", duration(sums.total)),
+            Tint::Service | Tint::Total => format!("self {}", duration(sums.own)),
+        };
+        match sums.critical {
+            0 => time,
+            critical => format!("{time}, critical path {}", percent(critical, self.path)),
         }
     }
 
@@ -347,7 +363,10 @@ impl Canvas<'_> {
                 let (caller, callee) =
                     (drawn.nodes.get(call.caller)?, drawn.nodes.get(call.callee)?);
                 let sums = &call.sums;
-                let text = format!("{}× · {}", compact(sums.count), duration(sums.total));
+                let text = match sums.count {
+                    1 => duration(sums.total),
+                    calls => format!("{}× · {}", compact(calls), duration(sums.total)),
+                };
                 Some(LineShape {
                     ends: format!("{} {}", call.caller, call.callee),
                     path: match route.as_slice() {
@@ -355,12 +374,12 @@ impl Canvas<'_> {
                         route => lines::curve(route),
                     },
                     arrow: lines::arrow(route),
-                    stroke: lines::stroke(sums.count, busiest),
+                    width: width(sums.count, busiest),
                     error: sums.errors > 0,
                     title: format!(
                         "{} → {}: {}{}",
-                        clip(&label(caller), 40),
-                        clip(&label(callee), 40),
+                        clip(&label(caller), 30),
+                        clip(&label(callee), 30),
                         plural(sums.count, "call", "calls"),
                         match sums.errors {
                             0 => format!(", {}", duration(sums.total)),
@@ -386,19 +405,23 @@ impl Canvas<'_> {
     /// A page of all nodes, those with the most time first; and where it is, and its neighbours.
     fn table(&self, all: &Calls) -> (Vec<RowView>, String, String, String) {
         let total = all.nodes.len();
+        let rows_max = match total > MANY {
+            true => ROWS_BESIDE_MANY_MAX,
+            false => ROWS_MAX,
+        };
         let from = self
             .scene
             .state
             .from
             .unwrap_or(0)
             .min(total.saturating_sub(1));
-        let to = (from + ROWS_MAX).min(total);
+        let to = (from + rows_max).min(total);
         let rows = all
             .nodes
             .iter()
             .enumerate()
             .skip(from)
-            .take(ROWS_MAX)
+            .take(rows_max)
             .map(|(at, node)| self.row(all, at, node))
             .collect();
         let page = |from: usize| {
@@ -417,7 +440,7 @@ impl Canvas<'_> {
         };
         let previous = match from {
             0 => String::new(),
-            from => page(from.saturating_sub(ROWS_MAX)),
+            from => page(from.saturating_sub(rows_max)),
         };
         let next = if to < total { page(to) } else { String::new() };
         (rows, place, previous, next)
@@ -462,6 +485,13 @@ impl Canvas<'_> {
             },
         }
     }
+}
+
+/// The step of a line's width: with the logarithm of the calls, since one that is ten times as thick would hide the rest.
+fn width(calls: u64, busiest: u64) -> u64 {
+    let share = (calls.max(1) as f64).ln_1p() / (busiest.max(1) as f64).ln_1p();
+    // Between 1 and WIDTHS.
+    1 + ((WIDTHS - 1) as f64 * share.powi(3).clamp(0.0, 1.0)).round() as u64
 }
 
 /// What a node is called.
