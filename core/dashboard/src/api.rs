@@ -12,6 +12,7 @@
 
 mod answers;
 mod export;
+mod heatmap;
 mod openapi;
 pub(crate) mod page;
 mod rates;

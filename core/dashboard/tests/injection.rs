@@ -38,6 +38,8 @@ async fn script_in_what_senders_and_consumers_say_is_only_shown() {
         format!("/map?focus=service:{script}"),
         format!("/map?focus=database:{script}&depth=3"),
         "/traces".to_owned(),
+        "/traces?view=heat".to_owned(),
+        "/traces?view=heat&of=spans&range=all".to_owned(),
         "/logs".to_owned(),
         "/logs?around=0-0-0-0".to_owned(),
         "/logs/live".to_owned(),
@@ -64,6 +66,7 @@ async fn script_in_the_address_is_only_shown() {
         "q", "service", "min", "max", "order", "limit", "after", "range", "from", "to", "level",
         "around", "add", "not", "span", "t", "fold", "from", "logs", "tab", "f", "theme", "back",
         "x", "name", "focus", "depth", "sort", "page", "before", "cols", "col", "view", "format",
+        "of", "smin", "smax", "buckets",
     ];
     let trace = trace();
     for path in [
@@ -71,6 +74,7 @@ async fn script_in_the_address_is_only_shown() {
         "/service",
         "/map",
         "/traces",
+        "/traces?view=heat",
         "/logs",
         "/logs/live",
         "/pipeline",
@@ -79,7 +83,8 @@ async fn script_in_the_address_is_only_shown() {
         &trace,
     ] {
         for key in keys {
-            let address = format!("{path}?{key}={encoded}");
+            let sign = if path.contains('?') { '&' } else { '?' };
+            let address = format!("{path}{sign}{key}={encoded}");
             let answer = site.get(&address).await;
             if answer.header("content-type").starts_with("text/html") {
                 assert_harmless(&answer.text(), &address);
