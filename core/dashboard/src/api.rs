@@ -13,6 +13,7 @@
 mod answers;
 mod compare;
 mod export;
+mod heatmap;
 mod openapi;
 pub(crate) mod page;
 mod rates;

@@ -6,9 +6,10 @@ use tera::{Context, Tera};
 use crate::{assets::Assets, fault::Fault, visitor::Visitor};
 
 /// Every template ends in `.html`, which is what turns on escaping.
-const TEMPLATES: [(&str, &str); 22] = [
+const TEMPLATES: [(&str, &str); 23] = [
     ("parts.html", include_str!("../templates/parts.html")),
     ("charts.html", include_str!("../templates/charts.html")),
+    ("heat.html", include_str!("../templates/heat.html")),
     ("tables.html", include_str!("../templates/tables.html")),
     ("loglist.html", include_str!("../templates/loglist.html")),
     ("lines.html", include_str!("../templates/lines.html")),

@@ -38,6 +38,8 @@ async fn script_in_what_senders_and_consumers_say_is_only_shown() {
         format!("/map?focus=service:{script}"),
         format!("/map?focus=database:{script}&depth=3"),
         "/traces".to_owned(),
+        "/traces?view=heat".to_owned(),
+        "/traces?view=heat&of=spans&range=all".to_owned(),
         "/logs".to_owned(),
         "/logs?around=0-0-0-0".to_owned(),
         "/logs/live".to_owned(),
@@ -70,7 +72,7 @@ async fn script_in_the_address_is_only_shown() {
         "q", "service", "min", "max", "order", "limit", "after", "range", "from", "to", "level",
         "around", "add", "not", "span", "t", "fold", "from", "logs", "tab", "f", "theme", "back",
         "x", "name", "focus", "depth", "sort", "page", "before", "cols", "col", "view", "format",
-        "a", "b", "id", "at", "by", "colour", "show",
+        "a", "b", "id", "at", "by", "colour", "show", "of", "smin", "smax", "buckets",
     ];
     let trace = trace();
     for path in [
@@ -78,6 +80,7 @@ async fn script_in_the_address_is_only_shown() {
         "/service",
         "/map",
         "/traces",
+        "/traces?view=heat",
         "/logs",
         "/logs/live",
         "/pipeline",

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use warp::reply::Response;
 
-use super::{Call, answers, compare, export, openapi, rates, tail};
+use super::{Call, answers, compare, export, heatmap, openapi, rates, tail};
 use crate::fault::Fault;
 
 /// The future of an answer.
@@ -144,6 +144,12 @@ const TRACE_B: Param = Param {
     kind: Kind::Trace,
     example: "0af7651916cd43dd8448eb211c80319c",
 };
+const STEP: Param = Param {
+    name: "step",
+    words: "The width of a step; one that gives some dozens of steps when not given.",
+    kind: Kind::Text,
+    example: "1m",
+};
 
 /// All operations, in the order in which they are described.
 pub(super) const OPERATIONS: [Operation; 15] = [
@@ -231,22 +237,45 @@ pub(super) const OPERATIONS: [Operation; 15] = [
         path: "/api/v1/histogram",
         summary: "How many records match, in equal steps of time",
         words: "Split by severity for logs and by status for spans.",
+        params: &[SIGNAL, Q, SERVICE, STEP, RANGE, FROM, TO],
+        answer: &[(JSON, "Histogram")],
+        run: |call| Box::pin(answers::histogram(call)),
+    },
+    Operation {
+        id: "getHeatmap",
+        path: "/api/v1/heatmap",
+        summary: "How many spans or traces match, by start and duration",
+        words: "Over all that match. Durations lie in buckets on a logarithmic scale, of which the answer has the edges.",
         params: &[
-            SIGNAL,
+            Param {
+                name: "of",
+                words: "What is counted: traces with a span that matches, by the duration of the whole trace, or spans that match, by their own; `traces` when not given.",
+                kind: Kind::Choice(&["traces", "spans"]),
+                example: "spans",
+            },
             Q,
             SERVICE,
             Param {
-                name: "step",
-                words: "The width of a step; one that gives some dozens of steps when not given.",
-                kind: Kind::Text,
-                example: "1m",
+                words: "Only what took at least so long.",
+                ..MIN
+            },
+            Param {
+                words: "Only what took at most so long.",
+                ..MAX
+            },
+            STEP,
+            Param {
+                name: "buckets",
+                words: "Buckets of durations in an octave, from one power of two nanoseconds to the next: a divisor of 36; 3, which are about ten for each power of ten, when not given.",
+                kind: Kind::Number(1, 36),
+                example: "6",
             },
             RANGE,
             FROM,
             TO,
         ],
-        answer: &[(JSON, "Histogram")],
-        run: |call| Box::pin(answers::histogram(call)),
+        answer: &[(JSON, "Heatmap")],
+        run: |call| Box::pin(heatmap::heatmap(call)),
     },
     Operation {
         id: "listServices",

@@ -4,6 +4,7 @@
 pub(crate) mod counts;
 pub(crate) mod covering;
 pub(crate) mod facets;
+pub(crate) mod heatmap;
 pub(crate) mod hits;
 pub(crate) mod lists;
 pub(crate) mod rates;
@@ -43,6 +44,7 @@ covers!(
     SearchTracesResponse,
     SearchLogsResponse,
     HistogramResponse,
+    DurationHeatmapResponse,
     FacetsResponse,
     ListServicesResponse,
     ListOperationsResponse,
