@@ -9,8 +9,8 @@ use log_tracer_proto::v1::{
     HistogramResponse, ListOperationsRequest, ListOperationsResponse, ListServicesRequest,
     ListServicesResponse, RatesRequest, RatesResponse, SearchLogsRequest, SearchLogsResponse,
     SearchTracesRequest, SearchTracesResponse, ServiceGraphRequest, ServiceGraphResponse,
-    StatusRequest, StatusResponse, TailRequest, TailResponse, WaitForPositionRequest,
-    WaitForPositionResponse,
+    StatusHistoryRequest, StatusHistoryResponse, StatusRequest, StatusResponse, TailRequest,
+    TailResponse, WaitForPositionRequest, WaitForPositionResponse,
     query_service_server::{QueryService, QueryServiceServer},
 };
 use tokio::net::TcpListener;
@@ -32,6 +32,7 @@ pub struct Canned {
     pub rates: RatesResponse,
     pub graph: ServiceGraphResponse,
     pub status: StatusResponse,
+    pub history: StatusHistoryResponse,
     pub pieces: Vec<GetTraceResponse>,
     pub tail: Vec<TailResponse>,
     pub exported: Vec<ExportResponse>,
@@ -154,13 +155,27 @@ impl QueryService for Canned {
     }
 
     async fn tail(&self, _: Request<TailRequest>) -> Result<Response<Self::TailStream>, Status> {
-        let tail = self.answer(&self.tail).await?.into_inner();
+        let mut tail = self.answer(&self.tail).await?.into_inner();
+        // As every consumer does when it was asked for a backlog.
+        if !tail.iter().any(|step| step.backlog_done) {
+            tail.push(TailResponse {
+                backlog_done: true,
+                ..TailResponse::default()
+            });
+        }
         let first = stream::iter(tail.into_iter().map(Ok));
         Ok(Response::new(first.chain(stream::pending()).boxed()))
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         self.answer(&self.status).await
+    }
+
+    async fn status_history(
+        &self,
+        _: Request<StatusHistoryRequest>,
+    ) -> Result<Response<StatusHistoryResponse>, Status> {
+        self.answer(&self.history).await
     }
 
     async fn export(

@@ -4,6 +4,7 @@
 pub(crate) mod counts;
 pub(crate) mod covering;
 pub(crate) mod facets;
+pub(crate) mod history;
 pub(crate) mod hits;
 pub(crate) mod lists;
 pub(crate) mod rates;
@@ -50,4 +51,5 @@ covers!(
     ServiceGraphResponse,
     GetTraceResponse,
     ExportResponse,
+    StatusHistoryResponse,
 );
