@@ -14,6 +14,7 @@ mod answers;
 mod export;
 mod openapi;
 pub(crate) mod page;
+mod pipeline;
 mod rates;
 mod table;
 mod tail;

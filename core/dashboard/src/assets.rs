@@ -30,6 +30,7 @@ impl Assets {
             include_str!("../assets/pages.css"),
             include_str!("../assets/trace.css"),
             include_str!("../assets/interfaces.css"),
+            include_str!("../assets/live.css"),
         );
         Self(vec![
             asset("css", "app", "css", "text/css; charset=utf-8", css),
@@ -39,6 +40,13 @@ impl Assets {
                 "js",
                 "text/javascript; charset=utf-8",
                 include_str!("../assets/app.js"),
+            ),
+            asset(
+                "live_js",
+                "live",
+                "js",
+                "text/javascript; charset=utf-8",
+                include_str!("../assets/live.js"),
             ),
             asset(
                 "icon",

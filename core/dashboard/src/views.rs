@@ -6,12 +6,18 @@ use tera::{Context, Tera};
 use crate::{assets::Assets, fault::Fault, visitor::Visitor};
 
 /// Every template ends in `.html`, which is what turns on escaping.
-const TEMPLATES: [(&str, &str); 18] = [
+const TEMPLATES: [(&str, &str); 22] = [
     ("parts.html", include_str!("../templates/parts.html")),
     ("charts.html", include_str!("../templates/charts.html")),
+    ("trends.html", include_str!("../templates/trends.html")),
     ("tables.html", include_str!("../templates/tables.html")),
     ("loglist.html", include_str!("../templates/loglist.html")),
     ("lines.html", include_str!("../templates/lines.html")),
+    ("livelist.html", include_str!("../templates/livelist.html")),
+    (
+        "live_rows.html",
+        include_str!("../templates/live_rows.html"),
+    ),
     ("base.html", include_str!("../templates/base.html")),
     ("home.html", include_str!("../templates/home.html")),
     ("service.html", include_str!("../templates/service.html")),
@@ -21,6 +27,10 @@ const TEMPLATES: [(&str, &str); 18] = [
     ("span.html", include_str!("../templates/span.html")),
     ("logs.html", include_str!("../templates/logs.html")),
     ("live.html", include_str!("../templates/live.html")),
+    (
+        "live_traces.html",
+        include_str!("../templates/live_traces.html"),
+    ),
     ("pipeline.html", include_str!("../templates/pipeline.html")),
     ("open.html", include_str!("../templates/open.html")),
     ("api.html", include_str!("../templates/api.html")),

@@ -20,12 +20,13 @@ use log_tracer_proto::v1::{
 };
 use proptest::prelude::*;
 
-const PATHS: [&str; 46] = [
+const PATHS: [&str; 53] = [
     "/",
     "/service",
     "/map",
     "/complete",
     "/traces",
+    "/traces/live",
     "/trace/01010101010101010101010101010101",
     "/trace/01010101010101010101010101010101.json",
     "/trace/01010101010101010101010101010101/logs.json",
@@ -43,6 +44,8 @@ const PATHS: [&str; 46] = [
     "/api/v1/operations",
     "/api/v1/histogram",
     "/api/v1/status",
+    "/api/v1/status/history",
+    "/api/v1/producers",
     "/api/v1/facets",
     "/api/v1/rates",
     "/api/v1/graph",
@@ -59,6 +62,10 @@ const PATHS: [&str; 46] = [
     "/api/traces/01010101010101010101010101010101",
     "/api/traces/1",
     "/api/dependencies",
+    "/api/metrics/latencies",
+    "/api/metrics/calls",
+    "/api/metrics/errors",
+    "/api/metrics/minstep",
     "/api/transform",
     "/api/v3/services",
     "/api/v3/operations",
@@ -69,7 +76,7 @@ const PATHS: [&str; 46] = [
     "/open",
 ];
 
-const KEYS: [&str; 62] = [
+const KEYS: [&str; 67] = [
     "q",
     "service",
     "min",
@@ -129,6 +136,11 @@ const KEYS: [&str; 62] = [
     "cols",
     "col",
     "view",
+    "hide",
+    "last",
+    "quantile",
+    "ratePer",
+    "groupByOperation",
     "x",
     "",
     "%",

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use warp::reply::Response;
 
-use super::{Call, answers, export, openapi, rates, tail};
+use super::{Call, answers, export, openapi, pipeline, rates, tail};
 use crate::fault::Fault;
 
 /// The future of an answer.
@@ -131,7 +131,7 @@ const RECORDS: Param = Param {
 };
 
 /// All operations, in the order in which they are described.
-pub(super) const OPERATIONS: [Operation; 14] = [
+pub(super) const OPERATIONS: [Operation; 16] = [
     Operation {
         id: "searchTraces",
         path: "/api/v1/traces",
@@ -191,11 +191,17 @@ pub(super) const OPERATIONS: [Operation; 14] = [
         id: "getHistogram",
         path: "/api/v1/histogram",
         summary: "How many records match, in equal steps of time",
-        words: "Split by severity for logs and by status for spans.",
+        words: "Of logs that is the log volume by severity.",
         params: &[
             SIGNAL,
             Q,
             SERVICE,
+            Param {
+                name: "group",
+                words: "By what the counts are split; `level` when not given, which is the severity of logs and the status of spans.",
+                kind: Kind::Choice(&["level", "service", "none"]),
+                example: "service",
+            },
             Param {
                 name: "step",
                 words: "The width of a step; one that gives some dozens of steps when not given.",
@@ -326,6 +332,24 @@ pub(super) const OPERATIONS: [Operation; 14] = [
         params: &[],
         answer: &[(JSON, "Status")],
         run: |call| Box::pin(answers::status(call)),
+    },
+    Operation {
+        id: "getStatusHistory",
+        path: "/api/v1/status/history",
+        summary: "How the pipeline went lately, in equal steps of time",
+        words: "How far behind each partition was, what was applied, and what log, store and process took. The consumers keep the samples, so that everyone sees the same; of several they are added up.",
+        params: &[],
+        answer: &[(JSON, "StatusHistory")],
+        run: |call| Box::pin(pipeline::history(call)),
+    },
+    Operation {
+        id: "listProducers",
+        path: "/api/v1/producers",
+        summary: "What producers took in and what they refused",
+        words: "Of the producers that the dashboard knows. Refusals have what their senders were told, and never a part of a request.",
+        params: &[],
+        answer: &[(JSON, "Producers")],
+        run: |call| Box::pin(pipeline::producers(call)),
     },
     Operation {
         id: "describe",

@@ -6,9 +6,11 @@ use crate::api;
 pub(crate) const OTHER: &str = "other";
 
 /// The addresses that are served; a part in braces stands for anything.
-const TEMPLATES: [&str; 29] = [
+const TEMPLATES: [&str; 32] = [
     "/",
     "/traces",
+    "/traces/live",
+    "/traces/tail",
     "/trace/{id}",
     "/trace/{id}/logs.json",
     "/logs",
@@ -30,6 +32,7 @@ const TEMPLATES: [&str; 29] = [
     "/api/traces",
     "/api/traces/{id}",
     "/api/dependencies",
+    "/api/metrics/{measure}",
     "/api/transform",
     "/api/v3/services",
     "/api/v3/operations",
