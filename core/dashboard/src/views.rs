@@ -6,7 +6,7 @@ use tera::{Context, Tera};
 use crate::{assets::Assets, fault::Fault, visitor::Visitor};
 
 /// Every template ends in `.html`, which is what turns on escaping.
-const TEMPLATES: [(&str, &str); 22] = [
+const TEMPLATES: &[(&str, &str)] = &[
     ("parts.html", include_str!("../templates/parts.html")),
     ("charts.html", include_str!("../templates/charts.html")),
     ("trends.html", include_str!("../templates/trends.html")),
@@ -24,6 +24,11 @@ const TEMPLATES: [(&str, &str); 22] = [
     ("map.html", include_str!("../templates/map.html")),
     ("traces.html", include_str!("../templates/traces.html")),
     ("trace.html", include_str!("../templates/trace.html")),
+    ("timeline.html", include_str!("../templates/timeline.html")),
+    (
+        "tracelogs.html",
+        include_str!("../templates/tracelogs.html"),
+    ),
     ("span.html", include_str!("../templates/span.html")),
     ("logs.html", include_str!("../templates/logs.html")),
     ("live.html", include_str!("../templates/live.html")),
@@ -69,7 +74,7 @@ impl Views {
     pub(crate) fn new(assets: &Assets, version: &str) -> Result<Self, tera::Error> {
         let mut tera = Tera::new();
         tera.autoescape_on([".html"]);
-        tera.add_raw_templates(TEMPLATES)?;
+        tera.add_raw_templates(TEMPLATES.iter().copied())?;
         let globals = tera.global_context();
         for (name, address) in assets.addresses() {
             globals.insert(name, &address);
