@@ -16,6 +16,7 @@ mod export;
 mod heatmap;
 mod openapi;
 pub(crate) mod page;
+mod pipeline;
 mod rates;
 mod table;
 mod tail;

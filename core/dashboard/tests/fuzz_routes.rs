@@ -21,12 +21,13 @@ use log_tracer_proto::v1::{
 };
 use proptest::prelude::*;
 
-const PATHS: [&str; 48] = [
+const PATHS: [&str; 57] = [
     "/",
     "/service",
     "/map",
     "/complete",
     "/traces",
+    "/traces/live",
     "/trace/01010101010101010101010101010101",
     "/trace/01010101010101010101010101010101.json",
     "/trace/01010101010101010101010101010101/logs.json",
@@ -48,6 +49,8 @@ const PATHS: [&str; 48] = [
     "/api/v1/heatmap",
     "/traces?view=heat",
     "/api/v1/status",
+    "/api/v1/status/history",
+    "/api/v1/producers",
     "/api/v1/facets",
     "/api/v1/rates",
     "/api/v1/graph",
@@ -64,6 +67,10 @@ const PATHS: [&str; 48] = [
     "/api/traces/01010101010101010101010101010101",
     "/api/traces/1",
     "/api/dependencies",
+    "/api/metrics/latencies",
+    "/api/metrics/calls",
+    "/api/metrics/errors",
+    "/api/metrics/minstep",
     "/api/transform",
     "/api/v3/services",
     "/api/v3/operations",
@@ -74,7 +81,7 @@ const PATHS: [&str; 48] = [
     "/open",
 ];
 
-const KEYS: [&str; 73] = [
+const KEYS: [&str; 78] = [
     "q",
     "service",
     "min",
@@ -145,6 +152,11 @@ const KEYS: [&str; 73] = [
     "smin",
     "smax",
     "buckets",
+    "hide",
+    "last",
+    "quantile",
+    "ratePer",
+    "groupByOperation",
     "x",
     "",
     "%",

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use warp::reply::Response;
 
-use super::{Call, answers, compare, export, heatmap, openapi, rates, tail};
+use super::{Call, answers, compare, export, heatmap, openapi, pipeline, rates, tail};
 use crate::fault::Fault;
 
 /// The future of an answer.
@@ -152,7 +152,7 @@ const STEP: Param = Param {
 };
 
 /// All operations, in the order in which they are described.
-pub(super) const OPERATIONS: [Operation; 15] = [
+pub(super) const OPERATIONS: [Operation; 18] = [
     Operation {
         id: "searchTraces",
         path: "/api/v1/traces",
@@ -236,8 +236,22 @@ pub(super) const OPERATIONS: [Operation; 15] = [
         id: "getHistogram",
         path: "/api/v1/histogram",
         summary: "How many records match, in equal steps of time",
-        words: "Split by severity for logs and by status for spans.",
-        params: &[SIGNAL, Q, SERVICE, STEP, RANGE, FROM, TO],
+        words: "Of logs that is the log volume by severity.",
+        params: &[
+            SIGNAL,
+            Q,
+            SERVICE,
+            Param {
+                name: "group",
+                words: "By what the counts are split; `level` when not given, which is the severity of logs and the status of spans.",
+                kind: Kind::Choice(&["level", "service", "none"]),
+                example: "service",
+            },
+            STEP,
+            RANGE,
+            FROM,
+            TO,
+        ],
         answer: &[(JSON, "Histogram")],
         run: |call| Box::pin(answers::histogram(call)),
     },
@@ -394,6 +408,24 @@ pub(super) const OPERATIONS: [Operation; 15] = [
         params: &[],
         answer: &[(JSON, "Status")],
         run: |call| Box::pin(answers::status(call)),
+    },
+    Operation {
+        id: "getStatusHistory",
+        path: "/api/v1/status/history",
+        summary: "How the pipeline went lately, in equal steps of time",
+        words: "How far behind each partition was, what was applied, and what log, store and process took. The consumers keep the samples, so that everyone sees the same; of several they are added up.",
+        params: &[],
+        answer: &[(JSON, "StatusHistory")],
+        run: |call| Box::pin(pipeline::history(call)),
+    },
+    Operation {
+        id: "listProducers",
+        path: "/api/v1/producers",
+        summary: "What producers took in and what they refused",
+        words: "Of the producers that the dashboard knows. Refusals have what their senders were told, and never a part of a request.",
+        params: &[],
+        answer: &[(JSON, "Producers")],
+        run: |call| Box::pin(pipeline::producers(call)),
     },
     Operation {
         id: "describe",
