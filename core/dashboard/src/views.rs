@@ -6,7 +6,7 @@ use tera::{Context, Tera};
 use crate::{assets::Assets, fault::Fault, visitor::Visitor};
 
 /// Every template ends in `.html`, which is what turns on escaping.
-const TEMPLATES: [(&str, &str); 18] = [
+const TEMPLATES: [(&str, &str); 20] = [
     ("parts.html", include_str!("../templates/parts.html")),
     ("charts.html", include_str!("../templates/charts.html")),
     ("tables.html", include_str!("../templates/tables.html")),
@@ -18,6 +18,11 @@ const TEMPLATES: [(&str, &str); 18] = [
     ("map.html", include_str!("../templates/map.html")),
     ("traces.html", include_str!("../templates/traces.html")),
     ("trace.html", include_str!("../templates/trace.html")),
+    ("timeline.html", include_str!("../templates/timeline.html")),
+    (
+        "tracelogs.html",
+        include_str!("../templates/tracelogs.html"),
+    ),
     ("span.html", include_str!("../templates/span.html")),
     ("logs.html", include_str!("../templates/logs.html")),
     ("live.html", include_str!("../templates/live.html")),

@@ -10,12 +10,60 @@ use crate::{
 /// Spans that can be toggled in the address at most, so that it stays short.
 const TOGGLED_MAX: usize = 100;
 
+/// A way to look at a trace. A new one is a variant here and in `Body`, a module beside this one, and a template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum View {
+    /// The waterfall.
+    #[default]
+    Timeline,
+    /// The list of log records.
+    Logs,
+}
+
+impl View {
+    /// In the order of the tabs.
+    pub(crate) const ALL: [Self; 2] = [Self::Timeline, Self::Logs];
+
+    /// Its value of the parameter `tab`, which links leave away for the default.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Timeline => "timeline",
+            Self::Logs => "logs",
+        }
+    }
+
+    /// What its tab is called.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Timeline => "Timeline",
+            Self::Logs => "Logs",
+        }
+    }
+
+    /// Whether the filter of spans applies to it.
+    pub(crate) fn takes_filter(self) -> bool {
+        self != Self::Logs
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|view| view.key() == text)
+            .ok_or_else(|| {
+                let known: Vec<&str> = Self::ALL.into_iter().map(Self::key).collect();
+                format!(
+                    "`{text}` is not a view of a trace; it is one of {}",
+                    known.join(", ")
+                )
+            })
+    }
+}
+
 /// What of a trace is shown: the state of the page.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct State {
     pub(crate) id: [u8; 16],
-    /// The list of logs instead of the waterfall.
-    pub(crate) tab_logs: bool,
+    pub(crate) view: View,
     pub(crate) span: Option<Id>,
     pub(crate) from: Option<usize>,
     pub(crate) fold: Fold,
@@ -47,7 +95,7 @@ impl State {
         })?;
         Ok(Self {
             id,
-            tab_logs: params.get("tab") == Some("logs"),
+            view: params.read("tab", View::parse)?.unwrap_or_default(),
             span: params.read("span", span_id)?,
             from: params
                 .number("from", 0, u64::from(u32::MAX))?
@@ -63,7 +111,14 @@ impl State {
     pub(crate) fn link(&self) -> Link {
         let toggled: Vec<String> = self.toggled.iter().map(|id| hex(id)).collect();
         Link::to("")
-            .with("tab", if self.tab_logs { "logs" } else { "" })
+            .with(
+                "tab",
+                if self.view == View::default() {
+                    ""
+                } else {
+                    self.view.key()
+                },
+            )
             .with("span", self.span.map_or_else(String::new, |id| hex(&id)))
             .with(
                 "from",
@@ -80,6 +135,15 @@ impl State {
             .with("t", toggled.join("."))
             .with("logs", if self.inline_logs { "" } else { "0" })
             .with("f", &*self.filter)
+    }
+
+    /// The same in another view, from its beginning.
+    pub(crate) fn seen_as(&self, view: View) -> Self {
+        Self {
+            view,
+            from: None,
+            ..self.clone()
+        }
     }
 
     /// With a span opened that was closed, or the other way round.
@@ -132,6 +196,7 @@ mod tests {
             ("t=1.2", "t"),
             ("fold=half", "fold"),
             ("from=-1", "from"),
+            ("tab=picture", "tab"),
         ] {
             assert!(read(raw).unwrap_err().message().starts_with(key), "{raw}");
         }
@@ -144,12 +209,12 @@ mod tests {
             toggled in prop::collection::btree_set(1_u8.., 0..5),
             from in prop::option::of(0_usize..1000),
             logs: bool,
-            tab: bool,
+            view in prop::sample::select(View::ALL.to_vec()),
             filter in "[a-z:>\"&+%]{0,12}",
         ) {
             let state = State {
                 id: from_hex(ID).unwrap(),
-                tab_logs: tab,
+                view,
                 span: span.filter(|id| *id != [0; 8]),
                 from,
                 fold: Fold::Closed,
