@@ -63,6 +63,7 @@
   };
 
   // Swaps: a link within a page replaces its content and leaves the scroll position.
+  let path = location.pathname + location.search;
   const swap = async (href, push) => {
     const main = one("#main");
     main.setAttribute("aria-busy", "true");
@@ -77,8 +78,9 @@
       main.replaceChildren(...next.childNodes);
       document.title = page.title;
       if (push) history.pushState(null, "", href);
+      path = location.pathname + location.search;
       ready(main);
-      if (focus && focus.id) { const again = document.getElementById(focus.id); const link = again && one("a.go, a", again); if (link) link.focus({ preventScroll: true }); }
+      if (focus && focus.id) { const again = document.getElementById(focus.id); const link = again && (one("a.go", again) || one("a", again)); if (link) link.focus({ preventScroll: true }); }
       if (one(".detail") && top && !push) one(".detail").scrollTop = top;
     } catch { location.href = href; } finally { main.removeAttribute("aria-busy"); }
   };
@@ -89,11 +91,9 @@
     // The address of a link within a picture is an object.
     swap(link.href.baseVal || link.href, true);
   });
-  let path = location.pathname + location.search;
   addEventListener("popstate", () => {
     const next = location.pathname + location.search;
     if (next !== path && one("a[data-swap]")) swap(location.href, false);
-    path = next;
   });
 
   // Rows by keyboard.

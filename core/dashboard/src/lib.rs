@@ -19,6 +19,7 @@ mod clock;
 mod complete;
 mod config;
 mod fault;
+mod fit;
 mod graph;
 mod guard;
 mod jaeger;
