@@ -228,9 +228,9 @@ async fn a_row_of_the_statistics_leads_to_just_its_spans() {
     let site = site(shop(), None).await;
     for (by, f, text, spans) in [
         ("", "", "query", 2),
-        ("&by=service", "", "web", 3),
-        ("&by=db.collection", "", "prices", 1),
-        ("&by=db.collection", "", "(without it)", 2),
+        ("&group=service", "", "web", 3),
+        ("&group=db.collection", "", "prices", 1),
+        ("&group=db.collection", "", "(without it)", 2),
         ("", "&f=kind:client OR status:error", "query", 2),
     ] {
         let f = f.replace(' ', "+");
@@ -352,7 +352,7 @@ async fn the_tables_of_a_hundred_thousand_spans_are_small_pages_that_lead_on() {
     assert!(second.contains("101 to 200"));
     assert_ne!(cells(&second)[0], cells(&page)[0]);
     // Counted by something that every span has a value of its own of.
-    let page = site.page(&address("?tab=operations&by=span")).await;
+    let page = site.page(&address("?tab=operations&group=span")).await;
     assert!(page.len() < PAGE_BYTES_MAX, "{} bytes", page.len());
     assert!(page.contains("100,001 values"));
     let csv = site.get(&address("/spans.csv?f=status:error")).await.text();

@@ -6,6 +6,7 @@ mod logs;
 mod operations;
 mod overview;
 mod rows;
+mod shape;
 mod span;
 mod spans;
 mod state;
@@ -17,6 +18,7 @@ use warp::reply::Response;
 
 pub(crate) use self::{
     download::{logs_json, span_items, spans_json, whole_json},
+    shape::{filter, kind_word},
     spans::file::{self as table, Format},
     state::State,
 };
@@ -25,6 +27,7 @@ use self::{
     logs::LogsView,
     operations::OperationsView,
     overview::Overview,
+    shape::{flame::FlameView, graph::GraphView},
     span::SpanView,
     spans::SpansView,
     state::View,
@@ -136,6 +139,8 @@ enum Body {
     Timeline(Box<TimelineView>),
     Spans(Box<SpansView>),
     Operations(Box<OperationsView>),
+    Flame(Box<FlameView>),
+    Graph(Box<GraphView>),
     Logs(Box<LogsView>),
 }
 
@@ -219,6 +224,8 @@ fn view(trace: &Trace, state: &State, known: &[String], rows_max: usize) -> (Sta
         ))),
         View::Spans => Body::Spans(Box::new(spans::view(&scene))),
         View::Operations => Body::Operations(Box::new(operations::view(&scene))),
+        View::Flame => Body::Flame(Box::new(shape::flame::view(&scene))),
+        View::Graph => Body::Graph(Box::new(shape::graph::view(&scene))),
         View::Logs => Body::Logs(Box::new(logs::view(&scene))),
     };
     let problem = match &mut body {
@@ -254,7 +261,7 @@ fn tabs(trace: &Trace, state: &State) -> Vec<Tab> {
             label: view.label(),
             count: match view {
                 View::Logs => count(trace.logs.len() as u64),
-                View::Timeline | View::Spans | View::Operations => String::new(),
+                _ => String::new(),
             },
             href: state.seen_as(view).link().to_string(),
             current: view == state.view,

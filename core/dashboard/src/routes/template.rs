@@ -6,13 +6,16 @@ use crate::api;
 pub(crate) const OTHER: &str = "other";
 
 /// The addresses that are served; a part in braces stands for anything.
-const TEMPLATES: [&str; 31] = [
+const TEMPLATES: [&str; 35] = [
     "/",
     "/traces",
+    "/traces/live",
+    "/traces/tail",
     "/trace/{id}",
     "/trace/{id}/logs.json",
     "/trace/{id}/spans.csv",
     "/trace/{id}/spans.ndjson",
+    "/compare",
     "/logs",
     "/logs/live",
     "/logs/tail",
@@ -32,6 +35,7 @@ const TEMPLATES: [&str; 31] = [
     "/api/traces",
     "/api/traces/{id}",
     "/api/dependencies",
+    "/api/metrics/{measure}",
     "/api/transform",
     "/api/v3/services",
     "/api/v3/operations",

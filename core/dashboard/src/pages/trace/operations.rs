@@ -110,7 +110,7 @@ enum Key<'a> {
 /// A page of the table.
 pub(super) fn view(scene: &Scene<'_>) -> OperationsView {
     let Scene { trace, state, .. } = *scene;
-    let by = By::read(&state.by);
+    let by = By::read(&state.group);
     let figures = Figures::new(trace, scene.path);
     let mut groups = groups(scene, &figures, &by);
     sort(&mut groups, state.order.key);
@@ -120,7 +120,7 @@ pub(super) fn view(scene: &Scene<'_>) -> OperationsView {
     let pages = Pages::new(groups.len(), ROWS_MAX, state.page);
     let link = state.rewound().link();
     let counted_by = |by: &str| State {
-        by: by.to_owned(),
+        group: by.to_owned(),
         ..state.rewound()
     };
     let form = counted_by("");
@@ -138,7 +138,7 @@ pub(super) fn view(scene: &Scene<'_>) -> OperationsView {
         pager: pages.pager(&link.at("waterfall")),
         by: match by {
             By::Operation | By::Field(Field::Intrinsic(Intrinsic::Service)) => String::new(),
-            By::Field(_) => state.by.clone(),
+            By::Field(_) => state.group.clone(),
         },
         by_operation: by == By::Operation,
         by_service: by == By::Field(Field::Intrinsic(Intrinsic::Service)),

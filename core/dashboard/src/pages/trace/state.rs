@@ -1,6 +1,6 @@
 //! What of a trace a page shows, in its address.
 
-use super::{operations, spans};
+use super::{operations, shape::Angle, spans};
 use crate::{
     fault::Fault,
     lines::{from_hex, hex},
@@ -14,7 +14,7 @@ use crate::{
 const TOGGLED_MAX: usize = 100;
 
 /// Characters of the field that spans are counted by.
-const BY_CHARS_MAX: usize = 200;
+const GROUP_CHARS_MAX: usize = 200;
 
 /// A way to look at a trace. A new one is a variant here and in `Body`, a module beside this one, and a template.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,13 +26,24 @@ pub(crate) enum View {
     Spans,
     /// Spans that are counted together.
     Operations,
+    /// The merged tree of paths as boxes.
+    Flame,
+    /// What calls what.
+    Graph,
     /// The list of log records.
     Logs,
 }
 
 impl View {
     /// In the order of the tabs.
-    pub(crate) const ALL: [Self; 4] = [Self::Timeline, Self::Spans, Self::Operations, Self::Logs];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Timeline,
+        Self::Spans,
+        Self::Operations,
+        Self::Flame,
+        Self::Graph,
+        Self::Logs,
+    ];
 
     /// Its value of the parameter `tab`, which links leave away for the default.
     pub(crate) fn key(self) -> &'static str {
@@ -40,6 +51,8 @@ impl View {
             Self::Timeline => "timeline",
             Self::Spans => "spans",
             Self::Operations => "operations",
+            Self::Flame => "flame",
+            Self::Graph => "graph",
             Self::Logs => "logs",
         }
     }
@@ -50,13 +63,15 @@ impl View {
             Self::Timeline => "Timeline",
             Self::Spans => "Spans",
             Self::Operations => "Operations",
+            Self::Flame => "Flame graph",
+            Self::Graph => "Graph",
             Self::Logs => "Logs",
         }
     }
 
     /// Whether the filter of spans applies to it.
     pub(crate) fn takes_filter(self) -> bool {
-        self != Self::Logs
+        !matches!(self, Self::Logs | Self::Flame | Self::Graph)
     }
 
     /// The columns that it can be sorted by, and which it is sorted by unless asked otherwise.
@@ -64,7 +79,7 @@ impl View {
         match self {
             Self::Spans => (&spans::COLUMNS, spans::SORT_DEFAULT),
             Self::Operations => (&operations::COLUMNS, operations::SORT_DEFAULT),
-            Self::Timeline | Self::Logs => (&[], ""),
+            Self::Timeline | Self::Flame | Self::Graph | Self::Logs => (&[], ""),
         }
     }
 
@@ -103,7 +118,9 @@ pub(crate) struct State {
     /// The page of a table or list, from 1 on.
     pub(crate) page: u64,
     /// What spans are counted together by: a field, or their operation when empty.
-    pub(crate) by: String,
+    pub(crate) group: String,
+    /// How the flame graph and the graph look at it.
+    pub(crate) angle: Angle,
 }
 
 impl State {
@@ -144,10 +161,10 @@ impl State {
                 Order::read(params, columns, default)?
             },
             page: params.number("page", 1, u64::from(u32::MAX))?.unwrap_or(1),
-            by: params
-                .read("by", |text| match text.chars().count() {
-                    0..=BY_CHARS_MAX => Ok(text.to_owned()),
-                    _ => Err(format!("a field has at most {BY_CHARS_MAX} characters")),
+            group: params
+                .read("group", |text| match text.chars().count() {
+                    0..=GROUP_CHARS_MAX => Ok(text.to_owned()),
+                    _ => Err(format!("a field has at most {GROUP_CHARS_MAX} characters")),
                 })?
                 .unwrap_or_default(),
             span: params.read("span", span_id)?,
@@ -161,6 +178,7 @@ impl State {
             filter: params.text("f"),
             log_query: params.text("lq"),
             level: level::read(params)?,
+            angle: Angle::read(params)?,
         })
     }
 
@@ -177,7 +195,7 @@ impl State {
 
     fn link_to(&self, path: String) -> Link {
         let toggled: Vec<String> = self.toggled.iter().map(|id| hex(id)).collect();
-        Link::to(path)
+        let link = Link::to(path)
             .with(
                 "tab",
                 if self.view == View::default() {
@@ -217,7 +235,8 @@ impl State {
                     self.page.to_string()
                 },
             )
-            .with("by", &*self.by)
+            .with("group", &*self.group);
+        self.angle.write(link)
     }
 
     /// The same from the beginning of its rows.
@@ -311,7 +330,7 @@ mod tests {
             column in 0_usize..20,
             turned: bool,
             page in 1_u64..9,
-            by in "[a-z.&\"]{0,9}",
+            group in "[a-z.&\"]{0,9}",
             zoom in prop::option::of((0_u64..1 << 50, 1_u64..1 << 50)),
         ) {
             let (columns, default) = view.columns();
@@ -333,7 +352,11 @@ mod tests {
                 filter,
                 order,
                 page,
-                by,
+                group,
+                angle: Angle {
+                    root: from.map(|from| from as u64),
+                    ..Angle::default()
+                },
             };
             let link = state.link().to_string();
             prop_assert_eq!(read(link.trim_start_matches('?')).unwrap(), state);
