@@ -80,7 +80,7 @@
       if (push) history.pushState(null, "", href);
       path = location.pathname + location.search;
       ready(main);
-      if (focus && focus.id) { const again = document.getElementById(focus.id); const link = again && (one("a.go", again) || one("a", again)); if (link) link.focus({ preventScroll: true }); }
+      if (focus && focus.id) { const again = document.getElementById(focus.id); const link = again && (again.localName === "a" ? again : one("a.go", again) || one("a", again)); if (link) link.focus({ preventScroll: true }); }
       if (one(".detail") && top && !push) one(".detail").scrollTop = top;
     } catch { location.href = href; } finally { main.removeAttribute("aria-busy"); }
   };

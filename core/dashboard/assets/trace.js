@@ -59,7 +59,10 @@
   });
   addEventListener("pointerup", (event) => {
     if (map && mark) {
-      const nanos = (at) => Math.round(at * Number(map.dataset.minimap)) + "ns";
+      // No more digits than a hand can choose.
+      const length = Number(map.dataset.minimap);
+      const step = 10 ** Math.max(0, Math.floor(Math.log10(length / 2000)));
+      const nanos = (at) => Math.round((at * length) / step) * step + "ns";
       const to = share(event);
       const address = new URL(location.href);
       address.searchParams.delete("from");

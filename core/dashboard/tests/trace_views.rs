@@ -381,8 +381,8 @@ async fn a_part_of_the_time_shows_what_is_in_it_and_says_what_is_not() {
     assert_eq!(timeline(&page), [id_hex(1), id_hex(2), id_hex(3)]);
     assert!(page.contains("15 ms to 45 ms of 100 ms · 1 span lies outside"));
     // The root covers all of it, and the first query ends within it.
-    assert!(page.contains("class=\"s\" x=\"0%\" y=\"7\" width=\"100%\""));
-    assert!(page.contains("class=\"s\" x=\"0%\" y=\"7\" width=\"83.33%\""));
+    assert!(page.contains("class=\"s\" x=\"0%\" width=\"100%\""));
+    assert!(page.contains("class=\"s\" x=\"0%\" width=\"83.33%\""));
     // The minimap shows which part it is.
     assert!(page.contains("class=\"win\" x=\"15%\" width=\"30%\""));
     let whole = site.page(&link_of(&page, "Whole").unwrap()).await;

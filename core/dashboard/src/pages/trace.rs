@@ -147,6 +147,7 @@ enum Body {
 /// The way to a view.
 #[derive(Debug, Serialize)]
 struct Tab {
+    key: &'static str,
     label: &'static str,
     /// How many it lists; empty where that says nothing.
     count: String,
@@ -258,6 +259,7 @@ fn tabs(trace: &Trace, state: &State) -> Vec<Tab> {
     View::ALL
         .into_iter()
         .map(|view| Tab {
+            key: view.key(),
             label: view.label(),
             count: match view {
                 View::Logs => count(trace.logs.len() as u64),
