@@ -23,6 +23,12 @@ pub struct Config {
     pub query: QueryConfig,
     /// Records as they arrive.
     pub tail: TailConfig,
+    /// How far apart the samples of `StatusHistory` are, in milliseconds. Consumers that are asked as one should have the
+    /// same, or their samples cannot be added. Default: 10,000.
+    pub history_step_ms: u64,
+    /// Samples of `StatusHistory` that are kept in memory, about 100 bytes each and 16 more for each partition. Default:
+    /// 360, which is an hour.
+    pub history_samples_max: usize,
     /// Where the store keeps its blocks; it is made when it is not there. Without it everything is kept in memory, and
     /// gone when the process ends. Default: none.
     pub store_directory: Option<PathBuf>,
@@ -133,6 +139,8 @@ impl Default for Config {
             apply: ApplyConfig::default(),
             query: QueryConfig::default(),
             tail: TailConfig::default(),
+            history_step_ms: 10_000,
+            history_samples_max: 360,
             store_directory: None,
             store: log_tracer_store::Config::default(),
         }
@@ -206,6 +214,13 @@ impl Config {
         let mut seen = BTreeSet::new();
         if let Some(twice) = self.partitions.iter().find(|one| !seen.insert(**one)) {
             return Err(format!("partitions: {twice} is named twice"));
+        }
+        if !(100..=3_600_000).contains(&self.history_step_ms) {
+            return Err("history_step_ms: expected from 100 to 3600000".to_owned());
+        }
+        at_least("history_samples_max", self.history_samples_max, 1)?;
+        if self.history_samples_max > 10_000 {
+            return Err("history_samples_max: expected at most 10000".to_owned());
         }
         self.apply.validate().map_err(|e| format!("apply.{e}"))?;
         self.query.validate().map_err(|e| format!("query.{e}"))?;

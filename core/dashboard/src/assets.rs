@@ -29,9 +29,11 @@ impl Assets {
             include_str!("../assets/lists.css"),
             include_str!("../assets/pages.css"),
             include_str!("../assets/trace.css"),
+            include_str!("../assets/shape.css"),
             include_str!("../assets/interfaces.css"),
             include_str!("../assets/heat.css"),
             include_str!("../assets/searches.css"),
+            include_str!("../assets/live.css"),
         );
         Self(vec![
             asset("css", "app", "css", "text/css; charset=utf-8", css),
@@ -47,6 +49,13 @@ impl Assets {
                 "searches_js",
                 "searches",
                 include_str!("../assets/searches.js"),
+            ),
+            asset(
+                "live_js",
+                "live",
+                "js",
+                "text/javascript; charset=utf-8",
+                include_str!("../assets/live.js"),
             ),
             asset(
                 "icon",

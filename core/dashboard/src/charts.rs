@@ -8,6 +8,7 @@ pub(crate) mod lines;
 pub(crate) mod scatter;
 pub(crate) mod spark;
 pub(crate) mod ticks;
+pub(crate) mod trend;
 
 /// A share of a whole in percent, with enough digits for a wide screen.
 pub(crate) fn percent(part: f64, whole: f64) -> String {

@@ -21,16 +21,19 @@ use log_tracer_proto::v1::{
 };
 use proptest::prelude::*;
 
-const PATHS: [&str; 48] = [
+const PATHS: [&str; 57] = [
     "/",
     "/service",
     "/map",
     "/complete",
     "/traces",
+    "/traces/live",
     "/trace/01010101010101010101010101010101",
     "/trace/01010101010101010101010101010101.json",
     "/trace/01010101010101010101010101010101/logs.json",
     "/trace/",
+    "/compare",
+    "/api/v1/compare",
     "/logs",
     "/logs/live",
     "/pipeline",
@@ -46,6 +49,8 @@ const PATHS: [&str; 48] = [
     "/api/v1/heatmap",
     "/traces?view=heat",
     "/api/v1/status",
+    "/api/v1/status/history",
+    "/api/v1/producers",
     "/api/v1/facets",
     "/api/v1/rates",
     "/api/v1/graph",
@@ -62,6 +67,10 @@ const PATHS: [&str; 48] = [
     "/api/traces/01010101010101010101010101010101",
     "/api/traces/1",
     "/api/dependencies",
+    "/api/metrics/latencies",
+    "/api/metrics/calls",
+    "/api/metrics/errors",
+    "/api/metrics/minstep",
     "/api/transform",
     "/api/v3/services",
     "/api/v3/operations",
@@ -72,7 +81,7 @@ const PATHS: [&str; 48] = [
     "/open",
 ];
 
-const KEYS: [&str; 66] = [
+const KEYS: [&str; 78] = [
     "q",
     "service",
     "min",
@@ -132,10 +141,22 @@ const KEYS: [&str; 66] = [
     "cols",
     "col",
     "view",
+    "a",
+    "b",
+    "id",
+    "at",
+    "by",
+    "colour",
+    "show",
     "of",
     "smin",
     "smax",
     "buckets",
+    "hide",
+    "last",
+    "quantile",
+    "ratePer",
+    "groupByOperation",
     "x",
     "",
     "%",
@@ -225,6 +246,8 @@ fn value() -> impl Strategy<Value = String> {
         Just("18446744073709551615-01010101010101010101010101010101".to_owned()),
         Just("0202020202020202.0101010101010101".to_owned()),
         Just("0101010101010101".to_owned()),
+        Just("01010101010101010101010101010101".to_owned()),
+        Just("/trace/01010101010101010101010101010101?x".to_owned()),
         Just("9999999999999999999d".to_owned()),
         Just("2554-07-21T23:34:33Z".to_owned()),
         Just("1970-01-01T00:00".to_owned()),
@@ -247,6 +270,10 @@ fn value() -> impl Strategy<Value = String> {
             Just("custom"),
             Just("a"),
             Just("p95"),
+            Just("flame"),
+            Just("graph"),
+            Just("self"),
+            Just("service"),
             Just("service:a"),
             Just("database:b")
         ]

@@ -17,6 +17,7 @@ use futures_util::{Stream, StreamExt};
 use log_tracer_proto::v1::{self, query_service_server::QueryService};
 use log_tracer_record::TraceId;
 use log_tracer_store::{Coverage, RecordSearch, Signal, Stop, Store, TimeRange, TraceOrder};
+use prost::Message;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -29,6 +30,7 @@ use crate::{
 
 use answer::Covered;
 pub(crate) use gate::Gate;
+pub(crate) use status::watermarks;
 pub(crate) use wait::passed;
 
 /// The answers of a stream.
@@ -325,6 +327,19 @@ impl QueryService for Queries {
         _request: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
         Ok(Response::new(status::status(&self.shared).await))
+    }
+
+    async fn status_history(
+        &self,
+        _request: Request<v1::StatusHistoryRequest>,
+    ) -> Result<Response<v1::StatusHistoryResponse>, Status> {
+        let mut answer = self.shared.history.answer();
+        // What cannot be sent is the oldest.
+        while answer.encoded_len() > self.answer_bytes_max() && !answer.samples.is_empty() {
+            let half = answer.samples.len().div_ceil(2);
+            answer.samples.drain(..half);
+        }
+        Ok(Response::new(answer))
     }
 
     async fn export(

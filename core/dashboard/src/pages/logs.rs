@@ -19,6 +19,7 @@ use crate::{
     charts::histogram::{self, Histogram},
     clock,
     fault::Fault,
+    fit,
     lines::{self, LogLine, Sender, Tables, key_param, parse_key},
     palette::Palette,
     params::{Link, Params},
@@ -272,11 +273,14 @@ async fn find(
     } else {
         search.request(now)
     };
-    let (answer, histogram, facets) = tokio::try_join!(
+    let (mut answer, histogram, facets) = tokio::try_join!(
         app.ask.search_logs(records),
         app.ask.histogram(histogram),
         app.ask.facets(facets)
     )?;
+    if !search.patterns {
+        fit::fit(&mut answer, fit::LINES_BYTES_MAX);
+    }
     let patterns = search.patterns.then(|| {
         let palette = palette(services, &answer);
         patterns::view(&answer, search, query, &palette)
@@ -328,10 +332,13 @@ async fn around(
         .get(hit.resource as usize)
         .map_or("", |entry| entry.service.as_str());
     let query = search::service_term(service);
-    let (older, newer) = tokio::try_join!(
+    let (mut older, mut newer) = tokio::try_join!(
         app.ask.search_logs(request(above, false, query.clone())),
         app.ask.search_logs(request(key, true, query))
     )?;
+    // The nearest come first in both.
+    fit::fit(&mut older, fit::LINES_BYTES_MAX / 2);
+    fit::fit(&mut newer, fit::LINES_BYTES_MAX / 2);
     let found = Found {
         answer: joined(newer, older),
         around: Some(key),

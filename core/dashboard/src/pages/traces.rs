@@ -83,8 +83,13 @@ impl Search {
 
     /// The first page of this search.
     pub(crate) fn link(&self) -> Link {
+        self.link_to("/traces")
+    }
+
+    /// The same search on another page.
+    pub(crate) fn link_to(&self, path: &str) -> Link {
         let order = ORDERS.iter().find(|(order, ..)| *order == self.order);
-        let link = Link::to("/traces")
+        let link = Link::to(path)
             .with("q", &*self.q)
             .with("service", &*self.service)
             .with("min", bound(self.duration_min))
@@ -114,9 +119,28 @@ impl Search {
         }
     }
 
-    fn query(&self) -> String {
+    pub(crate) fn query(&self) -> String {
         let [min, max] = self.heat.terms();
         search::compose(&self.q, &[search::service_term(&self.service), min, max])
+    }
+
+    /// The form, as the page of the list and the live page show it.
+    pub(crate) fn form(
+        &self,
+        action: &'static str,
+        services: &[ServiceInfo],
+        problem: Option<Problem>,
+    ) -> SearchForm {
+        SearchForm {
+            action,
+            signal: "spans",
+            q: self.q.clone(),
+            placeholder: "status:error duration>250ms name:\"POST /checkout\"",
+            problem,
+            range: self.range.view(),
+            services: search::service_choices(services, &self.service),
+            help: search::help(Signals::Spans),
+        }
     }
 
     /// Whether anything but the range restricts the search.
@@ -212,6 +236,8 @@ pub(crate) async fn page(app: &App, visitor: &Visitor, params: &Params) -> Resul
 #[derive(Debug, Serialize)]
 struct View {
     form: SearchForm,
+    /// The same search on the live page.
+    live: String,
     orders: Vec<Choice>,
     /// The same, as links above the list.
     sorts: Vec<SortLink>,
@@ -270,6 +296,13 @@ pub(crate) struct TraceRow {
     matched: String,
 }
 
+impl TraceRow {
+    /// With another address to lead to than the trace's own.
+    pub(crate) fn leading_to(self, href: String) -> Self {
+        Self { href, ..self }
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
 struct ServiceChip {
     name: String,
@@ -315,16 +348,8 @@ fn view(
         ..search.clone()
     };
     View {
-        form: SearchForm {
-            action: "/traces",
-            signal: "spans",
-            q: search.q.clone(),
-            placeholder: "status:error duration>250ms name:\"POST /checkout\"",
-            problem,
-            range: search.range.view(),
-            services: search::service_choices(services, &search.service),
-            help: search::help(Signals::Spans),
-        },
+        form: search.form("/traces", services, problem),
+        live: search.link_to("/traces/live").to_string(),
         orders: ORDERS
             .iter()
             .map(|(order, name, label)| Choice {

@@ -9,8 +9,9 @@ use log_tracer_proto::v1::{
     GetTraceRequest, GetTraceResponse, HistogramRequest, HistogramResponse, ListOperationsRequest,
     ListOperationsResponse, ListServicesRequest, ListServicesResponse, RatesRequest, RatesResponse,
     SearchLogsRequest, SearchLogsResponse, SearchTracesRequest, SearchTracesResponse,
-    ServiceGraphRequest, ServiceGraphResponse, StatusRequest, StatusResponse, TailRequest,
-    TailResponse, WaitForPositionRequest, WaitForPositionResponse,
+    ServiceGraphRequest, ServiceGraphResponse, StatusHistoryRequest, StatusHistoryResponse,
+    StatusRequest, StatusResponse, TailRequest, TailResponse, WaitForPositionRequest,
+    WaitForPositionResponse,
     query_service_server::{QueryService, QueryServiceServer},
 };
 use tokio::net::TcpListener;
@@ -33,6 +34,7 @@ pub struct Canned {
     pub rates: RatesResponse,
     pub graph: ServiceGraphResponse,
     pub status: StatusResponse,
+    pub history: StatusHistoryResponse,
     pub pieces: Vec<GetTraceResponse>,
     pub tail: Vec<TailResponse>,
     pub exported: Vec<ExportResponse>,
@@ -162,13 +164,27 @@ impl QueryService for Canned {
     }
 
     async fn tail(&self, _: Request<TailRequest>) -> Result<Response<Self::TailStream>, Status> {
-        let tail = self.answer(&self.tail).await?.into_inner();
+        let mut tail = self.answer(&self.tail).await?.into_inner();
+        // As every consumer does when it was asked for a backlog.
+        if !tail.iter().any(|step| step.backlog_done) {
+            tail.push(TailResponse {
+                backlog_done: true,
+                ..TailResponse::default()
+            });
+        }
         let first = stream::iter(tail.into_iter().map(Ok));
         Ok(Response::new(first.chain(stream::pending()).boxed()))
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         self.answer(&self.status).await
+    }
+
+    async fn status_history(
+        &self,
+        _: Request<StatusHistoryRequest>,
+    ) -> Result<Response<StatusHistoryResponse>, Status> {
+        self.answer(&self.history).await
     }
 
     async fn export(

@@ -5,6 +5,7 @@ pub(crate) mod counts;
 pub(crate) mod covering;
 pub(crate) mod facets;
 pub(crate) mod heatmap;
+pub(crate) mod history;
 pub(crate) mod hits;
 pub(crate) mod lists;
 pub(crate) mod rates;
@@ -52,4 +53,5 @@ covers!(
     ServiceGraphResponse,
     GetTraceResponse,
     ExportResponse,
+    StatusHistoryResponse,
 );

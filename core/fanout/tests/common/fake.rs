@@ -351,6 +351,13 @@ impl QueryService for Service {
         Ok(Response::new(self.0.status.lock().unwrap().clone()))
     }
 
+    async fn status_history(
+        &self,
+        _: Request<v1::StatusHistoryRequest>,
+    ) -> Result<Response<v1::StatusHistoryResponse>, Status> {
+        Err(Status::unimplemented("status_history"))
+    }
+
     async fn export(
         &self,
         request: Request<v1::ExportRequest>,

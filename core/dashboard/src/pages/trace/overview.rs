@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{State, root_of};
+use super::{Scene, State, View};
 use crate::{
-    charts::{percent, position, ticks},
+    charts::{percent, position},
     clock::Moment,
     lines::{hex, trace_href},
     palette::Palette,
@@ -51,13 +51,13 @@ pub(crate) struct Overview {
     /// The part of the minimap that the window of rows shows, when that is not all.
     window: Option<WindowView>,
     path: Vec<Stretch>,
-    ticks: Vec<ticks::DurationTick>,
     length: String,
     /// The first error, to go to.
     first_error: String,
     search: String,
     json: String,
     logs_json: String,
+    compare: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -104,13 +104,15 @@ struct Stretch {
 const LINE_HEIGHT: usize = 4;
 
 impl Overview {
-    pub(crate) fn new(
-        trace: &Trace,
-        state: &State,
-        palette: &Palette,
-        errors: &[bool],
-        window: &Window,
-    ) -> Self {
+    /// `window` is the part of the rows that the page shows, where it shows rows.
+    pub(crate) fn new(scene: &Scene<'_>, window: Option<&Window>) -> Self {
+        let Scene {
+            trace,
+            state,
+            palette,
+            errors,
+            ..
+        } = *scene;
         let id = hex(&state.id);
         let root = root_of(trace);
         let name = root.map_or("(logs without a span)", |item| &item.span.name);
@@ -157,15 +159,15 @@ impl Overview {
             more_services: service_names(trace).len().saturating_sub(SERVICES_MAX),
             oddities: oddities(trace),
             height: lines.len() * LINE_HEIGHT,
-            window: window_view(trace, window),
+            window: window.and_then(|window| window_view(trace, window)),
             lines: line_views(trace, palette, &lines),
             path: stretches(trace, palette, &path),
-            ticks: ticks::quarters(length),
             length: duration(length),
             first_error: first_error(trace, state, errors),
             search: format!("/traces?{}", related(service, root)),
             json: format!("/trace/{id}.json"),
             logs_json: format!("/trace/{id}/logs.json"),
+            compare: format!("/compare?a={id}"),
             id,
         }
     }
@@ -176,6 +178,14 @@ impl Overview {
     pub(crate) fn call(&mut self, id: &str) {
         id.clone_into(&mut self.id);
     }
+}
+
+/// The span that stands for a trace.
+fn root_of(trace: &Trace) -> Option<&SpanItem> {
+    trace
+        .main
+        .and_then(|at| trace.rows.get(at))
+        .and_then(|row| trace.span(row))
 }
 
 /// A search for traces like this one.
@@ -243,11 +253,15 @@ fn services(trace: &Trace, state: &State, palette: &Palette, path: &[Segment]) -
         .into_iter()
         .take(SERVICES_MAX)
         .map(|(name, spans, errors, nanos)| {
+            // The filter goes with the view, and with the timeline where the view takes none.
+            let view = if state.view.takes_filter() {
+                state.view
+            } else {
+                View::Timeline
+            };
             let filter = State {
                 filter: crate::search::service_term(name),
-                from: None,
-                tab_logs: false,
-                ..state.clone()
+                ..state.seen_as(view)
             };
             ServiceView {
                 name: clip(name, 40),

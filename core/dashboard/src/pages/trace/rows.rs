@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::State;
+use super::{Scene, State, View};
 use crate::{
     charts::{percent, position},
     lines::{hex, level, one_line},
@@ -89,23 +89,17 @@ pub(crate) struct LogRow {
     href: String,
 }
 
-/// The rows of a window. `errors` and `matches` tell of each row of the trace whether it is an error and whether it
-/// matches the filter.
-pub(crate) fn rows(
-    trace: &Trace,
-    state: &State,
-    palette: &Palette,
-    errors: &[bool],
-    window: &Window,
-    matches: Option<&[bool]>,
-) -> Vec<RowView> {
+/// The rows of a window.
+pub(crate) fn rows(scene: &Scene<'_>, window: &Window) -> Vec<RowView> {
+    let Scene {
+        trace,
+        state,
+        palette,
+        errors,
+        ..
+    } = *scene;
     let mut critical = critical_of(trace, window);
-    let tab = State {
-        tab_logs: true,
-        from: None,
-        ..state.clone()
-    };
-    let logs_href = tab.link().to_string();
+    let logs_href = state.seen_as(View::Logs).link().to_string();
     window
         .shown
         .iter()
@@ -120,8 +114,11 @@ pub(crate) fn rows(
                         .and_then(|open| toggle(trace, state, shown, row, open));
                     view.error_below =
                         shown.open == Some(false) && below(errors, shown.row, row).contains(&true);
-                    view.dim =
-                        matches.is_some_and(|matches| matches.get(shown.row) == Some(&false));
+                    view.dim = scene
+                        .sieve
+                        .matches
+                        .as_ref()
+                        .is_some_and(|matches| matches.get(shown.row) == Some(&false));
                     view.critical = critical.remove(&row.node).unwrap_or_default();
                     RowView::Span(Box::new(view))
                 }

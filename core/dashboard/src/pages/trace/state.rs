@@ -1,5 +1,6 @@
 //! What of a trace a page shows, in its address.
 
+use super::shape::Angle;
 use crate::{
     fault::Fault,
     lines::{from_hex, hex},
@@ -10,18 +11,76 @@ use crate::{
 /// Spans that can be toggled in the address at most, so that it stays short.
 const TOGGLED_MAX: usize = 100;
 
+/// A way to look at a trace. A new one is a variant here and in `Body`, a module beside this one, and a template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum View {
+    /// The waterfall.
+    #[default]
+    Timeline,
+    /// The merged tree of paths as boxes.
+    Flame,
+    /// What calls what.
+    Graph,
+    /// The list of log records.
+    Logs,
+}
+
+impl View {
+    /// In the order of the tabs.
+    pub(crate) const ALL: [Self; 4] = [Self::Timeline, Self::Flame, Self::Graph, Self::Logs];
+
+    /// Its value of the parameter `tab`, which links leave away for the default.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Timeline => "timeline",
+            Self::Flame => "flame",
+            Self::Graph => "graph",
+            Self::Logs => "logs",
+        }
+    }
+
+    /// What its tab is called.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Timeline => "Timeline",
+            Self::Flame => "Flame graph",
+            Self::Graph => "Graph",
+            Self::Logs => "Logs",
+        }
+    }
+
+    /// Whether the filter of spans applies to it.
+    pub(crate) fn takes_filter(self) -> bool {
+        !matches!(self, Self::Logs | Self::Flame | Self::Graph)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|view| view.key() == text)
+            .ok_or_else(|| {
+                let known: Vec<&str> = Self::ALL.into_iter().map(Self::key).collect();
+                format!(
+                    "`{text}` is not a view of a trace; it is one of {}",
+                    known.join(", ")
+                )
+            })
+    }
+}
+
 /// What of a trace is shown: the state of the page.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct State {
     pub(crate) id: [u8; 16],
-    /// The list of logs instead of the waterfall.
-    pub(crate) tab_logs: bool,
+    pub(crate) view: View,
     pub(crate) span: Option<Id>,
     pub(crate) from: Option<usize>,
     pub(crate) fold: Fold,
     pub(crate) toggled: Vec<Id>,
     pub(crate) inline_logs: bool,
     pub(crate) filter: String,
+    /// How the flame graph and the graph look at it.
+    pub(crate) angle: Angle,
 }
 
 impl State {
@@ -47,7 +106,7 @@ impl State {
         })?;
         Ok(Self {
             id,
-            tab_logs: params.get("tab") == Some("logs"),
+            view: params.read("tab", View::parse)?.unwrap_or_default(),
             span: params.read("span", span_id)?,
             from: params
                 .number("from", 0, u64::from(u32::MAX))?
@@ -56,14 +115,22 @@ impl State {
             toggled: toggled.unwrap_or_default(),
             inline_logs: params.get("logs") != Some("0"),
             filter: params.text("f"),
+            angle: Angle::read(params)?,
         })
     }
 
     /// The address of this state on its own page, which leaves the path away.
     pub(crate) fn link(&self) -> Link {
         let toggled: Vec<String> = self.toggled.iter().map(|id| hex(id)).collect();
-        Link::to("")
-            .with("tab", if self.tab_logs { "logs" } else { "" })
+        let link = Link::to("")
+            .with(
+                "tab",
+                if self.view == View::default() {
+                    ""
+                } else {
+                    self.view.key()
+                },
+            )
             .with("span", self.span.map_or_else(String::new, |id| hex(&id)))
             .with(
                 "from",
@@ -79,7 +146,17 @@ impl State {
             )
             .with("t", toggled.join("."))
             .with("logs", if self.inline_logs { "" } else { "0" })
-            .with("f", &*self.filter)
+            .with("f", &*self.filter);
+        self.angle.write(link)
+    }
+
+    /// The same in another view, from its beginning.
+    pub(crate) fn seen_as(&self, view: View) -> Self {
+        Self {
+            view,
+            from: None,
+            ..self.clone()
+        }
     }
 
     /// With a span opened that was closed, or the other way round.
@@ -132,6 +209,7 @@ mod tests {
             ("t=1.2", "t"),
             ("fold=half", "fold"),
             ("from=-1", "from"),
+            ("tab=picture", "tab"),
         ] {
             assert!(read(raw).unwrap_err().message().starts_with(key), "{raw}");
         }
@@ -144,18 +222,22 @@ mod tests {
             toggled in prop::collection::btree_set(1_u8.., 0..5),
             from in prop::option::of(0_usize..1000),
             logs: bool,
-            tab: bool,
+            view in prop::sample::select(View::ALL.to_vec()),
             filter in "[a-z:>\"&+%]{0,12}",
         ) {
             let state = State {
                 id: from_hex(ID).unwrap(),
-                tab_logs: tab,
+                view,
                 span: span.filter(|id| *id != [0; 8]),
                 from,
                 fold: Fold::Closed,
                 toggled: toggled.into_iter().map(|id| [id; 8]).collect(),
                 inline_logs: logs,
                 filter,
+                angle: Angle {
+                    root: from.map(|from| from as u64),
+                    ..Angle::default()
+                },
             };
             let link = state.link().to_string();
             prop_assert_eq!(read(link.trim_start_matches('?')).unwrap(), state);
