@@ -13,8 +13,10 @@
 mod answers;
 mod compare;
 mod export;
+mod heatmap;
 mod openapi;
 pub(crate) mod page;
+mod pipeline;
 mod rates;
 mod table;
 mod tail;

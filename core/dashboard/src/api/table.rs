@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use warp::reply::Response;
 
-use super::{Call, answers, compare, export, openapi, rates, tail};
+use super::{Call, answers, compare, export, heatmap, openapi, pipeline, rates, tail};
 use crate::fault::Fault;
 
 /// The future of an answer.
@@ -144,9 +144,15 @@ const TRACE_B: Param = Param {
     kind: Kind::Trace,
     example: "0af7651916cd43dd8448eb211c80319c",
 };
+const STEP: Param = Param {
+    name: "step",
+    words: "The width of a step; one that gives some dozens of steps when not given.",
+    kind: Kind::Text,
+    example: "1m",
+};
 
 /// All operations, in the order in which they are described.
-pub(super) const OPERATIONS: [Operation; 15] = [
+pub(super) const OPERATIONS: [Operation; 18] = [
     Operation {
         id: "searchTraces",
         path: "/api/v1/traces",
@@ -230,23 +236,60 @@ pub(super) const OPERATIONS: [Operation; 15] = [
         id: "getHistogram",
         path: "/api/v1/histogram",
         summary: "How many records match, in equal steps of time",
-        words: "Split by severity for logs and by status for spans.",
+        words: "Of logs that is the log volume by severity.",
         params: &[
             SIGNAL,
             Q,
             SERVICE,
             Param {
-                name: "step",
-                words: "The width of a step; one that gives some dozens of steps when not given.",
-                kind: Kind::Text,
-                example: "1m",
+                name: "group",
+                words: "By what the counts are split; `level` when not given, which is the severity of logs and the status of spans.",
+                kind: Kind::Choice(&["level", "service", "none"]),
+                example: "service",
             },
+            STEP,
             RANGE,
             FROM,
             TO,
         ],
         answer: &[(JSON, "Histogram")],
         run: |call| Box::pin(answers::histogram(call)),
+    },
+    Operation {
+        id: "getHeatmap",
+        path: "/api/v1/heatmap",
+        summary: "How many spans or traces match, by start and duration",
+        words: "Over all that match. Durations lie in buckets on a logarithmic scale, of which the answer has the edges.",
+        params: &[
+            Param {
+                name: "of",
+                words: "What is counted: traces with a span that matches, by the duration of the whole trace, or spans that match, by their own; `traces` when not given.",
+                kind: Kind::Choice(&["traces", "spans"]),
+                example: "spans",
+            },
+            Q,
+            SERVICE,
+            Param {
+                words: "Only what took at least so long.",
+                ..MIN
+            },
+            Param {
+                words: "Only what took at most so long.",
+                ..MAX
+            },
+            STEP,
+            Param {
+                name: "buckets",
+                words: "Buckets of durations in an octave, from one power of two nanoseconds to the next: a divisor of 36; 3, which are about ten for each power of ten, when not given.",
+                kind: Kind::Number(1, 36),
+                example: "6",
+            },
+            RANGE,
+            FROM,
+            TO,
+        ],
+        answer: &[(JSON, "Heatmap")],
+        run: |call| Box::pin(heatmap::heatmap(call)),
     },
     Operation {
         id: "listServices",
@@ -365,6 +408,24 @@ pub(super) const OPERATIONS: [Operation; 15] = [
         params: &[],
         answer: &[(JSON, "Status")],
         run: |call| Box::pin(answers::status(call)),
+    },
+    Operation {
+        id: "getStatusHistory",
+        path: "/api/v1/status/history",
+        summary: "How the pipeline went lately, in equal steps of time",
+        words: "How far behind each partition was, what was applied, and what log, store and process took. The consumers keep the samples, so that everyone sees the same; of several they are added up.",
+        params: &[],
+        answer: &[(JSON, "StatusHistory")],
+        run: |call| Box::pin(pipeline::history(call)),
+    },
+    Operation {
+        id: "listProducers",
+        path: "/api/v1/producers",
+        summary: "What producers took in and what they refused",
+        words: "Of the producers that the dashboard knows. Refusals have what their senders were told, and never a part of a request.",
+        params: &[],
+        answer: &[(JSON, "Producers")],
+        run: |call| Box::pin(pipeline::producers(call)),
     },
     Operation {
         id: "describe",
