@@ -4,13 +4,14 @@ use serde::Serialize;
 
 use super::Scene;
 use crate::{
+    fit,
     lines::{LogLine, Origin, Sender},
     palette::Palette,
     trace::model::{LogItem, Trace},
     units::count,
 };
 
-/// Log records in the list at most; the search for logs shows all.
+/// Log records in the list at most, and fewer when they are large; the search for logs shows all.
 const LOGS_MAX: usize = 300;
 
 /// The list of log records.
@@ -35,9 +36,11 @@ pub(crate) fn view(scene: &Scene<'_>) -> LogsView {
 fn lines(trace: &Trace, palette: &Palette) -> (Vec<LogLine>, String) {
     let mut logs: Vec<&LogItem> = trace.logs.iter().collect();
     logs.sort_by_key(|item| item.time());
+    let records = logs.iter().map(|item| Some(&item.record));
+    let fitting = fit::fitting(records, fit::LINES_BYTES_MAX);
     let lines: Vec<LogLine> = logs
         .iter()
-        .take(LOGS_MAX)
+        .take(LOGS_MAX.min(fitting))
         .enumerate()
         .map(|(at, item)| {
             let origin = Origin {

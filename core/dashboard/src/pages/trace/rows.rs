@@ -100,6 +100,8 @@ pub(crate) fn rows(scene: &Scene<'_>, window: &Window) -> Vec<RowView> {
     } = *scene;
     let mut critical = critical_of(trace, window);
     let logs_href = state.seen_as(View::Logs).link().to_string();
+    // Spans of one id are rows of their own: an anchor stands on a page once.
+    let mut anchors = HashMap::<String, usize>::new();
     window
         .shown
         .iter()
@@ -120,6 +122,11 @@ pub(crate) fn rows(scene: &Scene<'_>, window: &Window) -> Vec<RowView> {
                         .as_ref()
                         .is_some_and(|matches| matches.get(shown.row) == Some(&false));
                     view.critical = critical.remove(&row.node).unwrap_or_default();
+                    let times = anchors.entry(view.anchor.clone()).or_default();
+                    *times += 1;
+                    if *times > 1 {
+                        view.anchor = format!("{}-{times}", view.anchor);
+                    }
                     RowView::Span(Box::new(view))
                 }
             })
