@@ -15,6 +15,9 @@ pub(crate) struct Config {
     pub(crate) query_listen: Option<SocketAddr>,
     /// Where the producer takes in OTLP over gRPC: shown on the home page, and where "send a sample trace" sends to.
     pub(crate) otlp_grpc: Option<String>,
+    /// Producers that are asked what they refused, for the Pipeline page, by the addresses of their OTLP over gRPC. When
+    /// empty, the one of `otlp_grpc`.
+    pub(crate) producers: Vec<String>,
     /// Where the producer takes in OTLP over HTTP: shown on the home page.
     pub(crate) otlp_http: Option<String>,
     /// How several consumers are asked as one.
@@ -33,6 +36,7 @@ impl Default for Config {
             query: vec!["http://127.0.0.1:4319".to_owned()],
             query_listen: None,
             otlp_grpc: None,
+            producers: Vec::new(),
             otlp_http: None,
             fanout: log_tracer_fanout::Config::default(),
             dashboard: log_tracer_dashboard::Config::default(),
@@ -71,11 +75,12 @@ impl Config {
             ("otlp_grpc", &self.otlp_grpc),
             ("otlp_http", &self.otlp_http),
         ];
-        let addresses = self.query.iter().map(|address| ("query", address)).chain(
-            optional
-                .into_iter()
-                .filter_map(|(key, address)| Some((key, address.as_ref()?))),
-        );
+        let queries = self.query.iter().map(|address| ("query", address));
+        let producers = self.producers.iter().map(|address| ("producers", address));
+        let optional = optional.into_iter();
+        let addresses = queries
+            .chain(producers)
+            .chain(optional.filter_map(|(key, address)| Some((key, address.as_ref()?))));
         for (key, address) in addresses {
             if !is_url(address) {
                 let message =

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use log_tracer_dashboard::About;
+use log_tracer_dashboard::{About, Producer};
 use log_tracer_fanout::{Endpoint as Consumer, Fanout};
 use log_tracer_runtime::{
     alive,
@@ -85,6 +85,7 @@ Every setting can also be given in the environment: LOG_TRACER__DASHBOARD__LISTE
             otlp_grpc: config.otlp_grpc.clone().unwrap_or_default(),
             otlp_http: config.otlp_http.clone().unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            producers: producers(config)?,
         };
         let serving = log_tracer_dashboard::serve(
             config.dashboard.clone(),
@@ -131,6 +132,17 @@ fn fanout(config: &Config, log: &Logger) -> Result<Fanout, Failure> {
     let endpoints = config.query.iter().map(endpoint);
     let endpoints = endpoints.collect::<Result<Vec<_>, Failure>>()?;
     Ok(Fanout::new(endpoints, config.fanout.clone(), log.clone()))
+}
+
+/// Those that are asked what they refused. One that is away is said on the page.
+fn producers(config: &Config) -> Result<Vec<Producer>, Failure> {
+    let producer = |address: &String| {
+        Ok(Producer {
+            address: address.clone(),
+            channel: channel(address)?,
+        })
+    };
+    config.producers.iter().map(producer).collect()
 }
 
 /// Serves the QueryService of all consumers together, where that is wanted.

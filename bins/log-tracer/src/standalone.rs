@@ -307,5 +307,7 @@ fn about(endpoints: &Endpoints) -> About {
         otlp_grpc: endpoints.otlp_grpc(),
         otlp_http: endpoints.otlp_http(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        // The producer of this process, which `ingest` leads to.
+        producers: Vec::new(),
     }
 }

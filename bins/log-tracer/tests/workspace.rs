@@ -45,7 +45,8 @@ const EDGES: &[(&str, &[&str])] = &[
         "log-tracer-consumer",
         &["transport", "record", "query", "store", "proto"],
     ),
-    ("log-tracer-dashboard", &["proto", "query"]),
+    // The sketch is how the protocol carries durations; it knows no store.
+    ("log-tracer-dashboard", &["proto", "query", "sketch"]),
     // Several consumers asked as one: it has rows to merge, and no store and no transport.
     ("log-tracer-fanout", &["proto", "record", "sketch"]),
     (

@@ -4,7 +4,10 @@
 //! applied before all of it was looked at. It is decoded into structs only for those who tail, and when it is not in the
 //! plain form that encoders write.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use log_tracer_proto::otlp::{
     collector_logs::ExportLogsServiceRequest, collector_trace::ExportTraceServiceRequest,
@@ -133,7 +136,11 @@ impl Applier {
             }
             let (batch, part) = (envelope.batch, envelope.part);
             let applied = if lane.seen.insert(batch, part) {
+                let bytes = envelope.encoded_len() as u64;
                 let applied = self.shared.apply(partition, offset, envelope);
+                self.shared
+                    .applied_bytes
+                    .fetch_add(bytes, Ordering::Relaxed);
                 self.unsealed
                     .add(&self.shared, partition, batch, part, applied)
             } else {

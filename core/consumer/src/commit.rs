@@ -98,6 +98,7 @@ impl Committer {
         let (log, group) = (&self.shared.log, self.shared.config.group());
         match self.shared.transport.commit(&group, &cursors).await {
             Ok(()) => {
+                self.shared.committed.send_replace(cursors.clone());
                 self.committed = cursors;
                 self.has_failed = false;
                 Next::Wait

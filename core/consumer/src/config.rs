@@ -23,6 +23,12 @@ pub struct Config {
     pub query: QueryConfig,
     /// Records as they arrive.
     pub tail: TailConfig,
+    /// How far apart the samples of `StatusHistory` are, in milliseconds. Consumers that are asked as one should have the
+    /// same, or their samples cannot be added. Default: 10,000.
+    pub history_step_ms: u64,
+    /// Samples of `StatusHistory` that are kept in memory, about 100 bytes each and 16 more for each partition. Default:
+    /// 360, which is an hour.
+    pub history_samples_max: usize,
     /// Where the store keeps its blocks; it is made when it is not there. Without it everything is kept in memory, and
     /// gone when the process ends. Default: none.
     pub store_directory: Option<PathBuf>,
@@ -90,6 +96,8 @@ pub struct QueryConfig {
     pub trace_logs_max: u32,
     /// Steps of a histogram, or of rates, at most. Default: 5,000.
     pub histogram_steps_max: u32,
+    /// Cells of a heat map at most, filled or not: its steps times the buckets of durations. Default: 65,536.
+    pub heatmap_cells_max: u32,
     /// Series of rates in an answer at most, those with the most spans. Default: 10,000.
     pub rate_series_max: u32,
     /// Quantiles of a request for rates or for the graph of services at most. Default: 16.
@@ -131,6 +139,8 @@ impl Default for Config {
             apply: ApplyConfig::default(),
             query: QueryConfig::default(),
             tail: TailConfig::default(),
+            history_step_ms: 10_000,
+            history_samples_max: 360,
             store_directory: None,
             store: log_tracer_store::Config::default(),
         }
@@ -168,6 +178,7 @@ impl Default for QueryConfig {
             trace_spans_max: 200_000,
             trace_logs_max: 100_000,
             histogram_steps_max: 5_000,
+            heatmap_cells_max: 65_536,
             rate_series_max: 10_000,
             rate_quantiles_max: 16,
             graph_edges_max: 10_000,
@@ -203,6 +214,13 @@ impl Config {
         let mut seen = BTreeSet::new();
         if let Some(twice) = self.partitions.iter().find(|one| !seen.insert(**one)) {
             return Err(format!("partitions: {twice} is named twice"));
+        }
+        if !(100..=3_600_000).contains(&self.history_step_ms) {
+            return Err("history_step_ms: expected from 100 to 3600000".to_owned());
+        }
+        at_least("history_samples_max", self.history_samples_max, 1)?;
+        if self.history_samples_max > 10_000 {
+            return Err("history_samples_max: expected at most 10000".to_owned());
         }
         self.apply.validate().map_err(|e| format!("apply.{e}"))?;
         self.query.validate().map_err(|e| format!("query.{e}"))?;
@@ -273,6 +291,12 @@ impl QueryConfig {
                 log_tracer_store::STEPS_MAX
             ));
         }
+        if u64::from(self.heatmap_cells_max) > log_tracer_store::HEATMAP_CELLS_MAX {
+            return Err(format!(
+                "heatmap_cells_max: expected at most {}",
+                log_tracer_store::HEATMAP_CELLS_MAX
+            ));
+        }
         for (key, default, max) in [
             ("traces", self.traces_default, self.traces_max),
             ("logs", self.logs_default, self.logs_max),
@@ -284,6 +308,7 @@ impl QueryConfig {
             ("trace_spans", 1, self.trace_spans_max),
             ("trace_logs", 1, self.trace_logs_max),
             ("histogram_steps", 1, self.histogram_steps_max),
+            ("heatmap_cells", 1, self.heatmap_cells_max),
             ("rate_series", 1, self.rate_series_max),
             ("rate_quantiles", 1, self.rate_quantiles_max),
             ("graph_edges", 1, self.graph_edges_max),

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     Config,
+    history::History,
     progress::Progress,
     quarantine::{Quarantine, Quarantined},
     service::Gate,
@@ -38,6 +39,11 @@ pub(crate) struct Shared {
     /// said so.
     replay: Mutex<Option<Vec<Watermark>>>,
     pub(crate) duplicate_envelopes: AtomicU64,
+    /// Encoded bytes of the envelopes that were applied.
+    pub(crate) applied_bytes: AtomicU64,
+    /// What the transport was told last that it may forget.
+    pub(crate) committed: watch::Sender<Vec<Cursor>>,
+    pub(crate) history: History,
     pub(crate) tails: Arc<Tails>,
     pub(crate) gate: Gate,
     quarantine: Mutex<Quarantine>,
@@ -66,6 +72,9 @@ impl Shared {
             durable: watch::Sender::new(Vec::new()),
             replay: Mutex::new(replay),
             duplicate_envelopes: AtomicU64::new(0),
+            applied_bytes: AtomicU64::new(0),
+            committed: watch::Sender::new(Vec::new()),
+            history: History::new(&config),
             tails: Arc::new(Tails::new(&config.tail)),
             gate: Gate::new(&config.query, log.clone()),
             quarantine: Mutex::new(Quarantine::new(config.apply.quarantine_bytes_max)),

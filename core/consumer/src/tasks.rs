@@ -16,8 +16,8 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    StartError, StopError, commit, maintenance::Maintenance, progress::Reading, reader::Reader,
-    server, shared::Shared,
+    StartError, StopError, commit, history, maintenance::Maintenance, progress::Reading,
+    reader::Reader, server, shared::Shared,
 };
 
 /// Connections in the process that wait to be accepted.
@@ -74,6 +74,9 @@ impl Tasks {
         running
             .committing
             .spawn(commit::run(Arc::clone(shared), stop_committing.clone()));
+        running
+            .committing
+            .spawn(history::run(Arc::clone(shared), stop_committing.clone()));
 
         let (pipes, accepted) = mpsc::channel(PIPES_MAX);
         let log = shared.log.clone();

@@ -1,4 +1,4 @@
-// What the pages gain with a script: keys, swaps without a reload, live logs, copy buttons, local times. Every page
+// What the pages gain with a script: keys, swaps without a reload, copy buttons, local times. Every page
 // works without it.
 "use strict";
 (() => {
@@ -88,7 +88,8 @@
     const link = event.target.closest("a[data-swap]");
     if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
-    swap(link.href, true);
+    // The address of a link within a picture is an object.
+    swap(link.href.baseVal || link.href, true);
   });
   addEventListener("popstate", () => {
     const next = location.pathname + location.search;
@@ -139,64 +140,9 @@
     if (action) { event.preventDefault(); action(); }
   });
 
-  // Live logs.
-  const live = () => {
-    const list = one("[data-live]");
-    if (!list || !list.dataset.live) return;
-    const status = one("[data-live-status]"), pause = one("[data-live-pause]"), pill = one("[data-live-pill]");
-    const linesMax = 2000;
-    let waiting = [], lost = 0, paused = false;
-    const atEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 80;
-    const say = (text) => { status.textContent = lost ? `${text} · ${lost} lost: too many for this page, narrow the query` : text; };
-    const flush = () => {
-      const follow = atEnd() || !pill.hidden;
-      list.append(...waiting);
-      waiting = [];
-      pill.hidden = true;
-      while (list.children.length > linesMax) list.firstElementChild.remove();
-      if (follow) scrollTo({ top: document.documentElement.scrollHeight });
-    };
-    const show = () => {
-      const empty = one("[data-live-empty]");
-      if (empty && waiting.length) empty.remove();
-      if (!paused && atEnd()) { flush(); return; }
-      waiting = waiting.slice(-linesMax);
-      pill.textContent = `${waiting.length} new`;
-      pill.hidden = !waiting.length;
-    };
-    const source = new EventSource(list.dataset.live);
-    source.addEventListener("open", () => say(paused ? "paused" : "following"));
-    source.addEventListener("error", () => say("connection lost, trying again"));
-    source.addEventListener("away", () => say("the consumer is away, trying again"));
-    source.addEventListener("dropped", (event) => { lost += Number(event.data) || 0; say("following"); });
-    source.addEventListener("interrupted", (event) => say(JSON.parse(event.data)));
-    source.addEventListener("lines", (event) => {
-      const holder = document.createElement("template");
-      holder.innerHTML = JSON.parse(event.data);
-      times(holder.content);
-      for (const line of all("li", holder.content)) {
-        if (document.getElementById(line.id) || waiting.some((other) => other.id === line.id)) continue;
-        line.classList.add("new");
-        waiting.push(line);
-      }
-      show();
-    });
-    pause.hidden = false;
-    pause.addEventListener("click", () => {
-      paused = !paused;
-      pause.textContent = paused ? "Resume" : "Pause";
-      say(paused ? "paused" : "following");
-      if (!paused) flush();
-    });
-    pill.addEventListener("click", () => { paused = false; pause.textContent = "Pause"; flush(); });
-    addEventListener("scroll", () => { if (!paused && waiting.length && atEnd()) flush(); }, { passive: true });
-    addEventListener("pagehide", () => source.close());
-    scrollTo({ top: document.documentElement.scrollHeight });
-  };
-
   // The map: what a node has to do with stands out.
   const map = () => {
-    const picture = one("svg.map");
+    const picture = one(".mapbox svg.map");
     if (!picture) return;
     const light = (node) => {
       picture.classList.toggle("lit", !!node);
@@ -352,10 +298,10 @@
     look();
   };
 
-  const ready = (root) => { times(root); copies(root); brushes(root); };
+  const ready = (root) => { times(root); copies(root); brushes(root); map(); };
   ready(document);
-  live();
-  map();
+  // Parts that other scripts add.
+  document.addEventListener("log-tracer-ready", (event) => ready(event.detail));
   complete();
   waiting();
 })();

@@ -11,9 +11,12 @@
 //! is not there, 503 with `Retry-After` while the consumer is away, 504 when it takes too long.
 
 mod answers;
+mod compare;
 mod export;
+mod heatmap;
 mod openapi;
 pub(crate) mod page;
+mod pipeline;
 mod rates;
 mod table;
 mod tail;

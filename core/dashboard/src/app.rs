@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 use crate::{
-    About, Config, ServeError, ask::Ask, assets::Assets, fault::Fault, metrics::Own, views::Views,
+    About, Config, ServeError, ask::Ask, assets::Assets, fault::Fault, metrics::Own, producers,
+    views::Views,
 };
 
 /// Bodies of requests that are read and held at the same time; bounds the memory together with `upload_bytes_max`.
@@ -22,6 +23,8 @@ pub(crate) struct App {
     /// Where the sample trace is sent; none when no producer is known.
     pub(crate) ingest: Option<Channel>,
     pub(crate) about: About,
+    /// Those that are asked what they refused.
+    pub(crate) producers: Vec<producers::Link>,
     pub(crate) assets: Assets,
     pub(crate) views: Views,
     /// One for each trace page that may be built at a time.
@@ -46,6 +49,17 @@ impl App {
         shutdown: CancellationToken,
     ) -> Result<Arc<Self>, ServeError> {
         let assets = Assets::new();
+        let mut producers: Vec<producers::Link> = about
+            .producers
+            .iter()
+            .map(|one| producers::Link::new(one.address.clone(), one.channel.clone()))
+            .collect();
+        if let (true, Some(ingest)) = (producers.is_empty(), &ingest) {
+            producers.push(producers::Link::new(
+                about.otlp_grpc.clone(),
+                ingest.clone(),
+            ));
+        }
         let views = Views::new(&assets, &about.version)
             .map_err(|error| ServeError::Templates(error.to_string()))?;
         Ok(Arc::new(Self {
@@ -57,6 +71,7 @@ impl App {
             config,
             ingest,
             about,
+            producers,
             assets,
             views,
             log,

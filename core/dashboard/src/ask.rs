@@ -1,16 +1,22 @@
 //! Questions to the consumer: every call has a deadline, every failure becomes a [`Fault`].
+//!
+//! Only so many are under way at a time, of all pages together: a consumer refuses what is beyond its own limits, and a
+//! page that has to wait for its turn is better than one that cannot be shown. How the consumer is does not wait.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use log_tracer_proto::v1::{
-    Coverage, ExportRequest, ExportResponse, FacetsRequest, FacetsResponse, GetTraceRequest,
-    GetTraceResponse, HistogramRequest, HistogramResponse, ListOperationsRequest,
-    ListOperationsResponse, ListServicesRequest, Position, RatesRequest, RatesResponse,
-    SearchLogsRequest, SearchLogsResponse, SearchTracesRequest, SearchTracesResponse,
-    ServiceGraphRequest, ServiceGraphResponse, ServiceInfo, Signal, StatusRequest, StatusResponse,
-    TailRequest, TailResponse, WaitForPositionRequest, query_service_client::QueryServiceClient,
+    Coverage, DurationHeatmapRequest, DurationHeatmapResponse, ExportRequest, ExportResponse,
+    FacetsRequest, FacetsResponse, GetTraceRequest, GetTraceResponse, HistogramRequest,
+    HistogramResponse, ListOperationsRequest, ListOperationsResponse, ListServicesRequest,
+    Position, RatesRequest, RatesResponse, SearchLogsRequest, SearchLogsResponse,
+    SearchTracesRequest, SearchTracesResponse, ServiceGraphRequest, ServiceGraphResponse,
+    ServiceInfo, Signal, StatusHistoryRequest, StatusHistoryResponse, StatusRequest,
+    StatusResponse, TailRequest, TailResponse, WaitForPositionRequest,
+    query_service_client::QueryServiceClient,
 };
 use prost::Message;
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming, transport::Channel};
 
 use crate::{
@@ -28,6 +34,8 @@ pub(crate) const CUT_OFF: &str = "the consumer's answer broke off before its end
 pub(crate) struct Ask {
     client: QueryServiceClient<Channel>,
     deadline: Duration,
+    /// One for each question that may be under way.
+    questions: Arc<Semaphore>,
     trace_spans_max: u32,
     trace_logs_max: u32,
     trace_bytes_max: usize,
@@ -41,6 +49,7 @@ impl Ask {
             client: QueryServiceClient::new(channel)
                 .max_decoding_message_size(config.message_bytes_max),
             deadline: Duration::from_millis(config.query_deadline_ms),
+            questions: Arc::new(Semaphore::new(config.questions_max)),
             trace_spans_max: config.trace_spans_max,
             trace_logs_max: config.trace_logs_max,
             trace_bytes_max: config.trace_bytes_max,
@@ -89,6 +98,15 @@ impl Ask {
             .await
     }
 
+    pub(crate) async fn heatmap(
+        &self,
+        request: DurationHeatmapRequest,
+    ) -> Result<DurationHeatmapResponse, Fault> {
+        let mut client = self.client.clone();
+        self.unary(Box::pin(client.duration_heatmap(self.request(request))))
+            .await
+    }
+
     pub(crate) async fn facets(&self, request: FacetsRequest) -> Result<FacetsResponse, Fault> {
         let mut client = self.client.clone();
         self.unary(Box::pin(client.facets(self.request(request))))
@@ -134,8 +152,19 @@ impl Ask {
 
     pub(crate) async fn status(&self) -> Result<StatusResponse, Fault> {
         let mut client = self.client.clone();
-        self.unary(Box::pin(client.status(self.request(StatusRequest {}))))
+        let answer = client.status(self.request(StatusRequest {}));
+        within(self.deadline, answer)
             .await
+            .map(Response::into_inner)
+    }
+
+    /// How the pipeline went lately.
+    pub(crate) async fn status_history(&self) -> Result<StatusHistoryResponse, Fault> {
+        let mut client = self.client.clone();
+        let answer = client.status_history(self.request(StatusHistoryRequest {}));
+        within(self.deadline, answer)
+            .await
+            .map(Response::into_inner)
     }
 
     /// Waits until what stands at the positions can be found.
@@ -207,6 +236,23 @@ impl Ask {
         Ok(pieces)
     }
 
+    /// What a tail begins with: the newest records that match, oldest first.
+    pub(crate) async fn backlog(&self, request: TailRequest) -> Result<Vec<TailResponse>, Fault> {
+        let mut stream = self.tail(request).await?;
+        let all = async {
+            let mut steps = Vec::new();
+            while let Some(step) = stream.message().await? {
+                let is_done = step.backlog_done;
+                steps.push(step);
+                if is_done {
+                    break;
+                }
+            }
+            Ok(steps)
+        };
+        within(self.deadline, all).await
+    }
+
     /// So many of the newest spans: what a tail begins with. Nothing when none is kept.
     pub(crate) async fn newest_spans(&self, count: u32) -> Result<TailResponse, Fault> {
         let mut stream = self
@@ -254,6 +300,12 @@ impl Ask {
         &self,
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, Fault> {
+        let turn = tokio::time::timeout(self.deadline, self.questions.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(Fault::busy(
+                "as many questions are under way as the consumer is asked at a time",
+            ));
+        };
         within(self.deadline, call).await.map(Response::into_inner)
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! Percentages let one SVG fit every width without a script and without distorting text or dots.
 
+pub(crate) mod heat;
 pub(crate) mod histogram;
 pub(crate) mod lines;
 pub(crate) mod scatter;
 pub(crate) mod spark;
 pub(crate) mod ticks;
+pub(crate) mod trend;
 
 /// A share of a whole in percent, with enough digits for a wide screen.
 pub(crate) fn percent(part: f64, whole: f64) -> String {

@@ -23,6 +23,9 @@ pub struct Config {
     pub header_read_timeout_ms: u64,
     /// How long one question to the consumer may take, in milliseconds. Default: 10,000.
     pub query_deadline_ms: u64,
+    /// Questions that the consumer is asked at the same time; further ones wait here, as long as a question may take. A
+    /// consumer runs 8 and lets 64 wait by default, and refuses those beyond. Default: 16.
+    pub questions_max: usize,
     /// How long "send a sample trace" waits until its trace can be found, in milliseconds. Default: 5,000.
     pub sample_deadline_ms: u64,
     /// The largest single message that is taken from the consumer, in bytes. Default: 16 MiB.
@@ -50,6 +53,13 @@ pub struct Config {
     pub pattern_records_max: u32,
     /// Live tails open at the same time. Default: 64.
     pub tails_max: usize,
+    /// Rows of a live page of traces, and traces that are remembered for each of its readers while their spans arrive: the
+    /// one that was quiet for longest is forgotten first. About 2 KiB each. Default: 200.
+    pub live_traces_max: usize,
+    /// Lines of a live page of log records that a browser keeps; the oldest leave. Default: 2,000.
+    pub live_lines_max: usize,
+    /// Bytes of the rows of a live page that a browser keeps, as they are rendered; the oldest leave. Default: 4 MiB.
+    pub live_bytes_max: usize,
     /// The largest file with traces that a visitor may open, and the largest body of `/api/transform`, in bytes.
     /// Default: 32 MiB.
     pub upload_bytes_max: usize,
@@ -70,6 +80,7 @@ impl Default for Config {
             connections_max: 512,
             header_read_timeout_ms: 10_000,
             query_deadline_ms: 10_000,
+            questions_max: 16,
             sample_deadline_ms: 5_000,
             message_bytes_max: 16 << 20,
             trace_spans_max: 200_000,
@@ -81,6 +92,9 @@ impl Default for Config {
             map_edges_max: 200,
             pattern_records_max: 5_000,
             tails_max: 64,
+            live_traces_max: 200,
+            live_lines_max: 2_000,
+            live_bytes_max: 4 << 20,
             upload_bytes_max: 32 << 20,
             uploads_bytes_max: 64 << 20,
             metrics_of_services: false,
@@ -102,6 +116,10 @@ impl Config {
         at_least_one("map_edges_max", self.map_edges_max)?;
         at_least_one("pattern_records_max", self.pattern_records_max)?;
         at_least_one("tails_max", self.tails_max)?;
+        at_least_one("questions_max", self.questions_max)?;
+        at_least_one("live_traces_max", self.live_traces_max)?;
+        at_least_one("live_lines_max", self.live_lines_max)?;
+        at_least_one("live_bytes_max", self.live_bytes_max)?;
         at_least_one("trace_spans_max", self.trace_spans_max)?;
         at_least_one("trace_logs_max", self.trace_logs_max)?;
         at_least_one("trace_bytes_max", self.trace_bytes_max)?;

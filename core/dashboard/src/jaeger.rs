@@ -10,6 +10,7 @@
 //! | `GET /api/traces?traceID=&traceID=` | whole traces by their ids |
 //! | `GET /api/traces/{id}` | a whole trace; [`convert`] has its shape |
 //! | `GET /api/dependencies?endTs=&lookback=` | which service calls which, and how often |
+//! | `GET /api/metrics/latencies`, `calls`, `errors`, `minstep` | what the Monitor tab shows; [`metrics`] has the parameters |
 //! | `POST /api/transform` | spans in OTLP/JSON as Jaeger's traces; nothing is kept |
 //! | `GET /api/v3/services`, `/api/v3/operations` | as above, in the shape of version 3 |
 //! | `GET /api/v3/traces?query.…`, `/api/v3/traces/{id}` | OTLP/JSON within `result` |
@@ -22,10 +23,11 @@
 //!
 //! What differs from Jaeger: times are never shifted, and a span whose clock seems to be off has a warning; a tag of a
 //! search is looked for on spans, scopes and resources, not in events; a parameter that asks for what is not there
-//! (`query.filter`) is refused; there is no archive and no `/api/metrics`.
+//! (`query.filter`) is refused; there is no archive.
 
 mod convert;
 mod find;
+mod metrics;
 pub(crate) mod read;
 mod v1;
 mod v3;

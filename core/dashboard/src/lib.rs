@@ -29,6 +29,7 @@ mod pages;
 mod palette;
 mod params;
 mod patterns;
+mod producers;
 mod range;
 mod red;
 mod reply;
@@ -61,6 +62,17 @@ pub struct About {
     pub otlp_http: String,
     /// The version of the program.
     pub version: String,
+    /// Producers that are asked what they refused, on the Pipeline page. When empty, the one that `ingest` leads to.
+    pub producers: Vec<Producer>,
+}
+
+/// A producer that can be asked how it is.
+#[derive(Clone, Debug)]
+pub struct Producer {
+    /// Where it is, as it was configured.
+    pub address: String,
+    /// Leads to its port of gRPC; may connect lazily.
+    pub channel: Channel,
 }
 
 /// Why the dashboard could not start or stopped.

@@ -29,7 +29,7 @@ pub(crate) struct LogLine {
     pub(crate) anchor: String,
     time: Moment,
     /// A class: "error".
-    level: &'static str,
+    pub(crate) level: &'static str,
     /// What is written: "ERROR", or the sender's own word.
     label: String,
     service: String,

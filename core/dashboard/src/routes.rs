@@ -6,6 +6,8 @@
 //! | `GET /service`, `GET /map` | one service, and which service calls which |
 //! | `GET /traces`, `GET /trace/{id}` | search, one trace |
 //! | `GET /trace/{id}.json`, `GET /trace/{id}/logs.json` | its spans and its logs as OTLP/JSON |
+//! | `GET /compare` | two traces side by side |
+//! | `GET /traces/live`, `GET /traces/tail` | the live page, its events |
 //! | `GET /logs`, `GET /logs/live`, `GET /logs/tail` | search, the live page, its events |
 //! | `GET /complete` | what may stand next in a query, for the script of the query box |
 //! | `GET /pipeline` | transport, partitions, store |
@@ -99,6 +101,26 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
             };
             call.page(answer)
         });
+    let live_traces = warp::path!("traces" / "live")
+        .and(warp::get())
+        .and(get())
+        .then(|call: Call| async move {
+            let answer = match &call.params {
+                Ok(params) => pages::live::traces::page(&call.app, &call.visitor, params).await,
+                Err(fault) => Err(fault.clone()),
+            };
+            call.page(answer)
+        });
+    let tail_of_traces = warp::path!("traces" / "tail")
+        .and(warp::get())
+        .and(get())
+        .then(|call: Call| async move {
+            let answer = match &call.params {
+                Ok(params) => pages::live::traces::tail(&call.app, params, &call.headers).await,
+                Err(fault) => Err(fault.clone()),
+            };
+            answer.unwrap_or_else(|fault| reply::fault_json(&call.app.log, &fault))
+        });
     let trace = warp::path!("trace" / String)
         .and(warp::get())
         .and(get())
@@ -112,6 +134,17 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
             };
             call.page(answer)
         });
+    let compare =
+        warp::path!("compare")
+            .and(warp::get())
+            .and(get())
+            .then(|call: Call| async move {
+                let answer = match &call.params {
+                    Ok(params) => pages::compare::page(&call.app, &call.visitor, params).await,
+                    Err(fault) => Err(fault.clone()),
+                };
+                call.page(answer)
+            });
     let trace_logs = warp::path!("trace" / String / "logs.json")
         .and(warp::get())
         .and(get())
@@ -144,7 +177,7 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
         .and(get())
         .then(|call: Call| async move {
             let answer = match &call.params {
-                Ok(params) => pages::live::tail(&call.app, params).await,
+                Ok(params) => pages::live::tail(&call.app, params, &call.headers).await,
                 Err(fault) => Err(fault.clone()),
             };
             answer.unwrap_or_else(|fault| reply::fault_json(&call.app.log, &fault))
@@ -197,9 +230,15 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
         .unify()
         .or(traces)
         .unify()
+        .or(live_traces)
+        .unify()
+        .or(tail_of_traces)
+        .unify()
         .or(trace)
         .unify()
         .or(trace_logs)
+        .unify()
+        .or(compare)
         .unify()
         .or(logs)
         .unify()

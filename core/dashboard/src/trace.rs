@@ -5,5 +5,7 @@ pub(crate) mod fields;
 pub(crate) mod marks;
 pub(crate) mod minimap;
 pub(crate) mod model;
+pub(crate) mod self_time;
+pub(crate) mod shape;
 pub(crate) mod tree;
 pub(crate) mod visible;

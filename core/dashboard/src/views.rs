@@ -6,12 +6,19 @@ use tera::{Context, Tera};
 use crate::{assets::Assets, fault::Fault, visitor::Visitor};
 
 /// Every template ends in `.html`, which is what turns on escaping.
-const TEMPLATES: [(&str, &str); 20] = [
+const TEMPLATES: &[(&str, &str)] = &[
     ("parts.html", include_str!("../templates/parts.html")),
     ("charts.html", include_str!("../templates/charts.html")),
+    ("trends.html", include_str!("../templates/trends.html")),
+    ("heat.html", include_str!("../templates/heat.html")),
     ("tables.html", include_str!("../templates/tables.html")),
     ("loglist.html", include_str!("../templates/loglist.html")),
     ("lines.html", include_str!("../templates/lines.html")),
+    ("livelist.html", include_str!("../templates/livelist.html")),
+    (
+        "live_rows.html",
+        include_str!("../templates/live_rows.html"),
+    ),
     ("base.html", include_str!("../templates/base.html")),
     ("home.html", include_str!("../templates/home.html")),
     ("service.html", include_str!("../templates/service.html")),
@@ -23,9 +30,15 @@ const TEMPLATES: [(&str, &str); 20] = [
         "tracelogs.html",
         include_str!("../templates/tracelogs.html"),
     ),
+    ("shape.html", include_str!("../templates/shape.html")),
+    ("compare.html", include_str!("../templates/compare.html")),
     ("span.html", include_str!("../templates/span.html")),
     ("logs.html", include_str!("../templates/logs.html")),
     ("live.html", include_str!("../templates/live.html")),
+    (
+        "live_traces.html",
+        include_str!("../templates/live_traces.html"),
+    ),
     ("pipeline.html", include_str!("../templates/pipeline.html")),
     ("open.html", include_str!("../templates/open.html")),
     ("api.html", include_str!("../templates/api.html")),
@@ -64,7 +77,7 @@ impl Views {
     pub(crate) fn new(assets: &Assets, version: &str) -> Result<Self, tera::Error> {
         let mut tera = Tera::new();
         tera.autoescape_on([".html"]);
-        tera.add_raw_templates(TEMPLATES)?;
+        tera.add_raw_templates(TEMPLATES.iter().copied())?;
         let globals = tera.global_context();
         for (name, address) in assets.addresses() {
             globals.insert(name, &address);

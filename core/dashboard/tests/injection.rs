@@ -17,6 +17,10 @@ use common::{
 use http::Method;
 use http_body_util::BodyExt;
 use log_tracer_dashboard::Config;
+use log_tracer_proto::{
+    otlp::trace::Span,
+    v1::{ResourceEntry, SpanHit, TailResponse},
+};
 
 async fn site() -> Site {
     Site::with(Config::default(), hostile().serve().await, None).await
@@ -38,13 +42,22 @@ async fn script_in_what_senders_and_consumers_say_is_only_shown() {
         format!("/map?focus=service:{script}"),
         format!("/map?focus=database:{script}&depth=3"),
         "/traces".to_owned(),
+        "/traces?view=heat".to_owned(),
+        "/traces?view=heat&of=spans&range=all".to_owned(),
         "/logs".to_owned(),
         "/logs?around=0-0-0-0".to_owned(),
         "/logs/live".to_owned(),
+        "/traces/live".to_owned(),
         "/pipeline".to_owned(),
         trace.clone(),
         format!("{trace}?span={}", otlp::id_hex(2)),
         format!("{trace}?tab=logs"),
+        format!("{trace}?tab=flame"),
+        format!("{trace}?tab=graph"),
+        format!("{trace}?tab=graph&by=service&colour=total"),
+        format!("/compare?a={}", otlp::trace_hex(1)),
+        format!("/compare?a={0}&b={0}&show=all", otlp::trace_hex(1)),
+        format!("/compare?a={0}&b={0}&sort=self", otlp::trace_hex(1)),
         format!("{trace}?f=status:error&fold=open"),
     ] {
         let page = site.page(&path).await;
@@ -64,6 +77,8 @@ async fn script_in_the_address_is_only_shown() {
         "q", "service", "min", "max", "order", "limit", "after", "range", "from", "to", "level",
         "around", "add", "not", "span", "t", "fold", "from", "logs", "tab", "f", "theme", "back",
         "x", "name", "focus", "depth", "sort", "page", "before", "cols", "col", "view", "format",
+        "a", "b", "id", "at", "by", "colour", "show", "of", "smin", "smax", "buckets", "hide", "x",
+        "name", "focus", "depth", "sort", "page", "before", "cols", "col", "view", "format",
     ];
     let trace = trace();
     for path in [
@@ -71,15 +86,22 @@ async fn script_in_the_address_is_only_shown() {
         "/service",
         "/map",
         "/traces",
+        "/traces?view=heat",
         "/logs",
         "/logs/live",
+        "/traces/live",
         "/pipeline",
         "/open",
         "/api",
+        "/compare",
+        &format!("/compare?a={0}&b={0}", otlp::trace_hex(1)),
         &trace,
+        &format!("{trace}?tab=flame"),
+        &format!("{trace}?tab=graph"),
     ] {
         for key in keys {
-            let address = format!("{path}?{key}={encoded}");
+            let mark = if path.contains('?') { '&' } else { '?' };
+            let address = format!("{path}{mark}{key}={encoded}");
             let answer = site.get(&address).await;
             if answer.header("content-type").starts_with("text/html") {
                 assert_harmless(&answer.text(), &address);
@@ -122,19 +144,60 @@ async fn script_in_headers_changes_nothing() {
 #[tokio::test]
 async fn live_lines_are_escaped_before_the_script_of_the_page_gets_them() {
     let site = site().await;
-    let mut answer = site.send(Method::GET, "/logs/tail", &[]).await;
+    let lines = first_rows(&site, "/logs/tail").await;
+    assert!(lines.contains("&lt;script&gt;alert(1)"));
+    assert!(!lines.contains("<script") && !lines.contains("<img"));
+}
+
+/// The HTML of the first event of a tail that has any.
+async fn first_rows(site: &Site, path: &str) -> String {
+    let mut answer = site.send(Method::GET, path, &[]).await;
     let mut events = String::new();
-    while !events.contains("\n\n") {
+    loop {
+        let html = events
+            .split_inclusive("\n\n")
+            .filter(|event| event.ends_with("\n\n"))
+            .filter(|event| event.contains("event:lines") || event.contains("event:rows"))
+            .find_map(|event| event.lines().find_map(|line| line.strip_prefix("data:")));
+        if let Some(html) = html {
+            return serde_json::from_str(html).unwrap();
+        }
         let frame = answer.body_mut().frame().await.unwrap().unwrap();
         events.push_str(std::str::from_utf8(&frame.into_data().unwrap()).unwrap());
     }
-    let data = events
-        .lines()
-        .find_map(|line| line.strip_prefix("data:"))
-        .unwrap();
-    let lines: String = serde_json::from_str(data).unwrap();
-    assert!(lines.contains("&lt;script&gt;alert(1)"));
-    assert!(!lines.contains("<script") && !lines.contains("<img"));
+}
+
+#[tokio::test]
+async fn live_traces_are_escaped_before_the_script_of_the_page_gets_them() {
+    let span = Span {
+        trace_id: vec![7; 16].into(),
+        span_id: vec![7; 8].into(),
+        name: SCRIPT.to_owned(),
+        ..Span::default()
+    };
+    let canned = common::canned::Canned {
+        tail: vec![TailResponse {
+            spans: vec![SpanHit {
+                span: Some(span),
+                ..SpanHit::default()
+            }],
+            resources: vec![ResourceEntry {
+                service: SCRIPT.to_owned(),
+                ..ResourceEntry::default()
+            }],
+            interrupted: SCRIPT.to_owned(),
+            backlog_done: true,
+            ..TailResponse::default()
+        }],
+        ..Default::default()
+    };
+    let site = Site::start(canned.serve().await).await;
+    let rows = first_rows(&site, "/traces/tail").await;
+    assert!(rows.contains("&lt;script&gt;alert(1)"));
+    assert!(!rows.contains("<script") && !rows.contains("<img"));
+    let page = site.page("/traces/live").await;
+    assert_harmless(&page, "/traces/live");
+    assert!(page.contains("&lt;script&gt;alert(1)"));
 }
 
 #[tokio::test]
@@ -151,6 +214,7 @@ async fn the_interface_is_json_that_no_browser_takes_for_a_page() {
         "/api/v1/facets".to_owned(),
         "/api/v1/rates".to_owned(),
         "/api/v1/graph".to_owned(),
+        format!("/api/v1/compare?a={0}&b={0}", otlp::trace_hex(1)),
         "/api/v1/openapi.json".to_owned(),
         format!("/api/v1/traces/{}/download?format=jaeger", otlp::trace_hex(1)),
         "/api/services".to_owned(),

@@ -284,3 +284,19 @@ async fn the_pages_of_the_table_are_all_services() {
     }
     assert_eq!(seen.len(), 70);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_consumer_with_its_default_limits_refuses_none_of_many_visitors() {
+    let real = Real::start().await;
+    let all = (1..=50).map(|trace| span(trace, 1, 0, (0, 9))).collect();
+    real.send(
+        vec![spans("web", all)],
+        vec![logs("web", vec![record(0, 0, 1, 17, "failed")])],
+    )
+    .await;
+    // Seven questions each, far more together than the 72 that a consumer takes.
+    let visits = (0..120).map(|_| real.site.get("/"));
+    for answer in futures_util::future::join_all(visits).await {
+        assert_eq!(answer.status, http::StatusCode::OK, "{}", answer.text());
+    }
+}

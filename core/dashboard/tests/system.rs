@@ -325,6 +325,8 @@ async fn every_link_of_every_page_leads_somewhere() {
         "/traces?min=1h".to_owned(),
         "/logs?from=2020-01-01T00:00&to=2020-01-02T00:00".to_owned(),
         "/logs/live".to_owned(),
+        "/traces/live?q=service:web".to_owned(),
+        "/pipeline".to_owned(),
         "/nowhere".to_owned(),
         format!("{trace}?span={}", id_hex(2)),
         format!("{trace}?tab=logs"),

@@ -90,7 +90,17 @@ fn compile(view: &View) -> StatusResponse {
         former_partitions: Vec::new(),
         consumers,
         faults: view.faults.clone(),
+        process_bytes: total(&answering, |one| one.process_bytes),
+        // Each has a limit of its own, which stands with the consumer.
+        process_bytes_max: None,
+        applied_bytes: sum(|one| one.applied_bytes),
     }
+}
+
+/// The sum of what is known; none when nothing is.
+fn total(all: &[&StatusResponse], number: impl Fn(&StatusResponse) -> Option<u64>) -> Option<u64> {
+    let known = all.iter().filter_map(|one| number(one));
+    known.reduce(u64::saturating_add)
 }
 
 fn consumer(view: &View, number: usize) -> Option<ConsumerStatus> {

@@ -45,6 +45,9 @@ pub struct Config {
     /// Requests of one LogService stream that are stored at the same time; the next one is read after a reply.
     /// Default 16.
     pub stream_requests_max: usize,
+    /// Refusals that are remembered, the newest, so that the status of the producer can show them; about 1 KiB each. 0
+    /// remembers none. Default 50.
+    pub refusals_kept_max: usize,
     /// Which pages' scripts may send OTLP over HTTP: origins such as `https://shop.example`, with `:*` for any port, or
     /// `*` alone for all. A browser's request from another origin is refused. Default: any port of this machine's own
     /// names.
@@ -69,6 +72,7 @@ impl Default for Config {
             idle_deadline_ms: 120_000,
             drain_deadline_ms: 10_000,
             stream_requests_max: 16,
+            refusals_kept_max: 50,
             cors_origins: ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"]
                 .map(String::from)
                 .to_vec(),
@@ -95,6 +99,9 @@ impl Config {
         ] {
             check(!zero, key, || "must be at least 1".to_owned())?;
         }
+        check(self.refusals_kept_max <= 1_000, "refusals_kept_max", || {
+            "must be at most 1000".to_owned()
+        })?;
         // The length of a gRPC message is 32 bits on the wire.
         check(
             u32::try_from(self.request_bytes_max).is_ok(),

@@ -25,6 +25,7 @@ use crate::{
     budget::{Budget, Memory, Reservation},
     outlet::Open,
     pipeline::{self, Content, Prepared, Request, Rules},
+    recent::Recent,
 };
 
 /// Requests that take more memory than this are decoded on a thread of their own, so that they do not hold up others.
@@ -46,6 +47,9 @@ pub(crate) struct Ingest {
     /// As many as large requests may be decoded at a time. Who holds one waits for nothing.
     decoders: Arc<Semaphore>,
     log: RefusalLog,
+    /// The newest refusals, for those who ask how this producer is.
+    pub(crate) recent: Recent,
+    pub(crate) started_unix_nano: u64,
 }
 
 /// A request that is stored: it has the durability that the transport declares.
@@ -72,6 +76,8 @@ impl Ingest {
         let outlet = Outlet::away("it was not opened yet", config.request_bytes_max);
         Self {
             metrics: Arc::new(Metrics::new(Arc::clone(&budget))),
+            recent: Recent::new(config.refusals_kept_max),
+            started_unix_nano: now_unix_nano(),
             budget,
             config,
             outlet,
@@ -95,6 +101,7 @@ impl Ingest {
     /// Counts and logs a refusal. Every request that is not stored passes here once.
     pub(crate) fn refused(&self, refusal: &Refusal) {
         self.metrics.refused(refusal.reason);
+        self.recent.add(refusal, now_unix_nano());
         self.log.log(refusal);
     }
 

@@ -13,6 +13,7 @@
 //! | `budget` | the memory of all requests |
 //! | `refusal`, `reply` | what senders are told |
 //! | `metrics` | what is counted |
+//! | `recent`, `peer` | the newest refusals, and from where they came |
 //!
 //! # What a reply says
 //!
@@ -57,7 +58,9 @@ mod ingest;
 mod listen;
 mod metrics;
 mod outlet;
+mod peer;
 pub mod pipeline;
+mod recent;
 mod refusal;
 mod reply;
 

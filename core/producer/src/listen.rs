@@ -27,7 +27,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::body::Body;
 
-use crate::{Reason, Refusal, ingest::Ingest};
+use crate::{Reason, Refusal, ingest::Ingest, peer::Whence};
 
 /// How long to pause when the system gives no more connections, such as for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -79,6 +79,7 @@ impl Connections {
                 builder: Arc::clone(&builder),
                 log: log.clone(),
                 peer,
+                from: Whence::new(peer.ip(), port),
             };
             let answer = answer.clone();
             self.tasks.spawn(async move {
@@ -143,6 +144,8 @@ struct Connection {
     builder: Arc<auto::Builder<TaskExecutor>>,
     log: Logger,
     peer: SocketAddr,
+    /// What is told of the peer.
+    from: Whence,
 }
 
 impl Connection {
@@ -161,9 +164,10 @@ impl Connection {
         let has_request = Arc::new(AtomicBool::new(false));
         let service = service_fn({
             let has_request = Arc::clone(&has_request);
+            let from = self.from;
             move |request| {
                 has_request.store(true, Ordering::Relaxed);
-                let response = answer(request);
+                let response = from.over(answer(request));
                 async move { Ok::<_, Infallible>(response.await) }
             }
         });
@@ -179,10 +183,11 @@ impl Connection {
             peeked = timeout(deadline.duration_since(Instant::now()), stream.peek(&mut first)) => peeked,
         };
         if matches!(peeked, Ok(Ok(1))) && first == [TLS_HANDSHAKE] {
-            self.shared.ingest.refused(&Refusal::new(
+            let refusal = Refusal::new(
                 Reason::WrongPort,
                 "a client speaks TLS, which this port does not: use http:// or an insecure channel",
-            ));
+            );
+            self.from.during(|| self.shared.ingest.refused(&refusal));
             return false;
         }
         matches!(peeked, Ok(Ok(1)))

@@ -184,6 +184,8 @@ pub struct Usage {
     pub bytes_max: Option<u64>,
     /// Encoded bytes of the publishes that wait.
     pub queued_bytes: Option<u64>,
+    /// Encoded bytes of publishes that may wait; more are refused.
+    pub queued_bytes_max: Option<u64>,
     /// Envelopes that left although a group had not committed them, since it was opened.
     pub dropped_envelopes: Option<u64>,
     /// Bytes that are free on the disk.

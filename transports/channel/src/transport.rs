@@ -198,6 +198,7 @@ impl Transport for ChannelTransport {
             bytes: Some(state.log.retained_bytes() as u64),
             bytes_max: Some(self.retained_bytes_max as u64),
             queued_bytes: Some(state.queued_bytes as u64),
+            queued_bytes_max: Some(self.queue_bytes_max as u64),
             ..Usage::default()
         }
     }

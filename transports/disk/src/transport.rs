@@ -238,6 +238,7 @@ impl Transport for DiskTransport {
             bytes: Some(state.log.retained_bytes()),
             bytes_max: Some(self.shared.config.retained_bytes_max),
             queued_bytes: Some(state.queue.bytes() as u64),
+            queued_bytes_max: Some(self.shared.config.queue_bytes_max as u64),
             dropped_envelopes: Some(state.log.dropped_envelopes),
             disk_free_bytes: state.disk.free_bytes,
             disk_reserve_bytes: state.disk.free_bytes.map(|_| state.disk.reserve_bytes),

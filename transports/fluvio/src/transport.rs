@@ -415,6 +415,9 @@ impl Transport for FluvioTransport {
         let queued = u64::from(self.room_permits).saturating_sub(free);
         Usage {
             queued_bytes: Some(queued.saturating_mul(PERMIT_BYTES as u64)),
+            queued_bytes_max: Some(
+                u64::from(self.room_permits).saturating_mul(PERMIT_BYTES as u64),
+            ),
             ..Usage::default()
         }
     }

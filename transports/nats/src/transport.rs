@@ -237,6 +237,7 @@ impl Transport for NatsTransport {
             bytes: Some(shared.partitions().map(|one| shared.bytes(one)).sum()),
             bytes_max: Some(share.saturating_mul(u64::from(shared.config.partitions.get()))),
             queued_bytes: Some(shared.queue.bytes() as u64),
+            queued_bytes_max: Some(shared.config.queue_bytes_max as u64),
             // A server that drops the oldest does not say how many.
             dropped_envelopes: match shared.config.when_full {
                 WhenFull::Reject => Some(0),

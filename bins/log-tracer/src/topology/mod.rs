@@ -140,7 +140,7 @@ impl Topology {
         let query = addresses(&consumers, "query_grpc")?;
         let grpc = addresses(&producers, "otlp_grpc")?;
         let http = addresses(&producers, "otlp_http")?;
-        let spec = plan.dashboard(&programs, &query, grpc.first(), http.first());
+        let spec = plan.dashboard(&programs, &query, &grpc, &http);
         let mut dashboard = Child::start(spec, &relay)?;
         dashboard.listens().await?;
         info!(log, "started"; "part" => dashboard.name());

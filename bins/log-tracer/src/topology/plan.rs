@@ -175,25 +175,29 @@ impl Plan {
         (0..).zip(self.owned()).map(spec).collect()
     }
 
-    /// The dashboard over consumers, which shows where the first producer is.
+    /// The dashboard over consumers, which shows where the first producer is, and what all of them refused.
     #[must_use]
     pub fn dashboard(
         &self,
         programs: &Programs,
         query: &[String],
-        otlp_grpc: Option<&String>,
-        otlp_http: Option<&String>,
+        otlp_grpc: &[String],
+        otlp_http: &[String],
     ) -> Spec {
         let mut arguments = self.common(&[]);
         arguments.extend(["--listen".to_owned(), self.address(8080, 0)]);
         arguments.extend(["--query".to_owned(), query.join(",")]);
-        for (key, address) in [("otlp_grpc", otlp_grpc), ("otlp_http", otlp_http)] {
-            let setting = address.map(|address| format!("{key}={address}"));
+        for (key, addresses) in [("otlp_grpc", otlp_grpc), ("otlp_http", otlp_http)] {
+            let setting = addresses.first().map(|address| format!("{key}={address}"));
             arguments.extend(
                 setting
                     .into_iter()
                     .flat_map(|one| ["--set".to_owned(), one]),
             );
+        }
+        if !otlp_grpc.is_empty() {
+            let producers = format!("producers={}", otlp_grpc.join(","));
+            arguments.extend(["--set".to_owned(), producers]);
         }
         Spec {
             name: "dashboard".to_owned(),
@@ -265,7 +269,7 @@ mod tests {
         let transport = ["transport.kind=nats".to_owned()];
         let specs: Vec<_> = (plan.producers(&programs(), &transport).into_iter())
             .chain(plan.consumers(&programs(), &transport))
-            .chain([plan.dashboard(&programs(), &["http://a:1".to_owned()], None, None)])
+            .chain([plan.dashboard(&programs(), &["http://a:1".to_owned()], &[], &[])])
             .collect();
         let names: Vec<_> = specs.iter().map(|spec| spec.name.as_str()).collect();
         assert_eq!(

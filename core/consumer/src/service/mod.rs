@@ -17,6 +17,7 @@ use futures_util::{Stream, StreamExt};
 use log_tracer_proto::v1::{self, query_service_server::QueryService};
 use log_tracer_record::TraceId;
 use log_tracer_store::{Coverage, RecordSearch, Signal, Stop, Store, TimeRange, TraceOrder};
+use prost::Message;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -29,6 +30,7 @@ use crate::{
 
 use answer::Covered;
 pub(crate) use gate::Gate;
+pub(crate) use status::watermarks;
 pub(crate) use wait::passed;
 
 /// The answers of a stream.
@@ -157,6 +159,21 @@ impl QueryService for Queries {
         let mut results = results.map_err(|error| request::invalid("range", error.to_string()))?;
         let covered = self.covered(std::mem::take(&mut results.coverage));
         let answer = answer::histogram(results, covered, self.answer_bytes_max());
+        Ok(Response::new(answer))
+    }
+
+    async fn duration_heatmap(
+        &self,
+        request: Request<v1::DurationHeatmapRequest>,
+    ) -> Result<Response<v1::DurationHeatmapResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let spec = request::heatmap(request.get_ref(), &self.shared.config.query)?;
+        let (_, results) = self
+            .ask(deadline, move |store, stop| store.heatmap(&spec, stop))
+            .await?;
+        let mut results = results.map_err(|error| request::heatmap_error(&error))?;
+        let covered = self.covered(std::mem::take(&mut results.coverage));
+        let answer = answer::heatmap(results, covered, self.answer_bytes_max());
         Ok(Response::new(answer))
     }
 
@@ -310,6 +327,19 @@ impl QueryService for Queries {
         _request: Request<v1::StatusRequest>,
     ) -> Result<Response<v1::StatusResponse>, Status> {
         Ok(Response::new(status::status(&self.shared).await))
+    }
+
+    async fn status_history(
+        &self,
+        _request: Request<v1::StatusHistoryRequest>,
+    ) -> Result<Response<v1::StatusHistoryResponse>, Status> {
+        let mut answer = self.shared.history.answer();
+        // What cannot be sent is the oldest.
+        while answer.encoded_len() > self.answer_bytes_max() && !answer.samples.is_empty() {
+            let half = answer.samples.len().div_ceil(2);
+            answer.samples.drain(..half);
+        }
+        Ok(Response::new(answer))
     }
 
     async fn export(

@@ -10,7 +10,7 @@ use log_tracer_transport::{
 
 use super::export;
 use crate::{
-    Health,
+    Health, process,
     progress::{PartitionProgress, Progress},
     shared::Shared,
 };
@@ -25,6 +25,8 @@ pub(crate) async fn status(shared: &Shared) -> v1::StatusResponse {
     if let Ok(ends) = &watermarks {
         shared.learn_replay(ends);
     }
+    let memory = process::memory();
+    let committed = shared.committed.borrow().clone();
     let progress = shared.progress.borrow().clone();
     let durable = shared.store.durable_cursors();
     let partitions = progress.iter().map(|(partition, one)| {
@@ -32,7 +34,12 @@ pub(crate) async fn status(shared: &Shared) -> v1::StatusResponse {
         let mut of_partition = watermark.into_iter().flatten();
         let watermark = of_partition.find(|mark| mark.partition == partition);
         let durable = durable.get(&partition.0).copied();
-        partition_status(partition, one, watermark, durable)
+        let mut status = partition_status(partition, one, watermark, durable);
+        let mut committed = committed.iter();
+        status.committed_next = committed
+            .find(|cursor| cursor.partition == partition)
+            .map(|cursor| cursor.next.0);
+        status
     });
     let store = shared.store.stats();
     let quarantine = shared.quarantine();
@@ -70,11 +77,15 @@ pub(crate) async fn status(shared: &Shared) -> v1::StatusResponse {
             .copied()
             .map(u32::from)
             .collect(),
+        process_bytes: memory.bytes,
+        process_bytes_max: memory.bytes_max,
+        applied_bytes: shared.applied_bytes.load(Ordering::Relaxed),
         ..v1::StatusResponse::default()
     }
 }
 
-async fn watermarks(shared: &Shared) -> Result<Vec<Watermark>, String> {
+/// Where the log begins and ends, or why that cannot be told now.
+pub(crate) async fn watermarks(shared: &Shared) -> Result<Vec<Watermark>, String> {
     match tokio::time::timeout(WATERMARKS_TIMEOUT, shared.transport.watermarks()).await {
         Ok(Ok(watermarks)) => Ok(watermarks),
         Ok(Err(error)) => Err(error.to_string()),
@@ -107,6 +118,7 @@ fn partition_status(
         gaps: gaps.collect(),
         durable_next,
         first_applied: one.first.map(|first| first.0),
+        committed_next: None,
     }
 }
 
@@ -205,6 +217,9 @@ fn transport_status(shared: &Shared, error: Option<&str>) -> v1::TransportStatus
         bytes_max: usage.bytes_max,
         disk_free_bytes: usage.disk_free_bytes,
         disk_reserve_bytes: usage.disk_reserve_bytes,
+        queued_bytes: usage.queued_bytes,
+        queued_bytes_max: usage.queued_bytes_max,
+        retention_waits: capabilities.retention_waits_for_groups,
     }
 }
 

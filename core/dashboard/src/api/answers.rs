@@ -153,6 +153,12 @@ pub(super) async fn histogram(call: &Call<'_>) -> Result<Response, Fault> {
             "step: the range would have more than {STEPS_MAX} steps"
         )));
     }
+    let group = call.params.read("group", |text| match text {
+        "level" => Ok(HistogramGroup::Level),
+        "service" => Ok(HistogramGroup::Service),
+        "none" => Ok(HistogramGroup::None),
+        _ => Err(format!("`{text}` is not one of level, service, none")),
+    })?;
     let request = HistogramRequest {
         signal: signal.into(),
         query: compose(&q, &[service_term(&call.params.text("service"))]),
@@ -161,7 +167,7 @@ pub(super) async fn histogram(call: &Call<'_>) -> Result<Response, Fault> {
             end_unix_nano: end,
         }),
         step_nano: step,
-        group: HistogramGroup::Level.into(),
+        group: group.unwrap_or(HistogramGroup::Level).into(),
     };
     let found = call.app.ask.histogram(request).await?;
     json_answer(json!({
@@ -250,6 +256,9 @@ fn status_json(status: &StatusResponse) -> Value {
             "diskFreeBytes": transport.disk_free_bytes.map(|number| number.to_string()),
             "diskReserveBytes": transport.disk_reserve_bytes.map(|number| number.to_string()),
             "whenFull": transport.when_full,
+            "queuedBytes": transport.queued_bytes.map(|number| number.to_string()),
+            "queuedBytesMax": transport.queued_bytes_max.map(|number| number.to_string()),
+            "retentionWaits": transport.retention_waits,
         },
         "replaying": status.replaying,
         "faults": status.faults,
@@ -266,6 +275,7 @@ fn status_json(status: &StatusResponse) -> Value {
             "lostOffsets": partition.lost_offsets.to_string(),
             "firstApplied": partition.first_applied.map(|first| first.to_string()),
             "durableNext": partition.durable_next.map(|next| next.to_string()),
+            "committedNext": partition.committed_next.map(|next| next.to_string()),
             "gaps": partition.gaps.iter().map(|gap| json!({
                 "first": gap.first.to_string(),
                 "end": gap.end.to_string(),
@@ -288,6 +298,9 @@ fn status_json(status: &StatusResponse) -> Value {
             "diskBytes": store.disk_bytes.to_string(),
             "blocks": store.blocks.to_string(),
         })).collect::<Vec<_>>(),
+        "processBytes": status.process_bytes.map(|number| number.to_string()),
+        "processBytesMax": status.process_bytes_max.map(|number| number.to_string()),
+        "appliedBytes": status.applied_bytes.to_string(),
         "runningQueries": status.running_queries,
         "runningQueriesMax": status.running_queries_max,
         "tailReaders": status.tail_readers,

@@ -17,7 +17,7 @@ use warp::reply::{Reply, Response};
 use super::{
     Call, convert, document, envelope,
     find::{Find, go_duration, unix_time},
-    is_set, read, trace_id,
+    is_set, metrics, read, trace_id,
 };
 use crate::{
     app::App,
@@ -47,6 +47,8 @@ pub(super) async fn answer(call: &Call<'_>) -> Option<Result<Response, Fault>> {
         ["traces"] => search(call).await,
         ["traces", id] => one(call, id).await,
         ["dependencies"] => dependencies(call).await,
+        ["metrics", "minstep"] => metrics::min_step(call),
+        ["metrics", name] => metrics::answer(call, name).await?,
         _ => return None,
     })
 }

@@ -18,7 +18,7 @@ use self::{
     table::ServiceRow,
 };
 use super::{
-    pipeline::Vitals,
+    pipeline::{self, Vitals},
     traces::{TraceRow, rows_alone},
 };
 use crate::{
@@ -34,7 +34,7 @@ use crate::{
     reply,
     search::CoverageView,
     sorting::{self, Head, Pager},
-    units::{age, clip, compact, count, percent, plural},
+    units::{age, clip, compact, count, percent},
     views::Shell,
     visitor::Visitor,
 };
@@ -274,11 +274,7 @@ fn lag(status: &StatusResponse) -> String {
         .iter()
         .map(|partition| partition.log_end.saturating_sub(partition.applied_next))
         .fold(0, u64::saturating_add);
-    if behind == 0 {
-        "no lag".to_owned()
-    } else {
-        format!("{} behind", plural(behind, "envelope", "envelopes"))
-    }
+    pipeline::behind(behind)
 }
 
 /// The spans of all services.

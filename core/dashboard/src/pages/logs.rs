@@ -5,9 +5,8 @@ mod patterns;
 
 use http::StatusCode;
 use log_tracer_proto::v1::{
-    FacetsRequest, FacetsResponse, HistogramGroup, HistogramRequest, HistogramResponse, LogHit,
-    RecordKey, SearchLogsRequest, SearchLogsResponse, ServiceInfo, Signal, StatusResponse,
-    TimeRange,
+    FacetsRequest, HistogramGroup, HistogramRequest, HistogramResponse, LogHit, RecordKey,
+    SearchLogsRequest, SearchLogsResponse, ServiceInfo, Signal, StatusResponse, TimeRange,
 };
 use log_tracer_query::{Query, Signals, parse};
 use serde::Serialize;
@@ -26,7 +25,7 @@ use crate::{
     params::{Link, Params},
     range::Range,
     reply,
-    search::{self, Choice, CoverageView, Edit, FacetView, Problem, SearchForm},
+    search::{self, Choice, CoverageView, Edit, FacetsView, Problem, SearchForm},
     units::plural,
     views::Shell,
     visitor::Visitor,
@@ -289,10 +288,8 @@ async fn find(
     let found = Found {
         patterns,
         chart: Some(chart(&histogram, (start, end), search)),
-        facets: facet_views(&facets, query, search)
-            .into_iter()
-            .map(|facet| facet.with_column(|field| search.with_column(field).link().to_string()))
-            .collect(),
+        facets: FacetsView::new(&facets, query, &search.link())
+            .with_columns(|field| search.with_column(field).link().to_string()),
         next: answer.next.as_ref().map_or_else(String::new, |next| {
             search.link().with("after", key_param(next)).to_string()
         }),
@@ -381,10 +378,6 @@ fn chart(answer: &HistogramResponse, bounds: (u64, u64), search: &Search) -> His
     })
 }
 
-fn facet_views(facets: &FacetsResponse, query: &Query, search: &Search) -> Vec<FacetView> {
-    search::facets(facets, query, &search.link())
-}
-
 /// Colours of the services of a page.
 fn palette(services: &[ServiceInfo], answer: &SearchLogsResponse) -> Palette {
     Palette::new(
@@ -399,7 +392,7 @@ struct Found {
     patterns: Option<Patterns>,
     answer: SearchLogsResponse,
     chart: Option<Histogram>,
-    facets: Vec<FacetView>,
+    facets: FacetsView,
     next: String,
     /// The record whose surroundings these are.
     around: Option<RecordKey>,
@@ -421,7 +414,7 @@ struct View {
     csv_href: String,
     lines: Vec<LogLine>,
     senders: Vec<Sender>,
-    facets: Vec<FacetView>,
+    facets: FacetsView,
     coverage: CoverageView,
     shown: String,
     first: String,

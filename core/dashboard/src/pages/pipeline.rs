@@ -2,6 +2,8 @@
 
 mod consumers;
 mod disk;
+mod history;
+mod producers;
 
 use http::StatusCode;
 use log_tracer_proto::v1::{
@@ -26,8 +28,20 @@ const READY: &str = "ready";
 
 /// Answers `/pipeline`.
 pub(crate) async fn page(app: &App, visitor: &Visitor) -> Result<Response, Fault> {
-    let status = app.ask.status().await?;
-    let view = view(&status, clock::now());
+    let now = clock::now();
+    let (status, history, producers) = tokio::join!(
+        app.ask.status(),
+        app.ask.status_history(),
+        producers::ask(app, now)
+    );
+    let status = status?;
+    let mut view = view(&status, now);
+    match history {
+        Ok(history) => view.history = history::view(&history, &status, now),
+        // The page is for when something does not work; it says so and shows the rest.
+        Err(fault) => view.no_history = clip(fault.message(), 300),
+    }
+    view.producers = producers;
     let shell = Shell {
         title: "Pipeline",
         section: "pipeline",
@@ -85,10 +99,7 @@ impl Vitals {
                 ("warn", consumers::away(status).unwrap_or_default())
             }
             None if !status.replaying.is_empty() => ("warn", clip(&status.replaying, 200)),
-            None if lag > 0 => (
-                "warn",
-                format!("{} to apply", plural(lag, "envelope", "envelopes")),
-            ),
+            None if lag > 0 => ("warn", behind(lag)),
             None => ("good", "Everything acknowledged can be found".to_owned()),
         };
         Self {
@@ -100,6 +111,14 @@ impl Vitals {
     }
 }
 
+/// How far the consumer is behind the log, in the words of all pages.
+pub(crate) fn behind(envelopes: u64) -> String {
+    match envelopes {
+        0 => "no lag".to_owned(),
+        envelopes => format!("{} behind", plural(envelopes, "envelope", "envelopes")),
+    }
+}
+
 fn lag(partition: &PartitionStatus) -> u64 {
     partition.log_end.saturating_sub(partition.applied_next)
 }
@@ -107,13 +126,20 @@ fn lag(partition: &PartitionStatus) -> u64 {
 #[derive(Debug, Serialize)]
 struct View {
     vitals: Vitals,
-    name: String,
-    version: String,
+    /// "consumer 0.1.0", "2 consumers 0.1.0".
+    who: String,
     started: Moment,
     up: String,
     log_id: String,
     health: String,
     promises: Vec<Promise>,
+    history: history::HistoryView,
+    /// Why there is no history; empty when there is.
+    no_history: String,
+    producers: Vec<producers::ProducerView>,
+    memory: Option<disk::PartView>,
+    /// Whether the log keeps what consumers have not committed.
+    retention_waits: bool,
     log: Option<disk::PartView>,
     storage: Option<disk::PartView>,
     partitions: Vec<PartitionView>,
@@ -145,6 +171,9 @@ struct PartitionView {
     lags: bool,
     applied: String,
     durable: String,
+    /// What the log may forget, as the slowest consumer told it, and for whom it keeps what follows.
+    committed: String,
+    held: String,
     first: String,
     end: String,
     bytes: String,
@@ -185,8 +214,12 @@ fn view(status: &StatusResponse, now: u64) -> View {
     let transport = status.transport.clone().unwrap_or_default();
     View {
         vitals: Vitals::new(status),
-        name: clip(&status.name, 80),
-        version: clip(&status.version, 40),
+        who: who(status),
+        history: history::HistoryView::default(),
+        no_history: String::new(),
+        producers: Vec::new(),
+        memory: disk::memory(status),
+        retention_waits: transport.retention_waits,
         started: Moment::new(status.started_unix_nano),
         up: age(now, status.started_unix_nano),
         log_id: clip(&transport.log_id, 64),
@@ -210,7 +243,11 @@ fn view(status: &StatusResponse, now: u64) -> View {
             .storage
             .as_ref()
             .map(|storage| disk::storage(storage, now)),
-        partitions: status.partitions.iter().map(partition_view).collect(),
+        partitions: status
+            .partitions
+            .iter()
+            .map(|partition| partition_view(partition, status))
+            .collect(),
         stores: status
             .stores
             .iter()
@@ -240,9 +277,56 @@ fn view(status: &StatusResponse, now: u64) -> View {
     }
 }
 
-fn partition_view(partition: &PartitionStatus) -> PartitionView {
+/// Which consumer says all this, and of which version.
+fn who(status: &StatusResponse) -> String {
+    let name = match status.consumers.as_slice() {
+        [] | [_] if status.name.starts_with("consumer") => clip(&status.name, 80),
+        [] | [_] => format!("consumer {}", clip(&status.name, 80)),
+        all => format!("{} consumers", all.len()),
+    };
+    match status.version.is_empty() {
+        true => name,
+        false => format!("{name} {}", clip(&status.version, 40)),
+    }
+}
+
+/// Who lets the log forget least of a partition, and up to where: none when nobody has told it.
+fn floor<'a>(partition: u32, status: &'a StatusResponse) -> Option<(&'a str, u64)> {
+    let members = status
+        .consumers
+        .iter()
+        .filter_map(|one| one.status.as_ref());
+    let all = match status.consumers.is_empty() {
+        true => vec![status],
+        false => members.collect(),
+    };
+    let committed = |one: &'a StatusResponse| {
+        let own = one.partitions.iter();
+        let own = own.filter(|own| own.partition == partition);
+        let next = own.filter_map(|own| own.committed_next).min()?;
+        Some((one.name.as_str(), next))
+    };
+    all.into_iter()
+        .filter_map(committed)
+        .min_by_key(|(_, next)| *next)
+}
+
+fn partition_view(partition: &PartitionStatus, status: &StatusResponse) -> PartitionView {
     let behind = lag(partition);
+    let floor = floor(partition.partition, status);
     PartitionView {
+        committed: floor.map_or_else(|| "–".to_owned(), |(_, next)| count(next)),
+        held: floor.map_or_else(String::new, |(name, next)| {
+            let kept = partition.log_end.saturating_sub(next);
+            match kept {
+                0 => String::new(),
+                kept => format!(
+                    "{} for {}",
+                    plural(kept, "envelope", "envelopes"),
+                    clip(name, 60)
+                ),
+            }
+        }),
         number: partition.partition,
         healthy: partition.health.is_empty() || partition.health == READY,
         health: clip(
@@ -351,7 +435,7 @@ mod tests {
         assert_eq!(Vitals::new(&status(10, 0, "ready")).tone, "good");
         assert_eq!(
             Vitals::new(&status(8, 0, "ready")).words,
-            "2 envelopes to apply"
+            "2 envelopes behind"
         );
         assert_eq!(Vitals::new(&status(8, 3, "ready")).tone, "bad");
         let broken = Vitals::new(&status(8, 3, "the log is gone"));
@@ -359,5 +443,52 @@ mod tests {
             (broken.tone, broken.words.as_str()),
             ("bad", "the log is gone")
         );
+    }
+
+    #[test]
+    fn a_consumer_is_named_once() {
+        let named = |name: &str, consumers: usize| StatusResponse {
+            name: name.to_owned(),
+            version: "0.1.0".to_owned(),
+            consumers: vec![log_tracer_proto::v1::ConsumerStatus::default(); consumers],
+            ..StatusResponse::default()
+        };
+        assert_eq!(who(&named("consumer", 0)), "consumer 0.1.0");
+        assert_eq!(who(&named("consumer-1", 1)), "consumer-1 0.1.0");
+        assert_eq!(who(&named("east", 0)), "consumer east 0.1.0");
+        assert_eq!(who(&named("a, b", 2)), "2 consumers 0.1.0");
+    }
+
+    #[test]
+    fn the_slowest_consumer_holds_the_log_back() {
+        let of = |name: &str, committed: Option<u64>| log_tracer_proto::v1::ConsumerStatus {
+            status: Some(StatusResponse {
+                name: name.to_owned(),
+                partitions: vec![PartitionStatus {
+                    partition: 3,
+                    committed_next: committed,
+                    ..PartitionStatus::default()
+                }],
+                ..StatusResponse::default()
+            }),
+            ..Default::default()
+        };
+        let mut status = StatusResponse {
+            consumers: vec![of("a", Some(90)), of("b", Some(40)), of("c", None)],
+            ..StatusResponse::default()
+        };
+        assert_eq!(floor(3, &status), Some(("b", 40)));
+        assert_eq!(floor(4, &status), None);
+        let partition = PartitionStatus {
+            partition: 3,
+            log_end: 100,
+            ..PartitionStatus::default()
+        };
+        assert_eq!(
+            partition_view(&partition, &status).held,
+            "60 envelopes for b"
+        );
+        status.consumers.clear();
+        assert_eq!(floor(3, &status), None);
     }
 }

@@ -5,6 +5,7 @@ mod filter;
 mod logs;
 mod overview;
 mod rows;
+mod shape;
 mod span;
 mod state;
 mod timeline;
@@ -13,11 +14,15 @@ use http::StatusCode;
 use serde::Serialize;
 use warp::reply::Response;
 
-pub(crate) use self::download::{logs_json, span_items, spans_json, whole_json};
+pub(crate) use self::{
+    download::{logs_json, span_items, spans_json, whole_json},
+    shape::{filter, kind_word},
+};
 use self::{
     filter::{FilterView, Sieve},
     logs::LogsView,
     overview::Overview,
+    shape::{flame::FlameView, graph::GraphView},
     span::SpanView,
     state::{State, View},
     timeline::TimelineView,
@@ -98,6 +103,8 @@ struct PageView {
 #[serde(rename_all = "lowercase")]
 enum Body {
     Timeline(Box<TimelineView>),
+    Flame(Box<FlameView>),
+    Graph(Box<GraphView>),
     Logs(Box<LogsView>),
 }
 
@@ -174,6 +181,14 @@ fn view(trace: &Trace, state: &State, known: &[String], rows_max: usize) -> (Sta
                 Body::Timeline(Box::new(timeline::view(&scene, &window))),
             )
         }
+        View::Flame => (
+            Overview::new(&scene, None),
+            Body::Flame(Box::new(shape::flame::view(&scene))),
+        ),
+        View::Graph => (
+            Overview::new(&scene, None),
+            Body::Graph(Box::new(shape::graph::view(&scene))),
+        ),
         View::Logs => (
             Overview::new(&scene, None),
             Body::Logs(Box::new(logs::view(&scene))),
@@ -208,7 +223,7 @@ fn tabs(trace: &Trace, state: &State) -> Vec<Tab> {
             label: view.label(),
             count: match view {
                 View::Logs => count(trace.logs.len() as u64),
-                View::Timeline => String::new(),
+                View::Timeline | View::Flame | View::Graph => String::new(),
             },
             href: state.seen_as(view).link().to_string(),
             current: view == state.view,

@@ -6,11 +6,14 @@ use crate::api;
 pub(crate) const OTHER: &str = "other";
 
 /// The addresses that are served; a part in braces stands for anything.
-const TEMPLATES: [&str; 29] = [
+const TEMPLATES: [&str; 33] = [
     "/",
     "/traces",
+    "/traces/live",
+    "/traces/tail",
     "/trace/{id}",
     "/trace/{id}/logs.json",
+    "/compare",
     "/logs",
     "/logs/live",
     "/logs/tail",
@@ -30,6 +33,7 @@ const TEMPLATES: [&str; 29] = [
     "/api/traces",
     "/api/traces/{id}",
     "/api/dependencies",
+    "/api/metrics/{measure}",
     "/api/transform",
     "/api/v3/services",
     "/api/v3/operations",

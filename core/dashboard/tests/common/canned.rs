@@ -4,11 +4,12 @@ use std::{pin::Pin, time::Duration};
 
 use futures_util::{Stream, StreamExt, stream};
 use log_tracer_proto::v1::{
-    ExportQuarantineRequest, ExportQuarantineResponse, ExportRequest, ExportResponse,
-    FacetsRequest, FacetsResponse, GetTraceRequest, GetTraceResponse, HistogramRequest,
-    HistogramResponse, ListOperationsRequest, ListOperationsResponse, ListServicesRequest,
-    ListServicesResponse, RatesRequest, RatesResponse, SearchLogsRequest, SearchLogsResponse,
-    SearchTracesRequest, SearchTracesResponse, ServiceGraphRequest, ServiceGraphResponse,
+    DurationHeatmapRequest, DurationHeatmapResponse, ExportQuarantineRequest,
+    ExportQuarantineResponse, ExportRequest, ExportResponse, FacetsRequest, FacetsResponse,
+    GetTraceRequest, GetTraceResponse, HistogramRequest, HistogramResponse, ListOperationsRequest,
+    ListOperationsResponse, ListServicesRequest, ListServicesResponse, RatesRequest, RatesResponse,
+    SearchLogsRequest, SearchLogsResponse, SearchTracesRequest, SearchTracesResponse,
+    ServiceGraphRequest, ServiceGraphResponse, StatusHistoryRequest, StatusHistoryResponse,
     StatusRequest, StatusResponse, TailRequest, TailResponse, WaitForPositionRequest,
     WaitForPositionResponse,
     query_service_server::{QueryService, QueryServiceServer},
@@ -28,10 +29,12 @@ pub struct Canned {
     pub traces: SearchTracesResponse,
     pub logs: SearchLogsResponse,
     pub histogram: HistogramResponse,
+    pub heatmap: DurationHeatmapResponse,
     pub facets: FacetsResponse,
     pub rates: RatesResponse,
     pub graph: ServiceGraphResponse,
     pub status: StatusResponse,
+    pub history: StatusHistoryResponse,
     pub pieces: Vec<GetTraceResponse>,
     pub tail: Vec<TailResponse>,
     pub exported: Vec<ExportResponse>,
@@ -117,6 +120,13 @@ impl QueryService for Canned {
         self.answer(&self.histogram).await
     }
 
+    async fn duration_heatmap(
+        &self,
+        _: Request<DurationHeatmapRequest>,
+    ) -> Result<Response<DurationHeatmapResponse>, Status> {
+        self.answer(&self.heatmap).await
+    }
+
     async fn facets(&self, _: Request<FacetsRequest>) -> Result<Response<FacetsResponse>, Status> {
         self.answer(&self.facets).await
     }
@@ -154,13 +164,27 @@ impl QueryService for Canned {
     }
 
     async fn tail(&self, _: Request<TailRequest>) -> Result<Response<Self::TailStream>, Status> {
-        let tail = self.answer(&self.tail).await?.into_inner();
+        let mut tail = self.answer(&self.tail).await?.into_inner();
+        // As every consumer does when it was asked for a backlog.
+        if !tail.iter().any(|step| step.backlog_done) {
+            tail.push(TailResponse {
+                backlog_done: true,
+                ..TailResponse::default()
+            });
+        }
         let first = stream::iter(tail.into_iter().map(Ok));
         Ok(Response::new(first.chain(stream::pending()).boxed()))
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         self.answer(&self.status).await
+    }
+
+    async fn status_history(
+        &self,
+        _: Request<StatusHistoryRequest>,
+    ) -> Result<Response<StatusHistoryResponse>, Status> {
+        self.answer(&self.history).await
     }
 
     async fn export(

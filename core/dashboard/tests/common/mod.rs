@@ -18,7 +18,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use log_tracer_dashboard::{About, Config, ServeError, serve};
+use log_tracer_dashboard::{About, Config, Producer, ServeError, serve};
 use slog::{Discard, Logger, o};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -72,6 +72,16 @@ impl Site {
     }
 
     pub async fn with(config: Config, query: Channel, ingest: Option<Channel>) -> Self {
+        Self::among(config, query, ingest, Vec::new()).await
+    }
+
+    /// With producers that are asked what they refused.
+    pub async fn among(
+        config: Config,
+        query: Channel,
+        ingest: Option<Channel>,
+        producers: Vec<Producer>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let authority = listener.local_addr().unwrap().to_string();
         let stop = CancellationToken::new();
@@ -79,6 +89,7 @@ impl Site {
             otlp_grpc: "http://127.0.0.1:4317".to_owned(),
             otlp_http: "http://127.0.0.1:4318".to_owned(),
             version: "1.2.3".to_owned(),
+            producers,
         };
         let served = tokio::spawn(serve(
             config,

@@ -30,21 +30,28 @@ pub struct Real {
     pub site: Site,
     pub consumer: Consumer,
     ingest: Channel,
+    /// Where the producer takes in OTLP over gRPC.
+    pub otlp_grpc: std::net::SocketAddr,
     _stop: DropGuard,
 }
 
 impl Real {
     pub async fn start() -> Self {
+        Self::with(Config::default(), Default::default()).await
+    }
+
+    pub async fn with(config: Config, of_consumer: log_tracer_consumer::Config) -> Self {
         let transport: Arc<dyn Transport> =
             Arc::new(ChannelTransport::open(&ChannelConfig::default()).unwrap());
-        let consumer = Consumer::start(Default::default(), Arc::clone(&transport), log())
+        let consumer = Consumer::start(of_consumer, Arc::clone(&transport), log())
             .await
             .unwrap();
         let listeners = Listeners {
             grpc: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             http: TcpListener::bind("127.0.0.1:0").await.unwrap(),
         };
-        let endpoint = format!("http://{}", listeners.grpc.local_addr().unwrap());
+        let otlp_grpc = listeners.grpc.local_addr().unwrap();
+        let endpoint = format!("http://{otlp_grpc}");
         let stop = CancellationToken::new();
         let producing = log_tracer_producer::serve(
             Default::default(),
@@ -55,16 +62,12 @@ impl Real {
         );
         tokio::spawn(producing);
         let ingest = Endpoint::from_shared(endpoint).unwrap().connect_lazy();
-        let site = Site::with(
-            Config::default(),
-            consumer.connect_in_process(),
-            Some(ingest.clone()),
-        )
-        .await;
+        let site = Site::with(config, consumer.connect_in_process(), Some(ingest.clone())).await;
         Self {
             site,
             consumer,
             ingest,
+            otlp_grpc,
             _stop: stop.drop_guard(),
         }
     }

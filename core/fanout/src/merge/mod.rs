@@ -4,6 +4,8 @@
 pub(crate) mod counts;
 pub(crate) mod covering;
 pub(crate) mod facets;
+pub(crate) mod heatmap;
+pub(crate) mod history;
 pub(crate) mod hits;
 pub(crate) mod lists;
 pub(crate) mod rates;
@@ -43,6 +45,7 @@ covers!(
     SearchTracesResponse,
     SearchLogsResponse,
     HistogramResponse,
+    DurationHeatmapResponse,
     FacetsResponse,
     ListServicesResponse,
     ListOperationsResponse,
@@ -50,4 +53,5 @@ covers!(
     ServiceGraphResponse,
     GetTraceResponse,
     ExportResponse,
+    StatusHistoryResponse,
 );

@@ -13,8 +13,8 @@ use crate::{
     export,
     fan::{Client, Fan, Round},
     merge::{
-        Covers, alone, counts::histogram, covering::Covering, facets::facets, hits, lists, rates,
-        traces::traces,
+        Covers, alone, counts::histogram, covering::Covering, facets::facets, heatmap::heatmap,
+        history::history, hits, lists, rates, traces::traces,
     },
     peer::Kind,
     quarantine, status, tail, trace,
@@ -203,6 +203,21 @@ impl QueryService for Queries {
         }))
     }
 
+    async fn duration_heatmap(
+        &self,
+        request: Request<v1::DurationHeatmapRequest>,
+    ) -> Result<Response<v1::DurationHeatmapResponse>, Status> {
+        pass_through!(self, duration_heatmap, request);
+        let asking = self.asking(self.fan.deadline(request.metadata())).await?;
+        let request = request.into_inner();
+        let ask = call!(duration_heatmap, request.clone());
+        let (round, covering) = self.ask_all(&asking, Kind::Heatmap, ask).await?;
+        Ok(Response::new(match asking.is_alone() {
+            true => alone(round, covering),
+            false => heatmap(round, covering, &request, self.fan.config.answer_bytes_max),
+        }))
+    }
+
     async fn facets(
         &self,
         request: Request<v1::FacetsRequest>,
@@ -334,6 +349,21 @@ impl QueryService for Queries {
     ) -> Result<Response<v1::StatusResponse>, Status> {
         pass_through!(self, status, request);
         Ok(Response::new(status::status(&self.fan).await?))
+    }
+
+    async fn status_history(
+        &self,
+        request: Request<v1::StatusHistoryRequest>,
+    ) -> Result<Response<v1::StatusHistoryResponse>, Status> {
+        pass_through!(self, status_history, request);
+        let asking = self.asking(self.fan.deadline(request.metadata())).await?;
+        let ask = call!(status_history, request.into_inner());
+        let (round, covering) = self.ask_all(&asking, Kind::Lists, ask).await?;
+        let bytes_max = self.fan.config.answer_bytes_max;
+        Ok(Response::new(match asking.is_alone() {
+            true => alone(round, covering),
+            false => history(round, covering, bytes_max),
+        }))
     }
 
     async fn export(

@@ -272,6 +272,13 @@ impl QueryService for Service {
         Err(Status::unimplemented("histogram"))
     }
 
+    async fn duration_heatmap(
+        &self,
+        _: Request<v1::DurationHeatmapRequest>,
+    ) -> Result<Response<v1::DurationHeatmapResponse>, Status> {
+        Err(Status::unimplemented("duration_heatmap"))
+    }
+
     async fn facets(
         &self,
         _: Request<v1::FacetsRequest>,
@@ -342,6 +349,13 @@ impl QueryService for Service {
     ) -> Result<Response<v1::StatusResponse>, Status> {
         self.act("status").await?;
         Ok(Response::new(self.0.status.lock().unwrap().clone()))
+    }
+
+    async fn status_history(
+        &self,
+        _: Request<v1::StatusHistoryRequest>,
+    ) -> Result<Response<v1::StatusHistoryResponse>, Status> {
+        Err(Status::unimplemented("status_history"))
     }
 
     async fn export(

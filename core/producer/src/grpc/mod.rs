@@ -1,7 +1,8 @@
-//! The port of gRPC: OTLP, LogService, health and reflection, and an answer for those who came to the wrong port.
+//! The port of gRPC: OTLP, LogService, health, reflection and how the producer is, and an answer for those who came to the wrong port.
 
 mod framing;
 mod health;
+mod status;
 mod submit_stream;
 
 use std::{fmt::Display, net::SocketAddr, sync::Arc, time::Duration};
@@ -32,21 +33,23 @@ const LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 const SUBMIT: &str = "/logtracer.v1.LogService/Submit";
 const SUBMIT_STREAM: &str = "/logtracer.v1.LogService/SubmitStream";
+const STATUS: &str = "/logtracer.v1.ProducerService/";
 const HEALTH: &str = "/grpc.health.v1.Health/";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/";
 
 /// The services that health and reflection know.
-pub(crate) const SERVICES: [&str; 3] = [
+pub(crate) const SERVICES: [&str; 4] = [
     "opentelemetry.proto.collector.trace.v1.TraceService",
     "opentelemetry.proto.collector.logs.v1.LogsService",
     "logtracer.v1.LogService",
+    "logtracer.v1.ProducerService",
 ];
 
 /// Answers the requests of the port.
 #[derive(Clone, Debug)]
 pub(crate) struct GrpcPort {
     ingest: Arc<Ingest>,
-    /// Health and reflection, which carry no records and so are served by tonic.
+    /// Health, reflection and the status, which carry no records and so are served by tonic.
     routes: Routes,
     tasks: TaskTracker,
     drain: CancellationToken,
@@ -71,9 +74,12 @@ impl GrpcPort {
             .register_encoded_file_descriptor_set(log_tracer_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
+        let routes = Routes::new(health)
+            .add_service(reflection)
+            .add_service(status::service(Arc::clone(&ingest)));
         Ok(Self {
             ingest,
-            routes: Routes::new(health).add_service(reflection).prepare(),
+            routes: routes.prepare(),
             tasks,
             drain,
             http_address,
@@ -104,7 +110,10 @@ impl GrpcPort {
             LOGS => self.unary(Content::Logs, &parts, body).await,
             SUBMIT => self.unary(Content::Submit, &parts, body).await,
             SUBMIT_STREAM => self.submit_stream(&parts, body),
-            _ if path.starts_with(HEALTH) || path.starts_with(REFLECTION) => {
+            _ if [HEALTH, REFLECTION, STATUS]
+                .iter()
+                .any(|service| path.starts_with(service)) =>
+            {
                 return self.tonic(parts, body).await;
             }
             METRICS => Err(no_metrics()),

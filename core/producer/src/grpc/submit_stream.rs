@@ -24,6 +24,7 @@ use crate::{
     Reason, Refusal,
     body::Received,
     ingest::{Ingest, now_unix_nano},
+    peer::Whence,
     pipeline::{self, Content},
 };
 
@@ -48,7 +49,10 @@ impl GrpcPort {
             next_index: 0,
             is_over: false,
         };
-        let frames = stream::unfold(requests, Requests::step)
+        // The body is read by another task than the one that this runs in.
+        let from = Whence::current();
+        let step = move |requests: Requests<B>| from.over(requests.step());
+        let frames = stream::unfold(requests, step)
             .buffered(self.ingest.config.stream_requests_max)
             .map(Ok::<_, Status>);
         Ok(framing::response(Body::new(StreamBody::new(Box::pin(

@@ -19,6 +19,7 @@ mod lifecycle;
 mod limits;
 mod log_service;
 mod rules;
+mod status;
 mod support;
 mod transport_errors;
 mod wrong_port;

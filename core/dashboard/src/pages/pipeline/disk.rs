@@ -1,6 +1,6 @@
 //! What the log and the store take on disk, beside their limits.
 
-use log_tracer_proto::v1::{StorageStatus, TransportStatus};
+use log_tracer_proto::v1::{Signal, StatusResponse, StorageStatus, TransportStatus};
 use serde::Serialize;
 
 use super::READY;
@@ -12,16 +12,16 @@ use crate::{
 /// A part of the pipeline that has limits.
 #[derive(Debug, Serialize)]
 pub(super) struct PartView {
-    health: String,
-    healthy: bool,
-    place: String,
-    gauges: Vec<Gauge>,
-    facts: Vec<Fact>,
+    pub(super) health: String,
+    pub(super) healthy: bool,
+    pub(super) place: String,
+    pub(super) gauges: Vec<Gauge>,
+    pub(super) facts: Vec<Fact>,
 }
 
 /// Something that is filled up to a limit.
 #[derive(Debug, Serialize)]
-struct Gauge {
+pub(super) struct Gauge {
     name: &'static str,
     words: String,
     share: String,
@@ -30,7 +30,7 @@ struct Gauge {
 }
 
 #[derive(Debug, Serialize)]
-struct Fact {
+pub(super) struct Fact {
     name: &'static str,
     value: String,
 }
@@ -39,10 +39,20 @@ struct Fact {
 const NEARLY_FULL: f64 = 0.9;
 
 impl Gauge {
-    fn new(name: &'static str, used: u64, limit: u64) -> Self {
+    /// Of bytes.
+    pub(super) fn new(name: &'static str, used: u64, limit: u64) -> Self {
+        Self::with(name, used, limit, bytes)
+    }
+
+    /// Of things.
+    pub(super) fn counted(name: &'static str, used: u64, limit: u64) -> Self {
+        Self::with(name, used, limit, count)
+    }
+
+    fn with(name: &'static str, used: u64, limit: u64, words: fn(u64) -> String) -> Self {
         Self {
             name,
-            words: format!("{} of {}", bytes(used), bytes(limit)),
+            words: format!("{name}: {} of {}", words(used), words(limit)),
             share: percent(used, limit),
             width: charts::percent(used as f64, limit as f64),
             tone: match used as f64 >= limit as f64 * NEARLY_FULL {
@@ -53,7 +63,7 @@ impl Gauge {
     }
 }
 
-fn fact(name: &'static str, value: impl Into<String>) -> Fact {
+pub(super) fn fact(name: &'static str, value: impl Into<String>) -> Fact {
     Fact {
         name,
         value: value.into(),
@@ -71,9 +81,12 @@ fn free(facts: &mut Vec<Fact>, free_bytes: Option<u64>, reserve_bytes: u64) {
 /// The log between producers and consumers; none for one that cannot tell what it takes.
 pub(super) fn log(transport: &TransportStatus) -> Option<PartView> {
     let used = transport.bytes?;
+    let queue = transport.queued_bytes.zip(transport.queued_bytes_max);
     let gauges = transport
         .bytes_max
-        .map(|limit| Gauge::new("Log", used, limit));
+        .map(|limit| Gauge::new("Log", used, limit))
+        .into_iter()
+        .chain(queue.map(|(used, limit)| Gauge::new("Queue of publishes", used, limit)));
     let mut facts = vec![fact("Partitions", count(transport.partitions.into()))];
     facts.extend(
         transport
@@ -93,7 +106,41 @@ pub(super) fn log(transport: &TransportStatus) -> Option<PartView> {
         healthy: transport.health == READY,
         health: clip(&transport.health, 300),
         place: clip(&transport.when_full, 200),
-        gauges: gauges.into_iter().collect(),
+        gauges: gauges.collect(),
+        facts,
+    })
+}
+
+/// Memory of the process, and what it may fill.
+pub(super) fn memory(status: &StatusResponse) -> Option<PartView> {
+    let used = status.process_bytes?;
+    let mut gauges = Vec::new();
+    let mut facts = Vec::new();
+    match status.process_bytes_max {
+        Some(limit) => gauges.push(Gauge::new("Process", used, limit)),
+        None => facts.push(fact("Process, without a limit of the system", bytes(used))),
+    }
+    for store in &status.stores {
+        let name = match store.signal() {
+            Signal::Spans => "Spans in memory",
+            Signal::Logs => "Log records in memory",
+            Signal::Unspecified => continue,
+        };
+        gauges.push(Gauge::new(name, store.bytes, store.bytes_max));
+    }
+    let queries = u64::from(status.running_queries);
+    let queries_max = u64::from(status.running_queries_max);
+    gauges.push(Gauge::counted("Queries", queries, queries_max));
+    facts.push(fact("Live tails", count(status.tail_readers.into())));
+    facts.push(fact("Applied since start", bytes(status.applied_bytes)));
+    Some(PartView {
+        healthy: true,
+        health: match status.consumers.len() {
+            0 | 1 => "of the consumer's process".to_owned(),
+            all => format!("of {all} consumers together"),
+        },
+        place: String::new(),
+        gauges,
         facts,
     })
 }

@@ -57,6 +57,7 @@ pub(crate) struct Overview {
     search: String,
     json: String,
     logs_json: String,
+    compare: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -166,6 +167,7 @@ impl Overview {
             search: format!("/traces?{}", related(service, root)),
             json: format!("/trace/{id}.json"),
             logs_json: format!("/trace/{id}/logs.json"),
+            compare: format!("/compare?a={id}"),
             id,
         }
     }

@@ -1,5 +1,6 @@
 //! What of a trace a page shows, in its address.
 
+use super::shape::Angle;
 use crate::{
     fault::Fault,
     lines::{from_hex, hex},
@@ -16,18 +17,24 @@ pub(crate) enum View {
     /// The waterfall.
     #[default]
     Timeline,
+    /// The merged tree of paths as boxes.
+    Flame,
+    /// What calls what.
+    Graph,
     /// The list of log records.
     Logs,
 }
 
 impl View {
     /// In the order of the tabs.
-    pub(crate) const ALL: [Self; 2] = [Self::Timeline, Self::Logs];
+    pub(crate) const ALL: [Self; 4] = [Self::Timeline, Self::Flame, Self::Graph, Self::Logs];
 
     /// Its value of the parameter `tab`, which links leave away for the default.
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Timeline => "timeline",
+            Self::Flame => "flame",
+            Self::Graph => "graph",
             Self::Logs => "logs",
         }
     }
@@ -36,13 +43,15 @@ impl View {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Timeline => "Timeline",
+            Self::Flame => "Flame graph",
+            Self::Graph => "Graph",
             Self::Logs => "Logs",
         }
     }
 
     /// Whether the filter of spans applies to it.
     pub(crate) fn takes_filter(self) -> bool {
-        self != Self::Logs
+        !matches!(self, Self::Logs | Self::Flame | Self::Graph)
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -70,6 +79,8 @@ pub(crate) struct State {
     pub(crate) toggled: Vec<Id>,
     pub(crate) inline_logs: bool,
     pub(crate) filter: String,
+    /// How the flame graph and the graph look at it.
+    pub(crate) angle: Angle,
 }
 
 impl State {
@@ -104,13 +115,14 @@ impl State {
             toggled: toggled.unwrap_or_default(),
             inline_logs: params.get("logs") != Some("0"),
             filter: params.text("f"),
+            angle: Angle::read(params)?,
         })
     }
 
     /// The address of this state on its own page, which leaves the path away.
     pub(crate) fn link(&self) -> Link {
         let toggled: Vec<String> = self.toggled.iter().map(|id| hex(id)).collect();
-        Link::to("")
+        let link = Link::to("")
             .with(
                 "tab",
                 if self.view == View::default() {
@@ -134,7 +146,8 @@ impl State {
             )
             .with("t", toggled.join("."))
             .with("logs", if self.inline_logs { "" } else { "0" })
-            .with("f", &*self.filter)
+            .with("f", &*self.filter);
+        self.angle.write(link)
     }
 
     /// The same in another view, from its beginning.
@@ -221,6 +234,10 @@ mod tests {
                 toggled: toggled.into_iter().map(|id| [id; 8]).collect(),
                 inline_logs: logs,
                 filter,
+                angle: Angle {
+                    root: from.map(|from| from as u64),
+                    ..Angle::default()
+                },
             };
             let link = state.link().to_string();
             prop_assert_eq!(read(link.trim_start_matches('?')).unwrap(), state);
