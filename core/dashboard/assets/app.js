@@ -157,8 +157,11 @@
     };
     for (const type of ["pointerover", "focusin"]) picture.addEventListener(type, (event) => light(event.target.closest(".node")));
     for (const type of ["pointerleave", "focusout"]) picture.addEventListener(type, () => light(null));
+    // What is in focus, or where calls begin, is in sight however small the window is.
     const on = one(".node.on", picture), box = one(".mapbox");
-    if (on && box) box.scrollLeft = on.getBBox().x - box.clientWidth / 2;
+    const begin = (on || one(".node", picture)).getBBox();
+    if (on) box.scrollLeft = begin.x - box.clientWidth / 2;
+    box.scrollTop = begin.y - box.clientHeight / 2;
   };
 
   // A part of a chart, chosen by dragging: a stretch of time, and of durations where the chart has them.

@@ -47,7 +47,9 @@ fn rows(page: &str) -> Vec<(String, usize)> {
     page.split("<li id=\"s")
         .skip(1)
         .map(|row| {
-            let id = row.split('"').next().unwrap().to_owned();
+            // The second row of an id has its number after it.
+            let anchor = row.split('"').next().unwrap();
+            let id = anchor.split('-').next().unwrap().to_owned();
             let class = html::attributes(row, "class")[0].clone();
             let depth = class
                 .split(' ')

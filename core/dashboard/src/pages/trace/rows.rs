@@ -115,6 +115,8 @@ pub(crate) fn rows(scene: &Scene<'_>, window: &Window) -> Vec<RowView> {
     };
     let logs: HashSet<usize> = window.shown.iter().filter_map(log_of).collect();
     let log_hrefs = logs::addresses(trace, state, &logs);
+    // Spans of one id are rows of their own: an anchor stands on a page once.
+    let mut anchors = HashMap::<String, usize>::new();
     window
         .shown
         .iter()
@@ -138,6 +140,11 @@ pub(crate) fn rows(scene: &Scene<'_>, window: &Window) -> Vec<RowView> {
                         .as_ref()
                         .is_some_and(|matches| matches.get(shown.row) == Some(&false));
                     view.critical = critical.remove(&row.node).unwrap_or_default();
+                    let times = anchors.entry(view.anchor.clone()).or_default();
+                    *times += 1;
+                    if *times > 1 {
+                        view.anchor = format!("{}-{times}", view.anchor);
+                    }
                     RowView::Span(Box::new(view))
                 }
             })

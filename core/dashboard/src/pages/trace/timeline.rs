@@ -72,6 +72,20 @@ struct Above {
     href: String,
 }
 
+/// Bytes of HTML that the rows may take; the head of the page needs the rest of 100 KB.
+const ROWS_BYTES_MAX: usize = 72_000;
+/// Bytes of a row without its two links, which repeat the state of the page.
+const ROW_BYTES: usize = 380;
+/// Rows of a page at least, however long the links are.
+const ROWS_MIN: usize = 20;
+
+/// Rows that fit on a page of this state.
+fn rows_max(scene: &Scene<'_>) -> usize {
+    let link_bytes = scene.state.link().to_string().len();
+    let fitting = ROWS_BYTES_MAX / (ROW_BYTES + 2 * link_bytes);
+    scene.rows_max.min(fitting.max(ROWS_MIN))
+}
+
 /// The rows that a state shows.
 pub(crate) fn window(scene: &Scene<'_>) -> Window {
     let Scene { trace, state, .. } = scene;
@@ -89,7 +103,7 @@ pub(crate) fn window(scene: &Scene<'_>) -> Window {
             visible::visible(&trace.nodes, &trace.rows, scene.errors, within, &wish)
         }
     };
-    visible::window(&shown, state.from, scene.selected, scene.rows_max)
+    visible::window(&shown, state.from, scene.selected, rows_max(scene))
 }
 
 /// Of each row whether it lies in the shown time; none when that is all of it.
