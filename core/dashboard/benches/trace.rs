@@ -34,14 +34,16 @@ const SERVICES: u32 = 10;
 const PIECE: usize = 5_000;
 
 /// The views, by what stands in the address.
-const VIEWS: [(&str, &str); 9] = [
+const VIEWS: [(&str, &str); 11] = [
     ("timeline", ""),
     ("filtered", "f=status:error"),
     ("zoomed", "zoom=10ms..60ms"),
     ("spans", "tab=spans"),
     ("spans by self time", "tab=spans&sort=self"),
     ("operations", "tab=operations"),
-    ("by an attribute", "tab=operations&by=http.route"),
+    ("by an attribute", "tab=operations&group=http.route"),
+    ("flame graph", "tab=flame"),
+    ("graph", "tab=graph"),
     ("logs", "tab=logs"),
     ("one span", "span=0000000000000002"),
 ];
