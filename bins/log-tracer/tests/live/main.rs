@@ -11,6 +11,7 @@
 
 mod browser;
 mod interfaces;
+mod reconnect;
 #[path = "../support/server.rs"]
 mod server;
 mod tools;

@@ -112,6 +112,7 @@ pub(crate) fn node() -> PathBuf {
         "send.mjs",
         "browser.mjs",
         "screenshot.mjs",
+        "reconnect.mjs",
     ] {
         fs::copy(scripts().join(name), directory.join(name)).unwrap();
     }
