@@ -96,6 +96,8 @@ pub struct QueryConfig {
     pub trace_logs_max: u32,
     /// Steps of a histogram, or of rates, at most. Default: 5,000.
     pub histogram_steps_max: u32,
+    /// Cells of a heat map at most, filled or not: its steps times the buckets of durations. Default: 65,536.
+    pub heatmap_cells_max: u32,
     /// Series of rates in an answer at most, those with the most spans. Default: 10,000.
     pub rate_series_max: u32,
     /// Quantiles of a request for rates or for the graph of services at most. Default: 16.
@@ -176,6 +178,7 @@ impl Default for QueryConfig {
             trace_spans_max: 200_000,
             trace_logs_max: 100_000,
             histogram_steps_max: 5_000,
+            heatmap_cells_max: 65_536,
             rate_series_max: 10_000,
             rate_quantiles_max: 16,
             graph_edges_max: 10_000,
@@ -288,6 +291,12 @@ impl QueryConfig {
                 log_tracer_store::STEPS_MAX
             ));
         }
+        if u64::from(self.heatmap_cells_max) > log_tracer_store::HEATMAP_CELLS_MAX {
+            return Err(format!(
+                "heatmap_cells_max: expected at most {}",
+                log_tracer_store::HEATMAP_CELLS_MAX
+            ));
+        }
         for (key, default, max) in [
             ("traces", self.traces_default, self.traces_max),
             ("logs", self.logs_default, self.logs_max),
@@ -299,6 +308,7 @@ impl QueryConfig {
             ("trace_spans", 1, self.trace_spans_max),
             ("trace_logs", 1, self.trace_logs_max),
             ("histogram_steps", 1, self.histogram_steps_max),
+            ("heatmap_cells", 1, self.heatmap_cells_max),
             ("rate_series", 1, self.rate_series_max),
             ("rate_quantiles", 1, self.rate_quantiles_max),
             ("graph_edges", 1, self.graph_edges_max),

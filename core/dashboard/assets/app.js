@@ -63,6 +63,7 @@
   };
 
   // Swaps: a link within a page replaces its content and leaves the scroll position.
+  let path = location.pathname + location.search;
   const swap = async (href, push) => {
     const main = one("#main");
     main.setAttribute("aria-busy", "true");
@@ -77,8 +78,9 @@
       main.replaceChildren(...next.childNodes);
       document.title = page.title;
       if (push) history.pushState(null, "", href);
+      path = location.pathname + location.search;
       ready(main);
-      if (focus && focus.id) { const again = document.getElementById(focus.id); const link = again && one("a.go, a", again); if (link) link.focus({ preventScroll: true }); }
+      if (focus && focus.id) { const again = document.getElementById(focus.id); const link = again && (again.localName === "a" ? again : one("a.go", again) || one("a", again)); if (link) link.focus({ preventScroll: true }); }
       if (one(".detail") && top && !push) one(".detail").scrollTop = top;
     } catch { location.href = href; } finally { main.removeAttribute("aria-busy"); }
   };
@@ -86,22 +88,21 @@
     const link = event.target.closest("a[data-swap]");
     if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
-    swap(link.href, true);
+    // The address of a link within a picture is an object.
+    swap(link.href.baseVal || link.href, true);
   });
-  let path = location.pathname + location.search;
   addEventListener("popstate", () => {
     const next = location.pathname + location.search;
     if (next !== path && one("a[data-swap]")) swap(location.href, false);
-    path = next;
   });
 
   // Rows by keyboard.
-  const rows = () => all("[data-list] > li");
+  const rows = () => all("[data-list] > :is(li, tr)");
   let current = -1;
   const select = (step) => {
     const list = rows();
     if (!list.length) return;
-    const focused = document.activeElement && document.activeElement.closest("[data-list] > li");
+    const focused = document.activeElement && document.activeElement.closest("[data-list] > :is(li, tr)");
     if (focused) current = list.indexOf(focused);
     current = Math.max(0, Math.min(list.length - 1, current + step));
     const target = one("a.go, .what a, summary", list[current]);
@@ -141,7 +142,7 @@
 
   // The map: what a node has to do with stands out.
   const map = () => {
-    const picture = one("svg.map");
+    const picture = one(".mapbox svg.map");
     if (!picture) return;
     const light = (node) => {
       picture.classList.toggle("lit", !!node);
@@ -156,8 +157,11 @@
     };
     for (const type of ["pointerover", "focusin"]) picture.addEventListener(type, (event) => light(event.target.closest(".node")));
     for (const type of ["pointerleave", "focusout"]) picture.addEventListener(type, () => light(null));
+    // What is in focus, or where calls begin, is in sight however small the window is.
     const on = one(".node.on", picture), box = one(".mapbox");
-    if (on && box) box.scrollLeft = on.getBBox().x - box.clientWidth / 2;
+    const begin = (on || one(".node", picture)).getBBox();
+    if (on) box.scrollLeft = begin.x - box.clientWidth / 2;
+    box.scrollTop = begin.y - box.clientHeight / 2;
   };
 
   // A part of a chart, chosen by dragging: a stretch of time, and of durations where the chart has them.
@@ -294,11 +298,10 @@
     look();
   };
 
-  const ready = (root) => { times(root); copies(root); brushes(root); };
+  const ready = (root) => { times(root); copies(root); brushes(root); map(); };
   ready(document);
   // Parts that other scripts add.
   document.addEventListener("log-tracer-ready", (event) => ready(event.detail));
-  map();
   complete();
   waiting();
 })();

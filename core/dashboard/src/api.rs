@@ -11,7 +11,9 @@
 //! is not there, 503 with `Retry-After` while the consumer is away, 504 when it takes too long.
 
 mod answers;
-mod export;
+mod compare;
+pub(crate) mod export;
+mod heatmap;
 mod openapi;
 pub(crate) mod page;
 mod pipeline;

@@ -6,13 +6,14 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use log_tracer_proto::v1::{
-    Coverage, ExportRequest, ExportResponse, FacetsRequest, FacetsResponse, GetTraceRequest,
-    GetTraceResponse, HistogramRequest, HistogramResponse, ListOperationsRequest,
-    ListOperationsResponse, ListServicesRequest, Position, RatesRequest, RatesResponse,
-    SearchLogsRequest, SearchLogsResponse, SearchTracesRequest, SearchTracesResponse,
-    ServiceGraphRequest, ServiceGraphResponse, ServiceInfo, Signal, StatusHistoryRequest,
-    StatusHistoryResponse, StatusRequest, StatusResponse, TailRequest, TailResponse,
-    WaitForPositionRequest, query_service_client::QueryServiceClient,
+    Coverage, DurationHeatmapRequest, DurationHeatmapResponse, ExportRequest, ExportResponse,
+    FacetsRequest, FacetsResponse, GetTraceRequest, GetTraceResponse, HistogramRequest,
+    HistogramResponse, ListOperationsRequest, ListOperationsResponse, ListServicesRequest,
+    Position, RatesRequest, RatesResponse, SearchLogsRequest, SearchLogsResponse,
+    SearchTracesRequest, SearchTracesResponse, ServiceGraphRequest, ServiceGraphResponse,
+    ServiceInfo, Signal, StatusHistoryRequest, StatusHistoryResponse, StatusRequest,
+    StatusResponse, TailRequest, TailResponse, WaitForPositionRequest,
+    query_service_client::QueryServiceClient,
 };
 use prost::Message;
 use tokio::sync::Semaphore;
@@ -94,6 +95,15 @@ impl Ask {
     ) -> Result<HistogramResponse, Fault> {
         let mut client = self.client.clone();
         self.unary(Box::pin(client.histogram(self.request(request))))
+            .await
+    }
+
+    pub(crate) async fn heatmap(
+        &self,
+        request: DurationHeatmapRequest,
+    ) -> Result<DurationHeatmapResponse, Fault> {
+        let mut client = self.client.clone();
+        self.unary(Box::pin(client.duration_heatmap(self.request(request))))
             .await
     }
 

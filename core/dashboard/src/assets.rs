@@ -29,7 +29,11 @@ impl Assets {
             include_str!("../assets/lists.css"),
             include_str!("../assets/pages.css"),
             include_str!("../assets/trace.css"),
+            include_str!("../assets/tracetables.css"),
+            include_str!("../assets/shape.css"),
             include_str!("../assets/interfaces.css"),
+            include_str!("../assets/heat.css"),
+            include_str!("../assets/searches.css"),
             include_str!("../assets/live.css"),
         );
         Self(vec![
@@ -41,12 +45,25 @@ impl Assets {
                 "text/javascript; charset=utf-8",
                 include_str!("../assets/app.js"),
             ),
+            script("heat_js", "heat", include_str!("../assets/heat.js")),
+            script(
+                "searches_js",
+                "searches",
+                include_str!("../assets/searches.js"),
+            ),
             asset(
                 "live_js",
                 "live",
                 "js",
                 "text/javascript; charset=utf-8",
                 include_str!("../assets/live.js"),
+            ),
+            asset(
+                "trace_js",
+                "trace",
+                "js",
+                "text/javascript; charset=utf-8",
+                include_str!("../assets/trace.js"),
             ),
             asset(
                 "icon",
@@ -69,6 +86,11 @@ impl Assets {
             .iter()
             .map(|asset| (asset.name, format!("/static/{}", asset.file)))
     }
+}
+
+/// A script of some pages.
+fn script(name: &'static str, stem: &str, content: &'static str) -> Asset {
+    asset(name, stem, "js", "text/javascript; charset=utf-8", content)
 }
 
 fn asset(

@@ -2,6 +2,7 @@
 //!
 //! Percentages let one SVG fit every width without a script and without distorting text or dots.
 
+pub(crate) mod heat;
 pub(crate) mod histogram;
 pub(crate) mod lines;
 pub(crate) mod scatter;

@@ -67,6 +67,14 @@ impl Fault {
         Self::new(Kind::Internal, message)
     }
 
+    /// The same, said of one of several things that were asked for.
+    pub(crate) fn about(self, what: &str) -> Self {
+        Self {
+            message: format!("{what}: {}", self.message),
+            ..self
+        }
+    }
+
     fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,

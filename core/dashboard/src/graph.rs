@@ -1,6 +1,7 @@
 //! Services and what they call, as a graph.
 
 pub(crate) mod layout;
+pub(crate) mod lines;
 
 use std::collections::{BTreeMap, BTreeSet};
 

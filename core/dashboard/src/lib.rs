@@ -13,12 +13,15 @@ mod api;
 mod app;
 mod ask;
 mod assets;
+#[doc(hidden)]
+pub mod bench;
 mod body;
 mod charts;
 mod clock;
 mod complete;
 mod config;
 mod fault;
+mod fit;
 mod graph;
 mod guard;
 mod jaeger;

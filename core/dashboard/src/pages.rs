@@ -1,6 +1,7 @@
 //! The pages. Each reads its state from the URL, asks the consumer, and turns the answer into a view by a pure function;
 //! the template of the same name writes it.
 
+pub(crate) mod compare;
 pub(crate) mod home;
 mod links;
 pub(crate) mod live;

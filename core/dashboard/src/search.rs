@@ -262,19 +262,6 @@ pub(crate) struct FacetView {
     other: String,
 }
 
-impl FacetView {
-    /// With a link that makes a column of it. A field whose name is cut here cannot be one.
-    pub(crate) fn with_column(self, href: impl FnOnce(&str) -> String) -> Self {
-        Self {
-            column_href: match self.field.ends_with('…') {
-                true => String::new(),
-                false => href(&self.field),
-            },
-            ..self
-        }
-    }
-}
-
 #[derive(Clone, Debug, Serialize)]
 struct FacetValueView {
     label: String,
@@ -288,8 +275,33 @@ struct FacetValueView {
     exclude_href: String,
 }
 
+/// The facets of a page, and how much they cover.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct FacetsView {
+    pub(crate) fields: Vec<FacetView>,
+    coverage: CoverageView,
+}
+
+impl FacetsView {
+    pub(crate) fn new(answer: &FacetsResponse, query: &Query, link: &Link) -> Self {
+        Self {
+            fields: facets(answer, query, link),
+            coverage: CoverageView::new(answer.coverage.as_ref()),
+        }
+    }
+
+    /// With links that make a column of each field. A field whose name is cut here cannot be one.
+    pub(crate) fn with_columns(mut self, href: impl Fn(&str) -> String) -> Self {
+        let whole = self.fields.iter_mut();
+        for field in whole.filter(|field| !field.field.ends_with('…')) {
+            field.column_href = href(&field.field);
+        }
+        self
+    }
+}
+
 /// Facets as links that add a term to the query, or take it away again.
-pub(crate) fn facets(answer: &FacetsResponse, query: &Query, link: &Link) -> Vec<FacetView> {
+fn facets(answer: &FacetsResponse, query: &Query, link: &Link) -> Vec<FacetView> {
     answer
         .facets
         .iter()

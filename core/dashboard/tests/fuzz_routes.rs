@@ -15,12 +15,13 @@ use std::fmt::Write;
 use common::{Site, canned::Canned, otlp};
 use http::{Method, StatusCode};
 use log_tracer_proto::v1::{
-    GetTraceResponse, GraphEdge, GraphNode, ListServicesResponse, NodeKind, Rate, RateSeries,
-    RateStep, RatesResponse, ServiceGraphResponse, ServiceInfo, TimeRange,
+    DurationHeatmapResponse, GetTraceResponse, GraphEdge, GraphNode, HeatmapStep,
+    ListServicesResponse, NodeKind, Rate, RateSeries, RateStep, RatesResponse,
+    ServiceGraphResponse, ServiceInfo, TimeRange,
 };
 use proptest::prelude::*;
 
-const PATHS: [&str; 53] = [
+const PATHS: [&str; 59] = [
     "/",
     "/service",
     "/map",
@@ -30,7 +31,11 @@ const PATHS: [&str; 53] = [
     "/trace/01010101010101010101010101010101",
     "/trace/01010101010101010101010101010101.json",
     "/trace/01010101010101010101010101010101/logs.json",
+    "/trace/01010101010101010101010101010101/spans.csv",
+    "/trace/01010101010101010101010101010101/spans.ndjson",
     "/trace/",
+    "/compare",
+    "/api/v1/compare",
     "/logs",
     "/logs/live",
     "/pipeline",
@@ -43,6 +48,8 @@ const PATHS: [&str; 53] = [
     "/api/v1/services",
     "/api/v1/operations",
     "/api/v1/histogram",
+    "/api/v1/heatmap",
+    "/traces?view=heat",
     "/api/v1/status",
     "/api/v1/status/history",
     "/api/v1/producers",
@@ -76,7 +83,9 @@ const PATHS: [&str; 53] = [
     "/open",
 ];
 
-const KEYS: [&str; 67] = [
+const KEYS: [&str; 80] = [
+    "lq",
+    "zoom",
     "q",
     "service",
     "min",
@@ -136,6 +145,17 @@ const KEYS: [&str; 67] = [
     "cols",
     "col",
     "view",
+    "a",
+    "b",
+    "id",
+    "at",
+    "by",
+    "colour",
+    "show",
+    "of",
+    "smin",
+    "smax",
+    "buckets",
     "hide",
     "last",
     "quantile",
@@ -169,6 +189,24 @@ fn rates() -> RatesResponse {
         }),
         step_nano: 60_000_000_000,
         coverage: None,
+    }
+}
+
+/// Of any time that is asked for: what is not in the range is left away.
+fn heatmap() -> DurationHeatmapResponse {
+    let step = |start_unix_nano: u64| HeatmapStep {
+        start_unix_nano,
+        first_bucket: 100,
+        counts: vec![1, 0, 3],
+        errors: vec![1],
+    };
+    let now = otlp::epoch();
+    DurationHeatmapResponse {
+        steps: [0, now - 1_000_000_000, now, u64::MAX].map(step).to_vec(),
+        buckets_per_octave: 12,
+        first_bucket: 97,
+        edges_nano: (256..270).collect(),
+        ..DurationHeatmapResponse::default()
     }
 }
 
@@ -212,6 +250,8 @@ fn value() -> impl Strategy<Value = String> {
         Just("18446744073709551615-01010101010101010101010101010101".to_owned()),
         Just("0202020202020202.0101010101010101".to_owned()),
         Just("0101010101010101".to_owned()),
+        Just("01010101010101010101010101010101".to_owned()),
+        Just("/trace/01010101010101010101010101010101?x".to_owned()),
         Just("9999999999999999999d".to_owned()),
         Just("2554-07-21T23:34:33Z".to_owned()),
         Just("1970-01-01T00:00".to_owned()),
@@ -223,6 +263,10 @@ fn value() -> impl Strategy<Value = String> {
             Just("1ns"),
             Just("errors"),
             Just("dark"),
+            Just("heat"),
+            Just("traces"),
+            Just("12"),
+            Just("1h"),
             Just("jaeger"),
             Just("csv"),
             Just("kind"),
@@ -230,6 +274,10 @@ fn value() -> impl Strategy<Value = String> {
             Just("custom"),
             Just("a"),
             Just("p95"),
+            Just("flame"),
+            Just("graph"),
+            Just("self"),
+            Just("service"),
             Just("service:a"),
             Just("database:b")
         ]
@@ -256,7 +304,10 @@ fn address() -> impl Strategy<Value = String> {
         6 => prop::collection::vec(pair, 0..6).prop_map(|pairs| pairs.join("&")),
         1 => "[!-\"$-~]{0,40}",
     ];
-    (path, query).prop_map(|(path, query)| format!("{path}?{query}"))
+    (path, query).prop_map(|(path, query)| match path.contains('?') {
+        true => format!("{path}&{query}"),
+        false => format!("{path}?{query}"),
+    })
 }
 
 #[test]
@@ -274,6 +325,7 @@ fn no_address_and_no_parameter_makes_the_dashboard_fail() {
             }],
             rates: rates(),
             graph: graph(),
+            heatmap: heatmap(),
             services: ListServicesResponse {
                 services: vec![ServiceInfo {
                     service: "a".to_owned(),

@@ -42,6 +42,8 @@ async fn script_in_what_senders_and_consumers_say_is_only_shown() {
         format!("/map?focus=service:{script}"),
         format!("/map?focus=database:{script}&depth=3"),
         "/traces".to_owned(),
+        "/traces?view=heat".to_owned(),
+        "/traces?view=heat&of=spans&range=all".to_owned(),
         "/logs".to_owned(),
         "/logs?around=0-0-0-0".to_owned(),
         "/logs/live".to_owned(),
@@ -50,6 +52,16 @@ async fn script_in_what_senders_and_consumers_say_is_only_shown() {
         trace.clone(),
         format!("{trace}?span={}", otlp::id_hex(2)),
         format!("{trace}?tab=logs"),
+        format!("{trace}?zoom=0ns..1h"),
+        format!("{trace}?tab=spans"),
+        format!("{trace}?tab=operations"),
+        format!("{trace}?tab=operations&group={script}"),
+        format!("{trace}?tab=flame"),
+        format!("{trace}?tab=graph"),
+        format!("{trace}?tab=graph&by=service&colour=total"),
+        format!("/compare?a={}", otlp::trace_hex(1)),
+        format!("/compare?a={0}&b={0}&show=all", otlp::trace_hex(1)),
+        format!("/compare?a={0}&b={0}&sort=self", otlp::trace_hex(1)),
         format!("{trace}?f=status:error&fold=open"),
     ] {
         let page = site.page(&path).await;
@@ -68,8 +80,9 @@ async fn script_in_the_address_is_only_shown() {
     let keys = [
         "q", "service", "min", "max", "order", "limit", "after", "range", "from", "to", "level",
         "around", "add", "not", "span", "t", "fold", "from", "logs", "tab", "f", "theme", "back",
-        "hide", "x", "name", "focus", "depth", "sort", "page", "before", "cols", "col", "view",
-        "format",
+        "zoom", "lq", "group", "a", "b", "id", "at", "by", "colour", "show", "of", "smin", "smax",
+        "buckets", "hide", "x", "name", "focus", "depth", "sort", "page", "before", "cols", "col",
+        "view", "format",
     ];
     let trace = trace();
     for path in [
@@ -77,16 +90,25 @@ async fn script_in_the_address_is_only_shown() {
         "/service",
         "/map",
         "/traces",
+        "/traces?view=heat",
         "/logs",
         "/logs/live",
         "/traces/live",
         "/pipeline",
         "/open",
         "/api",
+        "/compare",
+        &format!("/compare?a={0}&b={0}", otlp::trace_hex(1)),
         &trace,
+        &format!("{trace}?tab=spans"),
+        &format!("{trace}?tab=operations"),
+        &format!("{trace}?tab=logs"),
+        &format!("{trace}?tab=flame"),
+        &format!("{trace}?tab=graph"),
     ] {
         for key in keys {
-            let address = format!("{path}?{key}={encoded}");
+            let mark = if path.contains('?') { '&' } else { '?' };
+            let address = format!("{path}{mark}{key}={encoded}");
             let answer = site.get(&address).await;
             if answer.header("content-type").starts_with("text/html") {
                 assert_harmless(&answer.text(), &address);
@@ -199,6 +221,7 @@ async fn the_interface_is_json_that_no_browser_takes_for_a_page() {
         "/api/v1/facets".to_owned(),
         "/api/v1/rates".to_owned(),
         "/api/v1/graph".to_owned(),
+        format!("/api/v1/compare?a={0}&b={0}", otlp::trace_hex(1)),
         "/api/v1/openapi.json".to_owned(),
         format!("/api/v1/traces/{}/download?format=jaeger", otlp::trace_hex(1)),
         "/api/services".to_owned(),

@@ -97,10 +97,24 @@ impl Document {
     }
 }
 
-/// Requests for an operation: without parameters, and with each of those that it names.
-fn requests(path: &str, operation: &Value) -> Vec<String> {
+/// The address of an operation with what it cannot do without.
+fn address(path: &str, operation: &Value) -> String {
     let path = path.replace("{traceId}", &trace_hex(1));
-    let mut requests = vec![path.clone()];
+    let needed = operation["parameters"].as_array().into_iter().flatten();
+    let needed =
+        needed.filter(|parameter| parameter["in"] == "query" && parameter["required"] == true);
+    needed.fold(path, |path, parameter| {
+        let mark = if path.contains('?') { '&' } else { '?' };
+        let name = parameter["name"].as_str().unwrap();
+        format!("{path}{mark}{name}={}", trace_hex(1))
+    })
+}
+
+/// Requests for an operation: without parameters, with those that it needs, and with each of those that it names.
+fn requests(path: &str, operation: &Value) -> Vec<String> {
+    let bare = path.replace("{traceId}", &trace_hex(1));
+    let path = address(path, operation);
+    let mut requests = vec![path.clone(), bare.clone()];
     for parameter in operation["parameters"].as_array().unwrap() {
         let name = parameter["name"].as_str().unwrap();
         let mut values: Vec<String> = vec!["".to_owned(), "<script>".to_owned(), "-1".to_owned()];
@@ -120,7 +134,12 @@ fn requests(path: &str, operation: &Value) -> Vec<String> {
             let query = form_urlencoded::Serializer::new(String::new())
                 .append_pair(name, &value)
                 .finish();
-            requests.push(format!("{path}?{query}"));
+            // Of a parameter given twice the first counts.
+            let mark = if path.contains('?') { '&' } else { '?' };
+            requests.push(match parameter["required"] == true {
+                true => format!("{bare}?{query}"),
+                false => format!("{path}{mark}{query}"),
+            });
         }
     }
     requests
@@ -177,12 +196,12 @@ async fn faults_of_the_consumer_are_described_too() {
         };
         let site = Site::start(canned.serve().await).await;
         let document = Document::of(&site).await;
-        for path in document.0["paths"].as_object().unwrap().keys() {
+        for (path, operations) in document.0["paths"].as_object().unwrap() {
             // Neither asks the consumer.
             if path.ends_with("openapi.json") || path.ends_with("/producers") {
                 continue;
             }
-            let request = path.replace("{traceId}", &trace_hex(1));
+            let request = address(path, &operations["get"]);
             let answer = site.get(&request).await;
             // What was asked without parameters has nothing that could be wrong, but for the consumer.
             if code == 400 && path.contains("status") {

@@ -30,6 +30,7 @@
 //! | `SearchTraces` | start and id, or the rank that was asked for | see below |
 //! | `GetTrace` | spans by start, then logs by time; equal spans of two consumers once | nothing |
 //! | `Histogram` | step and group | nothing |
+//! | `DurationHeatmap` | step and bucket | traces that lie on two sets count twice: see below |
 //! | `Facets` | field and value, of the first [`Config::facet_values_max`] of each | beyond those, counts may be low: said |
 //! | `ListServices`, `ListOperations` | names | nothing |
 //! | `Rates`, `ServiceGraph` | names; durations by their sketches | nothing: sketches of parts add up to the sketch of all |

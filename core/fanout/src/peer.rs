@@ -17,6 +17,7 @@ pub(crate) enum Kind {
     Traces,
     Logs,
     Histogram,
+    Heatmap,
     Facets,
     Lists,
     Rates,

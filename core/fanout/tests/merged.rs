@@ -151,6 +151,22 @@ macro_rules! assert_same {
     }};
 }
 
+async fn assert_heat_maps_are_the_same(cluster: &mut Cluster) {
+    for of in [v1::HeatmapOf::Spans, v1::HeatmapOf::Traces] {
+        for (query, buckets_per_octave) in [("", 0), ("service:cart", 6), ("nosuchword", 1)] {
+            let request = v1::DurationHeatmapRequest {
+                of: of.into(),
+                query: query.to_owned(),
+                range: range(),
+                step_nano: 30 * SECOND,
+                buckets_per_octave,
+                ..v1::DurationHeatmapRequest::default()
+            };
+            assert_same!(cluster, duration_heatmap, request);
+        }
+    }
+}
+
 async fn assert_lists_are_the_same(cluster: &mut Cluster) {
     assert_same!(cluster, list_services, v1::ListServicesRequest {});
     for service in ["", "cart"] {
@@ -186,6 +202,7 @@ async fn assert_lists_are_the_same(cluster: &mut Cluster) {
             assert_same!(cluster, facets, request);
         }
     }
+    assert_heat_maps_are_the_same(cluster).await;
     for (group, with_sketches) in [
         (v1::RateGroup::Service, true),
         (v1::RateGroup::Operation, false),

@@ -37,7 +37,7 @@ use crate::bits::{BitReader, BitWriter};
 pub const RELATIVE_ERROR: f64 = 0.01;
 
 /// Buckets of an octave.
-const PER_OCTAVE: u16 = 36;
+pub(crate) const PER_OCTAVE: u16 = 36;
 
 /// Buckets of all octaves of 64 bits, and that of zero.
 const BUCKETS: u16 = 1 + 64 * PER_OCTAVE;
@@ -101,6 +101,11 @@ fn extent(bucket: u16) -> (u64, u64) {
         u64::try_from(low).unwrap_or(u64::MAX),
         u64::try_from(above).unwrap_or(u64::MAX),
     )
+}
+
+/// The least duration of a bucket.
+pub(crate) fn least_of(bucket: u16) -> u64 {
+    extent(bucket).0
 }
 
 /// What stands for all durations of a bucket.
@@ -267,6 +272,12 @@ impl Sketch {
             return Err(SketchError("bytes are left over".to_owned()));
         }
         Ok(sketch)
+    }
+
+    /// How many durations each bucket has, ascending; [`bucket_of`] says which one a duration is in.
+    pub fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
+        let counts = self.counts.iter().copied();
+        (self.first..).zip(counts).filter(|(_, count)| *count > 0)
     }
 
     /// Forgets all durations and keeps the room for others.

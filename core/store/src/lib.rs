@@ -59,6 +59,7 @@ pub use config::{Config, ConfigError};
 pub use engine::{CatalogError, DurableStats, OpenError, Problem, SealError, StoreCheck, check};
 pub use fields::{LogFields, SpanFields};
 pub use key::{Origin, RecordKey, TimeRange};
+pub use log_tracer_sketch::Scale;
 pub use mark::{Mark, Restored, SeenBatch};
 pub use rollup::{
     GraphEdge, GraphSpec, LogVolume, Node, NodeKind, OTHER_NAME, RELATIVE_ERROR, Rate, RateGroup,
@@ -66,11 +67,12 @@ pub use rollup::{
     VolumeSeries,
 };
 pub use search::{
-    Facet, FacetSpec, FacetValue, Facets, Histogram, HistogramError, HistogramGroup,
-    HistogramSeries, HistogramSpec, Hit, LogHit, LogResults, LogSearch, OperationInfo, Operations,
-    RecordResults, RecordSearch, STEPS_MAX, ServiceCount, ServiceInfo, Services, Signal, SpanHit,
-    SpanResults, SpanSearch, Trace, TraceCursor, TraceLimits, TraceOrder, TraceResults,
-    TraceSearch, TraceSummary,
+    Facet, FacetSpec, FacetValue, Facets, HEATMAP_CELLS_MAX, Heatmap, HeatmapError, HeatmapOf,
+    HeatmapSpec, HeatmapStep, Histogram, HistogramError, HistogramGroup, HistogramSeries,
+    HistogramSpec, Hit, LogHit, LogResults, LogSearch, OperationInfo, Operations, RecordResults,
+    RecordSearch, STEPS_MAX, ServiceCount, ServiceInfo, Services, Signal, SpanHit, SpanResults,
+    SpanSearch, Trace, TraceCursor, TraceLimits, TraceOrder, TraceResults, TraceSearch,
+    TraceSummary,
 };
 pub use stop::{Coverage, Stop};
 pub use store::{Stats, Store, TableStats};

@@ -9,10 +9,10 @@ use log_tracer_record::{
 use prost::Message;
 
 use crate::{
-    Config, ConfigError, DurableStats, FacetSpec, Facets, GraphSpec, Histogram, HistogramError,
-    HistogramSpec, LogResults, LogSearch, LogVolume, Mark, OpenError, Operations, Origin, Rates,
-    RatesError, RatesSpec, Restored, SealError, ServiceGraph, Services, Signal, SpanResults,
-    SpanSearch, Stop, Trace, TraceLimits, TraceResults, TraceSearch,
+    Config, ConfigError, DurableStats, FacetSpec, Facets, GraphSpec, Heatmap, HeatmapError,
+    HeatmapSpec, Histogram, HistogramError, HistogramSpec, LogResults, LogSearch, LogVolume, Mark,
+    OpenError, Operations, Origin, Rates, RatesError, RatesSpec, Restored, SealError, ServiceGraph,
+    Services, Signal, SpanResults, SpanSearch, Stop, Trace, TraceLimits, TraceResults, TraceSearch,
     chunk::{LogChunk, SpanChunk},
     engine::{self, Engine, Options, Tables},
     pool::ScanPool,
@@ -304,6 +304,15 @@ impl Store {
             }
             Signal::Logs => search::count_over_time(&self.logs.snapshot(), spec, self.asking(stop)),
         }
+    }
+
+    /// Counts of spans or traces by when they start and how long they took.
+    ///
+    /// # Errors
+    /// The cells cannot be made as they were asked for.
+    pub fn heatmap(&self, spec: &HeatmapSpec, stop: &Stop) -> Result<Heatmap, HeatmapError> {
+        let spans = self.spans.snapshot();
+        search::count_durations(&spans, spec, self.rollup, self.asking(stop))
     }
 
     /// How many spans there are, how many failed and how long they took, by service or operation and over time.

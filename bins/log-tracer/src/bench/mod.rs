@@ -7,6 +7,8 @@
 //! | `bench verify` | proves that nothing of a load was lost or doubled |
 //! | `bench curves` | cost against records stored, connections and batch size, with a picture |
 //! | `bench mixed` | records and questions at once, at given rates |
+//! | `bench pages` | CPU and size of every page of the dashboard, over more and more records |
+//! | `bench users` | visitors and live tails at once while records come in |
 //! | `bench against` | another revision and this one, in turn |
 //!
 //! CPU is that of the server by the operating system's account, latencies are as the client saw them. Times on a shared
@@ -14,7 +16,7 @@
 //!
 //! - `load`, `ledger`, `verify`: the load generator and its check;
 //! - `server`: a process that is measured; `ingest`, `questions`, `queries`, `latency`, `restart`: what it is put through;
-//! - `table`, `report`: the table and its figures; `curves`, `mixed`, `against`: the other measurements;
+//! - `table`, `report`: the table and its figures; `curves`, `mixed`, `pages`, `against`: the other measurements;
 //! - `process`: what the operating system says about a process; `units`: numbers as people read them.
 
 mod against;
@@ -24,6 +26,7 @@ mod latency;
 mod ledger;
 mod load;
 mod mixed;
+mod pages;
 mod process;
 mod queries;
 mod questions;
@@ -44,6 +47,7 @@ pub use ingest::Ingest;
 pub use ledger::{Ledger, LedgerError};
 pub use load::{LoadReport, Options as LoadOptions, Percentiles};
 pub use mixed::{MixedReport, Options as MixedOptions};
+pub use pages::{Options as PagesOptions, PagesReport, UsersOptions, UsersReport};
 pub use report::Report;
 pub use server::ServerOptions;
 pub use table::Options as TableOptions;
@@ -53,6 +57,7 @@ pub use against::run as against;
 pub use curves::run as curves;
 pub use load::run as load;
 pub use mixed::run as mixed;
+pub use pages::{run as pages, users};
 pub use table::run as table;
 pub use verify::run as verify;
 
@@ -79,6 +84,10 @@ pub enum Command {
     Curves(CurvesOptions),
     /// Take records in and answer questions at once, at given rates
     Mixed(MixedOptions),
+    /// Measure what every page of the dashboard costs, and how large it is
+    Pages(PagesOptions),
+    /// Let visitors look at pages and live tails listen while records come in
+    Users(UsersOptions),
     /// Compare with another revision, measured in turn with this one
     Against(AgainstOptions),
 }

@@ -88,6 +88,9 @@ pub(super) struct Server {
 struct Addresses {
     otlp_grpc: String,
     query_grpc: String,
+    /// None of an older program that is compared with.
+    #[serde(default)]
+    dashboard: String,
 }
 
 /// What is on disk of one kind of record.
@@ -151,6 +154,11 @@ impl Server {
 
     pub(super) fn query_grpc(&self) -> &str {
         &self.addresses.query_grpc
+    }
+
+    /// Where its pages are.
+    pub(super) fn dashboard(&self) -> &str {
+        &self.addresses.dashboard
     }
 
     pub(super) async fn query(&self) -> Result<Client, BenchError> {

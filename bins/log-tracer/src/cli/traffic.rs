@@ -63,6 +63,16 @@ pub(super) fn bench(options: &bench::Options) -> Result<(), Failure> {
             drop(line);
             show(&report, options.json)
         }
+        Some(bench::Command::Pages(options)) => {
+            let report = runtime.block_on(bench::pages(options, &mut progress))?;
+            drop(line);
+            show(&report, options.json)
+        }
+        Some(bench::Command::Users(options)) => {
+            let report = runtime.block_on(bench::users(options, &mut progress))?;
+            drop(line);
+            show(&report, options.json)
+        }
         Some(bench::Command::Against(options)) => {
             let report = runtime.block_on(bench::against(options, &mut progress))?;
             drop(line);

@@ -11,6 +11,7 @@
 
 mod browser;
 mod interfaces;
+mod pages;
 mod reconnect;
 #[path = "../support/server.rs"]
 mod server;
@@ -21,7 +22,7 @@ use std::{collections::BTreeMap, time::Duration};
 use log_tracer_proto::{
     json,
     otlp::{logs::ResourceLogs, trace::ResourceSpans},
-    v1::{GetTraceRequest, PartitionStatus, SearchLogsRequest, SearchTracesRequest, StatusRequest},
+    v1::{GetTraceRequest, PartitionStatus, SearchLogsRequest, StatusRequest},
 };
 use serde_json::{Value, json};
 
@@ -55,44 +56,6 @@ async fn node_over_http_protobuf_arrives_exactly_and_is_on_the_page() {
 #[ignore = "needs Python, Node and Chromium: cargo make test-live"]
 async fn node_over_http_json_arrives_exactly_and_is_on_the_page() {
     sends_and_is_found("node", "json").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs Python, Node and Chromium: cargo make test-live"]
-async fn the_demo_fills_the_pages_and_they_can_be_photographed() {
-    let server = Server::start();
-    demo(&server);
-
-    // A checkout in which the card company was asked twice.
-    let request = SearchTracesRequest {
-        query: "service:payment status:error duration>1500ms".to_owned(),
-        limit: 1,
-        ..SearchTracesRequest::default()
-    };
-    let answer = server
-        .query()
-        .await
-        .search_traces(request)
-        .await
-        .unwrap()
-        .into_inner();
-    let trace = answer
-        .traces
-        .first()
-        .expect("a quarter of an hour has such a trace");
-    let id: String = trace
-        .trace_id
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    for (name, path) in [
-        ("home", "/".to_owned()),
-        ("map", "/map".to_owned()),
-        ("trace", format!("/trace/{id}")),
-        ("logs", "/logs".to_owned()),
-    ] {
-        tools::photograph(&format!("{}{path}", server.dashboard), name);
-    }
 }
 
 /// Fills a server with a quarter of an hour of a made-up shop.
@@ -129,7 +92,7 @@ async fn sends_and_is_found(language: &str, protocol: &str) {
     logs.extend(logs_without_trace(&server).await);
     assert_same(sent_logs(&sent), logs, "logs");
 
-    browser::check(&pages(&server, &sent)).await;
+    browser::shows(&shown(&server, &sent)).await;
 }
 
 /// Waits until everything that was acked can be found, which is some milliseconds after the ack.
@@ -296,7 +259,7 @@ fn assert_same(sent: BTreeMap<String, Value>, found: BTreeMap<String, Value>, wh
 }
 
 /// What each page must show: the trace, each of its spans opened, the search, the logs.
-fn pages(server: &Server, sent: &Value) -> Vec<Page> {
+fn shown(server: &Server, sent: &Value) -> Vec<Page> {
     let root = list(&sent["spans"])
         .iter()
         .find(|span| text(&span["parentSpanId"]).is_empty())

@@ -15,7 +15,7 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live")
 }
 
-fn home() -> PathBuf {
+pub(crate) fn home() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("live")
 }
 
@@ -68,23 +68,6 @@ pub(crate) fn run_script(script: &str, arguments: &[&str]) -> Value {
     serde_json::from_str(text.lines().last().unwrap()).unwrap()
 }
 
-/// Takes a picture of a page below the target directory; `cargo make screenshots` copies it to where the README shows it.
-pub(crate) fn photograph(url: &str, name: &str) {
-    let directory = home().join("screenshots");
-    fs::create_dir_all(&directory).unwrap();
-    let file = directory.join(format!("{name}.png"));
-    let mut command = Command::new("node");
-    run(command
-        .arg(node().join("screenshot.mjs"))
-        .arg(url)
-        .arg(&file)
-        .args(["light", "1280", "1100"]));
-    assert!(
-        fs::metadata(&file).unwrap().len() > 20_000,
-        "{url} looks empty"
-    );
-}
-
 /// A virtual environment with `requirements.txt` installed.
 fn python() -> PathBuf {
     let _one_at_a_time = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,15 +89,12 @@ pub(crate) fn node() -> PathBuf {
     let _one_at_a_time = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     let (directory, wanted) = (home().join("node"), scripts().join("package-lock.json"));
     fs::create_dir_all(&directory).unwrap();
-    for name in [
-        "package.json",
-        "package-lock.json",
-        "send.mjs",
-        "browser.mjs",
-        "screenshot.mjs",
-        "reconnect.mjs",
-    ] {
+    for name in ["package.json", "package-lock.json", "send.mjs"] {
         fs::copy(scripts().join(name), directory.join(name)).unwrap();
+    }
+    for script in fs::read_dir(scripts().join("browser")).unwrap() {
+        let script = script.unwrap();
+        fs::copy(script.path(), directory.join(script.file_name())).unwrap();
     }
     if !is_current(&directory, &wanted) {
         run(Command::new("npm")

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use log_tracer_proto::v1;
 use log_tracer_store::{
-    Coverage, Facets, Histogram, LogResults, Operations, Services, TraceCursor, TraceResults,
+    Coverage, Facets, Heatmap, Histogram, LogResults, Operations, Services, TraceCursor,
+    TraceResults,
 };
 use prost::Message;
 
@@ -213,6 +214,40 @@ pub(crate) fn histogram(
         series,
         start_unix_nano: histogram.start_unix_nano,
         step_nano: histogram.step_nano,
+        coverage: Some(covered.into_message()),
+    }
+}
+
+pub(crate) fn heatmap(
+    heatmap: Heatmap,
+    mut covered: Covered,
+    answer_bytes_max: usize,
+) -> v1::DurationHeatmapResponse {
+    let scale = heatmap.scale;
+    let buckets = heatmap.steps.iter().map(|step| {
+        // A step has no more counts than there are buckets.
+        let end = step.first_bucket + step.counts.len() as u16;
+        (step.first_bucket, end)
+    });
+    let buckets = buckets.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let (first_bucket, edges_nano) = buckets
+        .map(|(first, end)| scale.edges(first, end))
+        .unwrap_or_default();
+    let mut room = Room::in_answer(answer_bytes_max.saturating_sub(10 * edges_nano.len()));
+    let steps = heatmap.steps.into_iter().map(|step| v1::HeatmapStep {
+        start_unix_nano: step.start_unix_nano,
+        first_bucket: step.first_bucket.into(),
+        counts: step.counts,
+        errors: step.errors,
+    });
+    let (steps, left_out) = room.fill(steps);
+    covered.leave_out(left_out, "steps");
+    v1::DurationHeatmapResponse {
+        steps,
+        step_nano: heatmap.step_nano,
+        buckets_per_octave: scale.per_octave(),
+        first_bucket: first_bucket.into(),
+        edges_nano,
         coverage: Some(covered.into_message()),
     }
 }

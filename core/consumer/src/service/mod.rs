@@ -162,6 +162,21 @@ impl QueryService for Queries {
         Ok(Response::new(answer))
     }
 
+    async fn duration_heatmap(
+        &self,
+        request: Request<v1::DurationHeatmapRequest>,
+    ) -> Result<Response<v1::DurationHeatmapResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let spec = request::heatmap(request.get_ref(), &self.shared.config.query)?;
+        let (_, results) = self
+            .ask(deadline, move |store, stop| store.heatmap(&spec, stop))
+            .await?;
+        let mut results = results.map_err(|error| request::heatmap_error(&error))?;
+        let covered = self.covered(std::mem::take(&mut results.coverage));
+        let answer = answer::heatmap(results, covered, self.answer_bytes_max());
+        Ok(Response::new(answer))
+    }
+
     async fn facets(
         &self,
         request: Request<v1::FacetsRequest>,

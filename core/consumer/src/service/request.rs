@@ -4,8 +4,9 @@ use log_tracer_proto::v1;
 use log_tracer_query::{Field, Query};
 use log_tracer_record::TraceId;
 use log_tracer_store::{
-    FacetSpec, HistogramGroup, HistogramSpec, LogSearch, RecordKey, Signal, TimeRange, TraceCursor,
-    TraceLimits, TraceOrder, TraceSearch,
+    FacetSpec, HeatmapError, HeatmapOf, HeatmapSpec, HistogramError, HistogramGroup, HistogramSpec,
+    LogSearch, RecordKey, Scale, Signal, TimeRange, TraceCursor, TraceLimits, TraceOrder,
+    TraceSearch,
 };
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -174,6 +175,66 @@ pub(crate) fn histogram(
         step_nano: step,
         group,
     })
+}
+
+/// Buckets of an octave when the request names no number: about ten for each power of ten.
+const BUCKETS_PER_OCTAVE_DEFAULT: u32 = 3;
+
+pub(crate) fn heatmap(
+    request: &v1::DurationHeatmapRequest,
+    config: &QueryConfig,
+) -> Result<HeatmapSpec, Status> {
+    let of = match v1::HeatmapOf::try_from(request.of) {
+        Ok(v1::HeatmapOf::Spans) => HeatmapOf::Spans,
+        Ok(v1::HeatmapOf::Traces) => HeatmapOf::Traces,
+        Err(_) => {
+            let number = request.of;
+            return Err(invalid("of", format!("{number} is nothing to count")));
+        }
+    };
+    let per_octave = match request.buckets_per_octave {
+        0 => BUCKETS_PER_OCTAVE_DEFAULT,
+        asked => asked,
+    };
+    let scale = Scale::new(per_octave).ok_or_else(|| {
+        invalid(
+            "buckets_per_octave",
+            format!("expected a divisor of 36, got {per_octave}"),
+        )
+    })?;
+    let range = range(request.range)?;
+    let max = request.duration_max_nano;
+    let spec = HeatmapSpec {
+        of,
+        query: query(&request.query)?,
+        start_unix_nano: range.start_unix_nano,
+        end_unix_nano: range
+            .end_unix_nano
+            .ok_or_else(|| invalid("range", "expected an end after the start"))?,
+        step_nano: request.step_nano,
+        scale,
+        duration_min_nano: request.duration_min_nano,
+        duration_max_nano: (max != 0).then_some(max),
+    };
+    let cells = spec.cell_count().map_err(|error| heatmap_error(&error))?;
+    let cells_max = u64::from(config.heatmap_cells_max);
+    if cells > cells_max {
+        return Err(invalid(
+            "step_nano",
+            format!("there are {cells} cells, expected at most {cells_max}"),
+        ));
+    }
+    Ok(spec)
+}
+
+/// Which field it is that a heat map cannot be made of.
+pub(crate) fn heatmap_error(error: &HeatmapError) -> Status {
+    let field = match error {
+        HeatmapError::Steps(HistogramError::Range { .. }) => "range",
+        HeatmapError::Durations { .. } => "duration_max_nano",
+        _ => "step_nano",
+    };
+    invalid(field, error.to_string())
 }
 
 pub(crate) fn facets(

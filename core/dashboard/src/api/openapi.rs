@@ -91,7 +91,11 @@ fn described(operation: &Operation) -> Value {
 
 /// The statuses of an operation that are no success.
 fn faults(operation: &Operation) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let has_trace = operation.path.contains('{');
+    let has_trace = operation.path.contains('{')
+        || operation
+            .params
+            .iter()
+            .any(|param| matches!(param.kind, Kind::Trace));
     let asks = operation.id != "describe";
     [
         (
@@ -119,7 +123,7 @@ fn faults(operation: &Operation) -> impl Iterator<Item = (&'static str, &'static
 
 fn parameter(param: &Param) -> Value {
     let schema = match param.kind {
-        Kind::Text => json!({"type": "string"}),
+        Kind::Text | Kind::Trace => json!({"type": "string"}),
         Kind::Choice(choices) => {
             // Forms send their empty fields, which count as absent.
             let choices: Vec<&str> = choices.iter().copied().chain([""]).collect();
@@ -134,11 +138,12 @@ fn parameter(param: &Param) -> Value {
             .map_or(Value::Null, Value::from),
         _ => param.example.into(),
     };
+    let is_required = matches!(param.kind, Kind::Trace);
     let mut parameter = Map::from_iter([
         ("name".to_owned(), param.name.into()),
         ("in".to_owned(), "query".into()),
-        ("required".to_owned(), false.into()),
-        ("allowEmptyValue".to_owned(), true.into()),
+        ("required".to_owned(), is_required.into()),
+        ("allowEmptyValue".to_owned(), (!is_required).into()),
         ("description".to_owned(), param.words.into()),
         ("schema".to_owned(), schema),
     ]);

@@ -79,7 +79,12 @@ fn operation(operation: &Operation) -> OperationView {
         .answer
         .iter()
         .any(|(kind, _)| *kind == "text/event-stream");
-    let href = if operation.path.contains('{') || is_stream {
+    let needs_more = operation.path.contains('{')
+        || operation
+            .params
+            .iter()
+            .any(|param| matches!(param.kind, Kind::Trace));
+    let href = if needs_more || is_stream {
         ""
     } else {
         operation.path
@@ -97,6 +102,7 @@ fn operation(operation: &Operation) -> OperationView {
                 words: pieces(param.words),
                 values: match param.kind {
                     Kind::Text => String::new(),
+                    Kind::Trace => "needed".to_owned(),
                     Kind::Choice(choices) => choices.join(", "),
                     Kind::Number(min, max) => format!("{min} to {max}"),
                 },

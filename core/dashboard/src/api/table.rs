@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use warp::reply::Response;
 
-use super::{Call, answers, export, openapi, pipeline, rates, tail};
+use super::{Call, answers, compare, export, heatmap, openapi, pipeline, rates, tail};
 use crate::fault::Fault;
 
 /// The future of an answer.
@@ -41,6 +41,8 @@ pub(super) enum Kind {
     Choice(&'static [&'static str]),
     /// A whole number from the first to the second.
     Number(u64, u64),
+    /// The id of a trace, or an address of it; it has to be there.
+    Trace,
 }
 
 const JSON: &str = "application/json";
@@ -130,8 +132,27 @@ const RECORDS: Param = Param {
     example: "20",
 };
 
+const TRACE_A: Param = Param {
+    name: "a",
+    words: "A trace: its id, or an address of it.",
+    kind: Kind::Trace,
+    example: "5b8efff798038103d269b633813fc60c",
+};
+const TRACE_B: Param = Param {
+    name: "b",
+    words: "The trace to compare it with.",
+    kind: Kind::Trace,
+    example: "0af7651916cd43dd8448eb211c80319c",
+};
+const STEP: Param = Param {
+    name: "step",
+    words: "The width of a step; one that gives some dozens of steps when not given.",
+    kind: Kind::Text,
+    example: "1m",
+};
+
 /// All operations, in the order in which they are described.
-pub(super) const OPERATIONS: [Operation; 16] = [
+pub(super) const OPERATIONS: [Operation; 18] = [
     Operation {
         id: "searchTraces",
         path: "/api/v1/traces",
@@ -149,6 +170,30 @@ pub(super) const OPERATIONS: [Operation; 16] = [
         params: &[],
         answer: &[(JSON, "Trace")],
         run: |call| Box::pin(answers::trace(call)),
+    },
+    Operation {
+        id: "compareTraces",
+        path: "/api/v1/compare",
+        summary: "Two traces side by side, path by path",
+        words: "Spans are merged by the service, name and kind of themselves and of all above them. `changed` is a path whose numbers of spans or errors differ, or whose total or self time differs by a tenth and by a hundredth of the longer trace. `more` counts the paths above the limit.",
+        params: &[
+            TRACE_A,
+            TRACE_B,
+            Param {
+                name: "sort",
+                words: "The order of the paths: as a tree, which is meant when it is not given, or the greatest difference first.",
+                kind: Kind::Choice(&compare::SORTS),
+                example: "self",
+            },
+            Param {
+                name: "limit",
+                words: "Paths at most; 1,000 when not given.",
+                kind: Kind::Number(1, compare::PATHS_MAX),
+                example: "20",
+            },
+        ],
+        answer: &[(JSON, "Comparison")],
+        run: |call| Box::pin(compare::compare(call)),
     },
     Operation {
         id: "searchLogs",
@@ -202,18 +247,49 @@ pub(super) const OPERATIONS: [Operation; 16] = [
                 kind: Kind::Choice(&["level", "service", "none"]),
                 example: "service",
             },
-            Param {
-                name: "step",
-                words: "The width of a step; one that gives some dozens of steps when not given.",
-                kind: Kind::Text,
-                example: "1m",
-            },
+            STEP,
             RANGE,
             FROM,
             TO,
         ],
         answer: &[(JSON, "Histogram")],
         run: |call| Box::pin(answers::histogram(call)),
+    },
+    Operation {
+        id: "getHeatmap",
+        path: "/api/v1/heatmap",
+        summary: "How many spans or traces match, by start and duration",
+        words: "Over all that match. Durations lie in buckets on a logarithmic scale, of which the answer has the edges.",
+        params: &[
+            Param {
+                name: "of",
+                words: "What is counted: traces with a span that matches, by the duration of the whole trace, or spans that match, by their own; `traces` when not given.",
+                kind: Kind::Choice(&["traces", "spans"]),
+                example: "spans",
+            },
+            Q,
+            SERVICE,
+            Param {
+                words: "Only what took at least so long.",
+                ..MIN
+            },
+            Param {
+                words: "Only what took at most so long.",
+                ..MAX
+            },
+            STEP,
+            Param {
+                name: "buckets",
+                words: "Buckets of durations in an octave, from one power of two nanoseconds to the next: a divisor of 36; 3, which are about ten for each power of ten, when not given.",
+                kind: Kind::Number(1, 36),
+                example: "6",
+            },
+            RANGE,
+            FROM,
+            TO,
+        ],
+        answer: &[(JSON, "Heatmap")],
+        run: |call| Box::pin(heatmap::heatmap(call)),
     },
     Operation {
         id: "listServices",

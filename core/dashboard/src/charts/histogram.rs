@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{percent, position, ticks};
 use crate::{
     clock::Moment,
+    search::CoverageView,
     units::{count, plural},
 };
 
@@ -40,6 +41,8 @@ pub(crate) struct Histogram {
     /// Read out in place of the picture.
     summary: String,
     empty: bool,
+    /// Of the counts, when they were counted for this chart.
+    coverage: Option<CoverageView>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -138,6 +141,10 @@ impl Histogram {
                 count(max)
             ),
             empty: total == 0,
+            coverage: answer
+                .coverage
+                .as_ref()
+                .map(|own| CoverageView::new(Some(own))),
         }
     }
 }

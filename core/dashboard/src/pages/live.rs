@@ -29,6 +29,7 @@ use crate::{
     app::App,
     clock,
     fault::Fault,
+    fit,
     lines::{LogLine, Tables, services_of},
     palette::Palette,
     params::{Link, Params},
@@ -201,7 +202,8 @@ async fn newest(
         limit: LINES,
         ..SearchLogsRequest::default()
     };
-    let answer = app.ask.search_logs(request).await?;
+    let mut answer = app.ask.search_logs(request).await?;
+    fit::fit(&mut answer, fit::LINES_BYTES_MAX);
     let palette = Palette::new(
         services.iter().map(|service| service.service.as_str()),
         services_of(&answer.resources),

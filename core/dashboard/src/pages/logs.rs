@@ -1,13 +1,13 @@
 //! The search for log records.
 
 pub(crate) mod columns;
+pub(crate) mod level;
 mod patterns;
 
 use http::StatusCode;
 use log_tracer_proto::v1::{
-    FacetsRequest, FacetsResponse, HistogramGroup, HistogramRequest, HistogramResponse, LogHit,
-    RecordKey, SearchLogsRequest, SearchLogsResponse, ServiceInfo, Signal, StatusResponse,
-    TimeRange,
+    FacetsRequest, HistogramGroup, HistogramRequest, HistogramResponse, LogHit, RecordKey,
+    SearchLogsRequest, SearchLogsResponse, ServiceInfo, Signal, StatusResponse, TimeRange,
 };
 use log_tracer_query::{Query, Signals, parse};
 use serde::Serialize;
@@ -20,12 +20,13 @@ use crate::{
     charts::histogram::{self, Histogram},
     clock,
     fault::Fault,
+    fit,
     lines::{self, LogLine, Sender, Tables, key_param, parse_key},
     palette::Palette,
     params::{Link, Params},
     range::Range,
     reply,
-    search::{self, Choice, CoverageView, Edit, FacetView, Problem, SearchForm},
+    search::{self, Choice, CoverageView, Edit, FacetsView, Problem, SearchForm},
     units::plural,
     views::Shell,
     visitor::Visitor,
@@ -37,15 +38,6 @@ const LIMIT_MAX: u32 = 500;
 
 /// Records before and after the one whose surroundings are asked for.
 const AROUND: u32 = 40;
-
-/// The severities to choose from, by the query that each adds.
-const LEVELS: [(&str, &str); 5] = [
-    ("", "Any severity"),
-    ("debug", "Debug and above"),
-    ("info", "Info and above"),
-    ("warn", "Warn and above"),
-    ("error", "Error and above"),
-];
 
 /// What is searched for: the state of the page.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,20 +56,12 @@ pub(crate) struct Search {
 
 impl Search {
     pub(crate) fn read(params: &Params) -> Result<Self, Fault> {
-        let level = params.read("level", |text| {
-            match LEVELS.iter().find(|(name, _)| *name == text) {
-                Some((name, _)) => Ok((*name).to_owned()),
-                None => Err(format!(
-                    "`{text}` is not a severity; it is one of debug, info, warn, error"
-                )),
-            }
-        })?;
         let limit = params.number("limit", 1, u64::from(LIMIT_MAX))?;
         Ok(Self {
             q: params.text("q"),
             range: Range::read(params)?,
             service: params.text("service"),
-            level: level.unwrap_or_default(),
+            level: level::read(params)?.to_owned(),
             limit: limit.map_or(LIMIT_DEFAULT, |limit| limit as u32),
             columns: params.read("cols", columns::parse)?.unwrap_or_default(),
             patterns: params
@@ -116,10 +100,7 @@ impl Search {
     }
 
     pub(crate) fn query(&self) -> String {
-        let level = match self.level.as_str() {
-            "" => String::new(),
-            level => format!("severity>={level}"),
-        };
+        let level = level::term(&self.level);
         search::compose(&self.q, &[search::service_term(&self.service), level])
     }
 
@@ -174,14 +155,7 @@ impl Search {
     }
 
     pub(crate) fn levels(&self) -> Vec<Choice> {
-        LEVELS
-            .iter()
-            .map(|(value, label)| Choice {
-                value: (*value).to_owned(),
-                label: (*label).to_owned(),
-                selected: *value == self.level,
-            })
-            .collect()
+        level::choices(&self.level)
     }
 }
 
@@ -273,11 +247,14 @@ async fn find(
     } else {
         search.request(now)
     };
-    let (answer, histogram, facets) = tokio::try_join!(
+    let (mut answer, histogram, facets) = tokio::try_join!(
         app.ask.search_logs(records),
         app.ask.histogram(histogram),
         app.ask.facets(facets)
     )?;
+    if !search.patterns {
+        fit::fit(&mut answer, fit::LINES_BYTES_MAX);
+    }
     let patterns = search.patterns.then(|| {
         let palette = palette(services, &answer);
         patterns::view(&answer, search, query, &palette)
@@ -285,10 +262,8 @@ async fn find(
     let found = Found {
         patterns,
         chart: Some(chart(&histogram, (start, end), search)),
-        facets: facet_views(&facets, query, search)
-            .into_iter()
-            .map(|facet| facet.with_column(|field| search.with_column(field).link().to_string()))
-            .collect(),
+        facets: FacetsView::new(&facets, query, &search.link())
+            .with_columns(|field| search.with_column(field).link().to_string()),
         next: answer.next.as_ref().map_or_else(String::new, |next| {
             search.link().with("after", key_param(next)).to_string()
         }),
@@ -331,10 +306,13 @@ async fn around(
         .get(hit.resource as usize)
         .map_or("", |entry| entry.service.as_str());
     let query = search::service_term(service);
-    let (older, newer) = tokio::try_join!(
+    let (mut older, mut newer) = tokio::try_join!(
         app.ask.search_logs(request(above, false, query.clone())),
         app.ask.search_logs(request(key, true, query))
     )?;
+    // The nearest come first in both.
+    fit::fit(&mut older, fit::LINES_BYTES_MAX / 2);
+    fit::fit(&mut newer, fit::LINES_BYTES_MAX / 2);
     let found = Found {
         answer: joined(newer, older),
         around: Some(key),
@@ -374,10 +352,6 @@ fn chart(answer: &HistogramResponse, bounds: (u64, u64), search: &Search) -> His
     })
 }
 
-fn facet_views(facets: &FacetsResponse, query: &Query, search: &Search) -> Vec<FacetView> {
-    search::facets(facets, query, &search.link())
-}
-
 /// Colours of the services of a page.
 fn palette(services: &[ServiceInfo], answer: &SearchLogsResponse) -> Palette {
     Palette::new(
@@ -392,7 +366,7 @@ struct Found {
     patterns: Option<Patterns>,
     answer: SearchLogsResponse,
     chart: Option<Histogram>,
-    facets: Vec<FacetView>,
+    facets: FacetsView,
     next: String,
     /// The record whose surroundings these are.
     around: Option<RecordKey>,
@@ -414,7 +388,7 @@ struct View {
     csv_href: String,
     lines: Vec<LogLine>,
     senders: Vec<Sender>,
-    facets: Vec<FacetView>,
+    facets: FacetsView,
     coverage: CoverageView,
     shown: String,
     first: String,
@@ -547,7 +521,7 @@ mod tests {
 
     #[test]
     fn every_severity_to_choose_is_a_query() {
-        for (level, _) in LEVELS {
+        for (level, _) in level::LEVELS {
             parse(&read(&format!("level={level}")).unwrap().query()).unwrap();
         }
     }

@@ -1,5 +1,7 @@
 //! The search for traces.
 
+pub(crate) mod heat;
+
 use http::StatusCode;
 use log_tracer_proto::v1::{
     FacetsRequest, FacetsResponse, SearchTracesRequest, SearchTracesResponse, ServiceInfo, Signal,
@@ -9,6 +11,7 @@ use log_tracer_query::{Query, Signals, parse};
 use serde::Serialize;
 use warp::reply::Response;
 
+use self::heat::{HeatState, HeatView, Picture, bound};
 use crate::{
     app::App,
     charts::{
@@ -22,7 +25,7 @@ use crate::{
     params::{Link, Params},
     range::Range,
     reply,
-    search::{self, Choice, CoverageView, FacetView, Problem, SearchForm},
+    search::{self, Choice, CoverageView, FacetsView, Problem, SearchForm},
     units::{age, clip, compact, duration, duration_term, parse_duration, plural},
     views::Shell,
     visitor::Visitor,
@@ -53,6 +56,7 @@ pub(crate) struct Search {
     pub(crate) order: TraceOrder,
     pub(crate) limit: u32,
     pub(crate) after: Option<TraceCursor>,
+    pub(crate) heat: HeatState,
 }
 
 impl Search {
@@ -73,6 +77,7 @@ impl Search {
             order: order.unwrap_or(TraceOrder::Newest),
             limit: limit.map_or(LIMIT_DEFAULT, |limit| limit as u32),
             after: params.read("after", parse_cursor)?,
+            heat: HeatState::read(params)?,
         })
     }
 
@@ -83,19 +88,13 @@ impl Search {
 
     /// The same search on another page.
     pub(crate) fn link_to(&self, path: &str) -> Link {
-        let term = |nanos: u64| {
-            if nanos == 0 {
-                String::new()
-            } else {
-                duration_term(nanos)
-            }
-        };
         let order = ORDERS.iter().find(|(order, ..)| *order == self.order);
         let link = Link::to(path)
             .with("q", &*self.q)
             .with("service", &*self.service)
-            .with("min", term(self.duration_min))
-            .with("max", term(self.duration_max));
+            .with("min", bound(self.duration_min))
+            .with("max", bound(self.duration_max));
+        let link = self.heat.write(link);
         let link = match order {
             Some((TraceOrder::Newest, ..)) | None => link,
             Some((_, name, _)) => link.with("order", *name),
@@ -121,7 +120,8 @@ impl Search {
     }
 
     pub(crate) fn query(&self) -> String {
-        search::compose(&self.q, &[search::service_term(&self.service)])
+        let [min, max] = self.heat.terms();
+        search::compose(&self.q, &[search::service_term(&self.service), min, max])
     }
 
     /// The form, as the page of the list and the live page show it.
@@ -149,12 +149,22 @@ impl Search {
             || !self.service.is_empty()
             || self.duration_min > 0
             || self.duration_max > 0
+            || self.heat.is_narrowed()
+    }
+
+    /// The same with another picture above the list.
+    fn with_heat(&self, heat: HeatState) -> Link {
+        Self {
+            heat,
+            ..self.clone()
+        }
+        .link()
     }
 }
 
 impl Leads for Search {
     fn between(&self, from: u64, to: u64) -> String {
-        Range::Between(from, to).write(self.link()).to_string()
+        heat::Leads::between(self, from, to)
     }
 
     fn at_least(&self, nanos: u64) -> String {
@@ -198,14 +208,18 @@ pub(crate) async fn page(app: &App, visitor: &Visitor, params: &Params) -> Resul
                 fields: Vec::new(),
                 values_max: 0,
             };
-            let (traces, facets) = tokio::try_join!(
+            let (traces, facets, heat) = tokio::try_join!(
                 app.ask.search_traces(search.request(now)),
-                app.ask.facets(facets)
+                app.ask.facets(facets),
+                heat::ask(app, &search, now)
             )?;
-            (
-                StatusCode::OK,
-                view(&search, now, &services, Ok((&query, &traces, &facets))),
-            )
+            let found = Found {
+                query: &query,
+                traces: &traces,
+                facets: &facets,
+                heat,
+            };
+            (StatusCode::OK, view(&search, now, &services, Ok(found)))
         }
     };
     let shell = Shell {
@@ -230,11 +244,15 @@ struct View {
     limits: Vec<Choice>,
     min: String,
     max: String,
+    span_min: String,
+    span_max: String,
+    picture: Picture,
     /// Whether the further fields of the form are in use.
     refined: bool,
     rows: Vec<TraceRow>,
     scatter: Option<Scatter>,
-    facets: Vec<FacetView>,
+    heat: Option<HeatView>,
+    facets: FacetsView,
     coverage: CoverageView,
     shown: String,
     first: String,
@@ -278,6 +296,13 @@ pub(crate) struct TraceRow {
     matched: String,
 }
 
+impl TraceRow {
+    /// With another address to lead to than the trace's own.
+    pub(crate) fn leading_to(self, href: String) -> Self {
+        Self { href, ..self }
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
 struct ServiceChip {
     name: String,
@@ -286,33 +311,40 @@ struct ServiceChip {
     error: bool,
 }
 
-type Answers<'a> = (&'a Query, &'a SearchTracesResponse, &'a FacetsResponse);
+/// What the consumer answered.
+struct Found<'a> {
+    query: &'a Query,
+    traces: &'a SearchTracesResponse,
+    facets: &'a FacetsResponse,
+    heat: Option<HeatView>,
+}
 
 fn view(
     search: &Search,
     now: u64,
     services: &[ServiceInfo],
-    answers: Result<Answers<'_>, Problem>,
+    answers: Result<Found<'_>, Problem>,
 ) -> View {
     let empty = SearchTracesResponse::default();
-    let (found, facets, problem) = match answers {
-        Ok((query, found, facets)) => (found, search::facets(facets, query, &search.link()), None),
-        Err(problem) => (&empty, Vec::new(), Some(problem)),
+    let (found, facets, heat, problem) = match answers {
+        Ok(answers) => {
+            let facets = FacetsView::new(answers.facets, answers.query, &search.link());
+            (answers.traces, facets, answers.heat, None)
+        }
+        Err(problem) => (&empty, FacetsView::default(), None, Some(problem)),
     };
     let palette = palette(services, &found.traces);
     let rows = rows(&found.traces, &palette, now, search.is_narrowed());
-    let term = |nanos: u64| {
-        if nanos == 0 {
-            String::new()
-        } else {
-            duration_term(nanos)
-        }
-    };
     let unconditional = Search {
         q: String::new(),
         service: String::new(),
         duration_min: 0,
         duration_max: 0,
+        heat: HeatState {
+            span_min: 0,
+            span_max: 0,
+            ..search.heat
+        },
         ..search.clone()
     };
     View {
@@ -341,14 +373,19 @@ fn view(
             })
             .collect(),
         limits: limits(search.limit),
-        min: term(search.duration_min),
-        max: term(search.duration_max),
+        min: bound(search.duration_min),
+        max: bound(search.duration_max),
+        span_min: bound(search.heat.span_min),
+        span_max: bound(search.heat.span_max),
+        picture: Picture::new(search),
         refined: search.duration_min > 0
             || search.duration_max > 0
+            || search.heat.is_narrowed()
             || search.order != TraceOrder::Newest
             || search.limit != LIMIT_DEFAULT,
         scatter: Scatter::new(points(&found.traces, &palette), search)
-            .filter(|_| found.traces.len() > 1),
+            .filter(|_| found.traces.len() > 1 && !search.heat.shown),
+        heat,
         facets,
         coverage: CoverageView::new(found.coverage.as_ref()),
         shown: plural(rows.len() as u64, "trace", "traces"),

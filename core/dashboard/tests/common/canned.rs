@@ -4,13 +4,14 @@ use std::{pin::Pin, time::Duration};
 
 use futures_util::{Stream, StreamExt, stream};
 use log_tracer_proto::v1::{
-    ExportQuarantineRequest, ExportQuarantineResponse, ExportRequest, ExportResponse,
-    FacetsRequest, FacetsResponse, GetTraceRequest, GetTraceResponse, HistogramRequest,
-    HistogramResponse, ListOperationsRequest, ListOperationsResponse, ListServicesRequest,
-    ListServicesResponse, RatesRequest, RatesResponse, SearchLogsRequest, SearchLogsResponse,
-    SearchTracesRequest, SearchTracesResponse, ServiceGraphRequest, ServiceGraphResponse,
-    StatusHistoryRequest, StatusHistoryResponse, StatusRequest, StatusResponse, TailRequest,
-    TailResponse, WaitForPositionRequest, WaitForPositionResponse,
+    DurationHeatmapRequest, DurationHeatmapResponse, ExportQuarantineRequest,
+    ExportQuarantineResponse, ExportRequest, ExportResponse, FacetsRequest, FacetsResponse,
+    GetTraceRequest, GetTraceResponse, HistogramRequest, HistogramResponse, ListOperationsRequest,
+    ListOperationsResponse, ListServicesRequest, ListServicesResponse, RatesRequest, RatesResponse,
+    SearchLogsRequest, SearchLogsResponse, SearchTracesRequest, SearchTracesResponse,
+    ServiceGraphRequest, ServiceGraphResponse, StatusHistoryRequest, StatusHistoryResponse,
+    StatusRequest, StatusResponse, TailRequest, TailResponse, WaitForPositionRequest,
+    WaitForPositionResponse,
     query_service_server::{QueryService, QueryServiceServer},
 };
 use tokio::net::TcpListener;
@@ -28,6 +29,7 @@ pub struct Canned {
     pub traces: SearchTracesResponse,
     pub logs: SearchLogsResponse,
     pub histogram: HistogramResponse,
+    pub heatmap: DurationHeatmapResponse,
     pub facets: FacetsResponse,
     pub rates: RatesResponse,
     pub graph: ServiceGraphResponse,
@@ -116,6 +118,13 @@ impl QueryService for Canned {
         _: Request<HistogramRequest>,
     ) -> Result<Response<HistogramResponse>, Status> {
         self.answer(&self.histogram).await
+    }
+
+    async fn duration_heatmap(
+        &self,
+        _: Request<DurationHeatmapRequest>,
+    ) -> Result<Response<DurationHeatmapResponse>, Status> {
+        self.answer(&self.heatmap).await
     }
 
     async fn facets(&self, _: Request<FacetsRequest>) -> Result<Response<FacetsResponse>, Status> {

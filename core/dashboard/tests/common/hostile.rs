@@ -14,13 +14,14 @@ use log_tracer_proto::{
         },
     },
     v1::{
-        ConsumerRole, ConsumerStatus, Coverage, Facet, FacetValue, FacetsResponse,
-        GetTraceResponse, GraphEdge, GraphNode, HistogramResponse, HistogramSeries,
-        ListOperationsResponse, ListServicesResponse, LogHit, OffsetRange, OperationInfo,
-        PartitionStatus, Position, QuarantinedEnvelope, Rate, RateSeries, RateStep, RatesResponse,
-        RecordKey, ResourceEntry, ScopeEntry, SearchLogsResponse, SearchTracesResponse,
-        ServiceCount, ServiceGraphResponse, ServiceInfo, Signal, StatusResponse, StorageStatus,
-        StoreStatus, TailResponse, TraceCursor, TraceSummary, TransportStatus,
+        ConsumerRole, ConsumerStatus, Coverage, DurationHeatmapResponse, Facet, FacetValue,
+        FacetsResponse, GetTraceResponse, GraphEdge, GraphNode, HeatmapStep, HistogramResponse,
+        HistogramSeries, ListOperationsResponse, ListServicesResponse, LogHit, OffsetRange,
+        OperationInfo, PartitionStatus, Position, QuarantinedEnvelope, Rate, RateSeries, RateStep,
+        RatesResponse, RecordKey, ResourceEntry, ScopeEntry, SearchLogsResponse,
+        SearchTracesResponse, ServiceCount, ServiceGraphResponse, ServiceInfo, Signal,
+        StatusResponse, StorageStatus, StoreStatus, TailResponse, TraceCursor, TraceSummary,
+        TransportStatus,
     },
 };
 
@@ -328,6 +329,23 @@ fn rates() -> (RatesResponse, ServiceGraphResponse) {
     (rates, graph)
 }
 
+/// Counts that do not fit together, around now.
+fn heatmap() -> DurationHeatmapResponse {
+    let step = |back: u64| HeatmapStep {
+        start_unix_nano: otlp::epoch() - back,
+        first_bucket: 200,
+        counts: vec![1, u64::MAX, u64::MAX],
+        errors: vec![u64::MAX],
+    };
+    DurationHeatmapResponse {
+        steps: vec![step(0), step(1), step(0)],
+        buckets_per_octave: 7,
+        edges_nano: vec![u64::MAX, 0],
+        coverage: coverage(),
+        ..DurationHeatmapResponse::default()
+    }
+}
+
 /// A consumer whose every text is an attack.
 pub fn hostile() -> Canned {
     let script = || SCRIPT.to_owned();
@@ -365,7 +383,9 @@ pub fn hostile() -> Canned {
             step_nano: 0,
             ..HistogramResponse::default()
         },
+        heatmap: heatmap(),
         facets: FacetsResponse {
+            coverage: coverage(),
             facets: [SCRIPT, "a.b", ADDRESS]
                 .into_iter()
                 .map(|field| Facet {
@@ -383,7 +403,6 @@ pub fn hostile() -> Canned {
                     other_count: 1,
                 })
                 .collect(),
-            coverage: coverage(),
         },
         status: status(),
         pieces: vec![GetTraceResponse {

@@ -4,6 +4,7 @@
 pub(crate) mod counts;
 pub(crate) mod covering;
 pub(crate) mod facets;
+pub(crate) mod heatmap;
 pub(crate) mod history;
 pub(crate) mod hits;
 pub(crate) mod lists;
@@ -44,6 +45,7 @@ covers!(
     SearchTracesResponse,
     SearchLogsResponse,
     HistogramResponse,
+    DurationHeatmapResponse,
     FacetsResponse,
     ListServicesResponse,
     ListOperationsResponse,

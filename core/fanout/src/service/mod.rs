@@ -13,8 +13,8 @@ use crate::{
     export,
     fan::{Client, Fan, Round},
     merge::{
-        Covers, alone, counts::histogram, covering::Covering, facets::facets, history::history,
-        hits, lists, rates, traces::traces,
+        Covers, alone, counts::histogram, covering::Covering, facets::facets, heatmap::heatmap,
+        history::history, hits, lists, rates, traces::traces,
     },
     peer::Kind,
     quarantine, status, tail, trace,
@@ -200,6 +200,21 @@ impl QueryService for Queries {
         Ok(Response::new(match asking.is_alone() {
             true => alone(round, covering),
             false => histogram(round, covering, &request, self.fan.config.answer_bytes_max),
+        }))
+    }
+
+    async fn duration_heatmap(
+        &self,
+        request: Request<v1::DurationHeatmapRequest>,
+    ) -> Result<Response<v1::DurationHeatmapResponse>, Status> {
+        pass_through!(self, duration_heatmap, request);
+        let asking = self.asking(self.fan.deadline(request.metadata())).await?;
+        let request = request.into_inner();
+        let ask = call!(duration_heatmap, request.clone());
+        let (round, covering) = self.ask_all(&asking, Kind::Heatmap, ask).await?;
+        Ok(Response::new(match asking.is_alone() {
+            true => alone(round, covering),
+            false => heatmap(round, covering, &request, self.fan.config.answer_bytes_max),
         }))
     }
 

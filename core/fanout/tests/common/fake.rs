@@ -272,6 +272,13 @@ impl QueryService for Service {
         Err(Status::unimplemented("histogram"))
     }
 
+    async fn duration_heatmap(
+        &self,
+        _: Request<v1::DurationHeatmapRequest>,
+    ) -> Result<Response<v1::DurationHeatmapResponse>, Status> {
+        Err(Status::unimplemented("duration_heatmap"))
+    }
+
     async fn facets(
         &self,
         _: Request<v1::FacetsRequest>,

@@ -2,8 +2,8 @@
 
 use log_tracer_query::parse;
 use log_tracer_store::{
-    Coverage, FacetSpec, HistogramGroup, HistogramSpec, Origin, RecordKey, RecordSearch, Signal,
-    Stop, Store, TimeRange, TraceLimits, TraceOrder, TraceSearch,
+    Coverage, FacetSpec, HeatmapOf, HeatmapSpec, HistogramGroup, HistogramSpec, Origin, RecordKey,
+    RecordSearch, Scale, Signal, Stop, Store, TimeRange, TraceLimits, TraceOrder, TraceSearch,
 };
 
 use crate::data::{self, COMMON_WORD, RARE_WORD};
@@ -33,6 +33,7 @@ pub(crate) fn questions(rows: u64) -> Vec<Question> {
     all.extend(of_spans(rows));
     all.extend(of_traces(rows));
     all.extend(counts(rows));
+    all.extend(heatmaps(rows));
     all
 }
 
@@ -198,6 +199,43 @@ fn of_traces(rows: u64) -> Vec<Question> {
         }));
     }
     all
+}
+
+fn heatmaps(rows: u64) -> Vec<Question> {
+    let of = |(name, of, query): (&'static str, HeatmapOf, &str)| {
+        let spec = HeatmapSpec {
+            of,
+            query: parse(query).unwrap(),
+            start_unix_nano: data::time_of(0),
+            end_unix_nano: data::time_of(rows),
+            step_nano: (data::time_of(rows) - data::time_of(0)) / 50,
+            scale: Scale::new(6).unwrap(),
+            duration_min_nano: 0,
+            duration_max_nano: None,
+        };
+        question("counts", name, move |store| {
+            let found = store.heatmap(&spec, &Stop::never()).unwrap();
+            assert!(found.coverage.matched > 0);
+            found.coverage
+        })
+    };
+    [
+        ("heat map of spans", HeatmapOf::Spans, ""),
+        ("heat map of failed spans", HeatmapOf::Spans, "status:error"),
+        (
+            "heat map of spans of a route",
+            HeatmapOf::Spans,
+            "service:cart http.route:/search",
+        ),
+        ("heat map of traces", HeatmapOf::Traces, ""),
+        (
+            "heat map of traces with an error",
+            HeatmapOf::Traces,
+            "status:error",
+        ),
+    ]
+    .map(of)
+    .into()
 }
 
 fn counts(rows: u64) -> Vec<Question> {

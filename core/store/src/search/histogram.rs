@@ -115,33 +115,36 @@ pub struct HistogramSeries {
 impl HistogramSpec {
     /// The start of the first step, and how many there are.
     fn steps(&self) -> Result<(u64, usize), HistogramError> {
-        let Self {
+        let range = (self.start_unix_nano, self.end_unix_nano);
+        steps(range, self.step_nano)
+    }
+}
+
+/// The start of the first step between two times, and how many there are.
+pub(super) fn steps(
+    (start_unix_nano, end_unix_nano): (u64, u64),
+    step_nano: u64,
+) -> Result<(u64, usize), HistogramError> {
+    if step_nano == 0 {
+        return Err(HistogramError::Step);
+    }
+    if end_unix_nano <= start_unix_nano {
+        return Err(HistogramError::Range {
             start_unix_nano,
             end_unix_nano,
-            step_nano,
-            ..
-        } = *self;
-        if step_nano == 0 {
-            return Err(HistogramError::Step);
-        }
-        if end_unix_nano <= start_unix_nano {
-            return Err(HistogramError::Range {
-                start_unix_nano,
-                end_unix_nano,
-            });
-        }
-        let first = start_unix_nano / step_nano;
-        let steps = (end_unix_nano - 1) / step_nano - first + 1;
-        if steps > STEPS_MAX {
-            // One step less, because the first and the last may both be cut by the range.
-            let step_nano_min = (end_unix_nano - start_unix_nano).div_ceil(STEPS_MAX - 1);
-            return Err(HistogramError::Steps {
-                steps,
-                step_nano_min,
-            });
-        }
-        Ok((first * step_nano, steps as usize))
+        });
     }
+    let first = start_unix_nano / step_nano;
+    let steps = (end_unix_nano - 1) / step_nano - first + 1;
+    if steps > STEPS_MAX {
+        // One step less, because the first and the last may both be cut by the range.
+        let step_nano_min = (end_unix_nano - start_unix_nano).div_ceil(STEPS_MAX - 1);
+        return Err(HistogramError::Steps {
+            steps,
+            step_nano_min,
+        });
+    }
+    Ok((first * step_nano, steps as usize))
 }
 
 pub(crate) fn count_over_time<C: Storable>(

@@ -39,6 +39,7 @@
 mod candidates;
 mod facets;
 mod filter;
+mod heatmap;
 mod histogram;
 mod pace;
 mod records;
@@ -57,6 +58,8 @@ mod walk;
 
 pub(crate) use facets::count_values;
 pub use facets::{Facet, FacetSpec, FacetValue, Facets};
+pub(crate) use heatmap::count_durations;
+pub use heatmap::{HEATMAP_CELLS_MAX, Heatmap, HeatmapError, HeatmapOf, HeatmapSpec, HeatmapStep};
 pub(crate) use histogram::count_over_time;
 pub use histogram::{
     Histogram, HistogramError, HistogramGroup, HistogramSeries, HistogramSpec, STEPS_MAX,

@@ -125,6 +125,17 @@ impl<'s, C: Storable> Sight<'s, C> {
         }
     }
 
+    /// How long some spans took in nanoseconds, in their order.
+    pub(super) fn durations(&mut self, rows: &RowSet) -> Result<Vec<u64>, BlockError> {
+        match self {
+            Self::Chunk(chunk) => {
+                let duration = |row| chunk.end_of(row).saturating_sub(chunk.time(row));
+                Ok(rows.iter().map(duration).collect())
+            }
+            Self::Block(scan) => scan.durations(rows),
+        }
+    }
+
     /// The service of each row.
     pub(super) fn services(&mut self) -> Result<Named, BlockError> {
         match self {

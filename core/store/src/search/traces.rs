@@ -153,12 +153,12 @@ fn is_asked(search: &TraceSearch, trace: &TraceEntry) -> bool {
         && after(search).is_none_or(|place| (trace.start_unix_nano, trace.id) < place)
 }
 
-fn duration_nano(trace: &TraceEntry) -> u64 {
+pub(super) fn duration_nano(trace: &TraceEntry) -> u64 {
     trace.end_unix_nano.saturating_sub(trace.start_unix_nano)
 }
 
 /// What a span takes while its trace is summed up, about.
-const SPAN_BYTES: u64 = 256;
+pub(super) const SPAN_BYTES: u64 = 256;
 
 /// The traces of an answer.
 struct Page<'s, 'q> {
@@ -218,16 +218,7 @@ fn fill_by_rank<'s, 'q>(
     asking: Asking<'_>,
     progress: &mut Progress<'_>,
 ) -> Page<'s, 'q> {
-    while candidates.look_further(progress) {
-        candidates.fresh.clear();
-        if candidates.found.len() > count_max {
-            progress.coverage.miss(too_many(count_max));
-            break;
-        }
-    }
-    let found = candidates.found.into_keys();
-    let mut traces: HashMap<u128, TraceEntry> = found.map(|id| (id, nothing_of(id))).collect();
-    look_up(spans, &mut traces, asking, progress);
+    let traces = find_all(spans, &mut candidates, count_max, asking, progress);
     let search = page.search;
     let rank = |trace: TraceEntry| Ranked {
         rank: match search.order {
@@ -239,15 +230,35 @@ fn fill_by_rank<'s, 'q>(
         start_unix_nano: trace.start_unix_nano,
         id: trace.id,
     };
-    let asked = traces
-        .into_values()
-        .filter(|trace| is_asked(search, trace) && trace.row_count > 0);
+    let asked = traces.into_values().filter(|trace| is_asked(search, trace));
     let mut ranked: BinaryHeap<Ranked> = asked.map(rank).collect::<Vec<_>>().into();
     while let Some(Ranked { id, .. }) = ranked.pop()
         && !page.is_full()
         && page.add(id, progress)
     {}
     page
+}
+
+/// All candidates, with what all places know of them.
+pub(super) fn find_all(
+    spans: &Snapshot<SpanChunk>,
+    candidates: &mut Candidates<'_, '_>,
+    count_max: usize,
+    asking: Asking<'_>,
+    progress: &mut Progress<'_>,
+) -> HashMap<u128, TraceEntry> {
+    while candidates.look_further(progress) {
+        candidates.fresh.clear();
+        if candidates.found.len() > count_max {
+            progress.coverage.miss(too_many(count_max));
+            break;
+        }
+    }
+    let found = std::mem::take(&mut candidates.found).into_keys();
+    let mut traces: HashMap<u128, TraceEntry> = found.map(|id| (id, nothing_of(id))).collect();
+    look_up(spans, &mut traces, asking, progress);
+    traces.retain(|_, trace| trace.row_count > 0);
+    traces
 }
 
 /// Chunks and blocks that are looked up before what was found is added: each thread then keeps the traces of a few.

@@ -14,8 +14,8 @@ use log_tracer_record::{
     },
 };
 use log_tracer_store::{
-    FacetSpec, HistogramGroup, HistogramSpec, RecordSearch, Signal, TimeRange, TraceLimits,
-    TraceOrder, TraceSearch,
+    FacetSpec, HeatmapOf, HeatmapSpec, HistogramGroup, HistogramSpec, RecordSearch, Scale, Signal,
+    TimeRange, TraceLimits, TraceOrder, TraceSearch,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -39,6 +39,7 @@ pub(crate) enum Question {
     Traces(TraceSearch),
     Trace(TraceId, TraceLimits),
     Histogram(HistogramSpec),
+    Heatmap(HeatmapSpec),
     Facets(FacetSpec),
     Services(Option<String>),
 }
@@ -280,6 +281,7 @@ fn question() -> impl Strategy<Value = Question> {
         trace_search().prop_map(Question::Traces),
         trace,
         histogram().prop_map(Question::Histogram),
+        heatmap().prop_map(Question::Heatmap),
         facets().prop_map(Question::Facets),
         service.prop_map(Question::Services),
     ]
@@ -341,6 +343,28 @@ fn histogram() -> impl Strategy<Value = HistogramSpec> {
             end_unix_nano: start_unix_nano + width,
             step_nano,
             group,
+        },
+    )
+}
+
+fn heatmap() -> impl Strategy<Value = HeatmapSpec> {
+    let of = select(vec![HeatmapOf::Spans, HeatmapOf::Traces]);
+    let durations = (
+        prop_oneof![3 => Just(0), 1 => 0..20u64],
+        option::weighted(0.3, 20..60u64),
+    );
+    let per_octave = select(vec![1, 3, 36]);
+    let range = (990..1_050u64, 1..70u64, 4..20u64);
+    (of, query(), range, per_octave, durations).prop_map(
+        |(of, query, (start_unix_nano, width, step_nano), per_octave, (min, max))| HeatmapSpec {
+            of,
+            query,
+            start_unix_nano,
+            end_unix_nano: start_unix_nano + width,
+            step_nano,
+            scale: Scale::new(per_octave).unwrap(),
+            duration_min_nano: min,
+            duration_max_nano: max,
         },
     )
 }

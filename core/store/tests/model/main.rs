@@ -14,8 +14,8 @@ mod plain;
 
 use generate::{Question, Step, steps};
 use log_tracer_store::{
-    Config, FacetSpec, HistogramSpec, LogSearch, Mark, Origin, SpanSearch, Stop, Store,
-    TraceLimits, TraceOrder, TraceSearch,
+    Config, FacetSpec, HeatmapSpec, HistogramSpec, LogSearch, Mark, Origin, SpanSearch, Stop,
+    Store, TraceLimits, TraceOrder, TraceSearch,
 };
 use plain::Plain;
 use proptest::prelude::*;
@@ -120,6 +120,7 @@ fn ask(store: &Store, plain: &Plain, question: Question) -> Result<(), TestCaseE
             trace(&found, &expected, limits)
         }
         Question::Histogram(spec) => histogram(store, plain, spec),
+        Question::Heatmap(spec) => heatmap(store, plain, spec),
         Question::Facets(spec) => facets(store, plain, spec),
         Question::Services(service) => services(store, plain, service),
     }
@@ -214,6 +215,15 @@ fn histogram(store: &Store, plain: &Plain, spec: HistogramSpec) -> Result<(), Te
         spec.start_unix_nano / spec.step_nano * spec.step_nano
     );
     prop_assert_eq!(found.series, plain.histogram(&spec));
+    Ok(())
+}
+
+fn heatmap(store: &Store, plain: &Plain, spec: HeatmapSpec) -> Result<(), TestCaseError> {
+    let found = store.heatmap(&spec, &Stop::never()).unwrap();
+    prop_assert_eq!((found.step_nano, found.scale), (spec.step_nano, spec.scale));
+    let total: u64 = found.steps.iter().flat_map(|step| &step.counts).sum();
+    prop_assert_eq!(found.coverage.matched, total);
+    prop_assert_eq!(found.steps, plain.heatmap(&spec));
     Ok(())
 }
 

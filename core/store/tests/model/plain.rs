@@ -8,9 +8,10 @@ use log_tracer_record::{
     otlp::{common::any_value, trace::span::SpanKind},
 };
 use log_tracer_store::{
-    Facet, FacetSpec, FacetValue, HistogramGroup, HistogramSeries, HistogramSpec, Hit, LogFields,
-    OperationInfo, Origin, RecordKey, RecordSearch, ServiceCount, ServiceInfo, Signal, SpanFields,
-    Stats, TableStats, TimeRange, TraceLimits, TraceOrder, TraceSearch, TraceSummary,
+    Facet, FacetSpec, FacetValue, HeatmapOf, HeatmapSpec, HeatmapStep, HistogramGroup,
+    HistogramSeries, HistogramSpec, Hit, LogFields, OperationInfo, Origin, RecordKey, RecordSearch,
+    ServiceCount, ServiceInfo, Signal, SpanFields, Stats, TableStats, TimeRange, TraceLimits,
+    TraceOrder, TraceSearch, TraceSummary,
 };
 
 /// Rows in the order of arrival.
@@ -261,6 +262,63 @@ impl Plain {
             }
         }
         series
+    }
+
+    /// Counts one by one.
+    pub(crate) fn heatmap(&self, spec: &HeatmapSpec) -> Vec<HeatmapStep> {
+        let mut all: Vec<(u64, u64, bool)> = Vec::new();
+        match spec.of {
+            HeatmapOf::Spans => {
+                let matching = self.spans.iter();
+                let matching = matching.filter(|hit| spec.query.matches(&SpanFields(&hit.row)));
+                all.extend(matching.map(|hit| {
+                    let (start, end) = (hit.row.start_unix_nano(), hit.row.end_unix_nano());
+                    (start, end.saturating_sub(start), hit.row.is_error())
+                }));
+            }
+            HeatmapOf::Traces => {
+                let search = TraceSearch {
+                    query: spec.query.clone(),
+                    range: TimeRange::ALL,
+                    duration_min_nano: 0,
+                    duration_max_nano: None,
+                    order: TraceOrder::Longest,
+                    limit: usize::MAX,
+                };
+                let traces = self.search_traces(&search);
+                let of_trace = |one: TraceSummary| {
+                    (one.start_unix_nano, one.duration_nano, one.error_count > 0)
+                };
+                all.extend(traces.into_iter().map(of_trace));
+            }
+        }
+        let mut steps: BTreeMap<u64, BTreeMap<u16, (u64, u64)>> = BTreeMap::new();
+        for (start, duration, is_error) in all {
+            if (spec.start_unix_nano..spec.end_unix_nano).contains(&start)
+                && duration >= spec.duration_min_nano
+                && spec.duration_max_nano.is_none_or(|max| duration <= max)
+            {
+                let step = steps.entry(start / spec.step_nano * spec.step_nano);
+                let bucket = (0..spec.scale.bucket_count())
+                    .rfind(|bucket| spec.scale.least_nano(*bucket) <= duration);
+                let cell = step.or_default().entry(bucket.unwrap()).or_default();
+                cell.0 += 1;
+                cell.1 += u64::from(is_error);
+            }
+        }
+        let of_step = |(start_unix_nano, cells): (u64, BTreeMap<u16, (u64, u64)>)| {
+            let (first, last) = (*cells.keys().min().unwrap(), *cells.keys().max().unwrap());
+            let cells: Vec<(u64, u64)> = (first..=last)
+                .map(|bucket| cells.get(&bucket).copied().unwrap_or_default())
+                .collect();
+            HeatmapStep {
+                start_unix_nano,
+                first_bucket: first,
+                counts: cells.iter().map(|cell| cell.0).collect(),
+                errors: cells.iter().map(|cell| cell.1).collect(),
+            }
+        };
+        steps.into_iter().map(of_step).collect()
     }
 
     pub(crate) fn facets(&self, spec: &FacetSpec) -> Vec<Facet> {

@@ -159,6 +159,36 @@ impl<C: Storable> Scan<'_, C> {
         Ok(rows.iter().map(id).collect())
     }
 
+    /// How long some spans took in nanoseconds, in their order; 0 where the end lies before the start.
+    pub(crate) fn durations(&mut self, rows: &RowSet) -> Result<Vec<u64>, BlockError> {
+        if let Some(mut narrow) = self.narrowed(rows)? {
+            let inner = narrow.inner(rows);
+            let durations = narrow.scan.durations(&inner);
+            self.bytes += narrow.scan.bytes;
+            return durations;
+        }
+        let names = (C::COLUMNS_OF.of_field)(Intrinsic::Duration);
+        let Some(name) = names.first().copied() else {
+            return Ok(vec![0; rows.count()]);
+        };
+        let times = self.times()?;
+        let array = self.column(name)?;
+        let durations = self.duration_values(array.as_ref(), name)?;
+        Ok(rows
+            .iter()
+            .map(|row| duration_of(at(&times, row), at(durations, row)))
+            .collect())
+    }
+
+    fn duration_values<'a>(
+        &self,
+        array: Option<&'a ArrayRef>,
+        name: &str,
+    ) -> Result<&'a [i64], BlockError> {
+        let durations: Option<&'a Int64Array> = self.typed(array, name)?;
+        Ok(durations.map_or(&[][..], |durations| durations.values()))
+    }
+
     fn corrupt(&self, reason: Malformed) -> BlockError {
         BlockError::corrupt(self.file.path(), reason)
     }
@@ -313,12 +343,10 @@ impl<C: Storable> Scan<'_, C> {
     ) -> Result<RowSet, BlockError> {
         let times = self.times()?;
         let array = self.column(name)?;
-        let durations: Option<&Int64Array> = self.typed(array.as_ref(), name)?;
-        let durations = durations.map_or(&[][..], |durations| durations.values());
+        let durations = self.duration_values(array.as_ref(), name)?;
         Ok(both(among, |row| {
-            let start = at(&times, row);
-            let end = start.wrapping_add(at(durations, row).cast_unsigned());
-            test.accepts(Value::Int(to_int(end.saturating_sub(start))))
+            let duration = duration_of(at(&times, row), at(durations, row));
+            test.accepts(Value::Int(to_int(duration)))
         }))
     }
 
@@ -431,6 +459,12 @@ fn both(among: &RowSet, mut is_true: impl FnMut(usize) -> bool) -> RowSet {
     let mut found = among.clone();
     found.retain(&mut is_true);
     found
+}
+
+/// The duration of a span, whose column holds its end after its start, modulo 2^64.
+fn duration_of(start: u64, end_after: i64) -> u64 {
+    let end = start.wrapping_add(end_after.cast_unsigned());
+    end.saturating_sub(start)
 }
 
 /// The query language has signed numbers: see [`crate::fields`].
