@@ -80,7 +80,7 @@
       if (push) history.pushState(null, "", href);
       path = location.pathname + location.search;
       ready(main);
-      if (focus && focus.id) { const again = document.getElementById(focus.id); const link = again && (one("a.go", again) || one("a", again)); if (link) link.focus({ preventScroll: true }); }
+      if (focus && focus.id) { const again = document.getElementById(focus.id); const link = again && (again.localName === "a" ? again : one("a.go", again) || one("a", again)); if (link) link.focus({ preventScroll: true }); }
       if (one(".detail") && top && !push) one(".detail").scrollTop = top;
     } catch { location.href = href; } finally { main.removeAttribute("aria-busy"); }
   };
@@ -97,12 +97,12 @@
   });
 
   // Rows by keyboard.
-  const rows = () => all("[data-list] > li");
+  const rows = () => all("[data-list] > :is(li, tr)");
   let current = -1;
   const select = (step) => {
     const list = rows();
     if (!list.length) return;
-    const focused = document.activeElement && document.activeElement.closest("[data-list] > li");
+    const focused = document.activeElement && document.activeElement.closest("[data-list] > :is(li, tr)");
     if (focused) current = list.indexOf(focused);
     current = Math.max(0, Math.min(list.length - 1, current + step));
     const target = one("a.go, .what a, summary", list[current]);

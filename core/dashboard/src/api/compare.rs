@@ -7,7 +7,7 @@ use super::{Call, coverage, json_answer};
 use crate::{
     fault::Fault,
     lines::hex,
-    pages::compare::{Both, Id, Subject, both, order, parse_id},
+    pages::compare::{Both, Id, Subject, blocking, both, order, parse_id},
     trace::{
         fields,
         shape::{
@@ -41,13 +41,10 @@ pub(super) async fn compare(call: &Call<'_>) -> Result<Response, Fault> {
     let limit = call.params.number("limit", 1, PATHS_MAX)?;
     // At most PATHS_MAX, so it fits.
     let limit = limit.map_or(PATHS_DEFAULT, |limit| limit as usize);
+    let _slot = call.app.trace_slot().await?;
     let both = both(call.app, a, b).await?;
-    let written =
-        tokio::task::spawn_blocking(move || answer(&both, sort.unwrap_or(Order::Tree), limit));
-    let written = written
-        .await
-        .map_err(|error| Fault::internal(format!("writing a comparison failed: {error}")))?;
-    json_answer(written)
+    let sort = sort.unwrap_or(Order::Tree);
+    json_answer(blocking(move || answer(&both, sort, limit)).await?)
 }
 
 fn answer(both: &Both, order: Order, limit: usize) -> Value {

@@ -9,12 +9,14 @@ mod summary;
 mod table;
 
 use http::StatusCode;
+use log_tracer_proto::v1::ServiceInfo;
 use serde::Serialize;
 use warp::reply::Response;
 
-pub(crate) use self::subject::{Subject, subject};
+pub(crate) use self::subject::Subject;
 use self::{
     choose::Choose,
+    subject::subject,
     summary::{Card, SummaryView},
     table::TableView,
 };
@@ -133,16 +135,23 @@ pub(crate) struct Both {
     pub(crate) comparison: Comparison,
 }
 
-/// Reads and compares two traces.
+/// Reads and compares two traces. The caller holds room for a trace page until it is done with them.
 pub(crate) async fn both(app: &App, a: Id, b: Id) -> Result<Both, Fault> {
     let a = subject(app, a).await.map_err(|fault| fault.about("a"))?;
     let b = subject(app, b).await.map_err(|fault| fault.about("b"))?;
-    let compared = tokio::task::spawn_blocking(move || {
+    blocking(move || {
         let longer = a.duration().max(b.duration());
         let comparison = Comparison::new(&a.shape, &b.shape, longer);
         Both { a, b, comparison }
-    });
-    compared
+    })
+    .await
+}
+
+/// Work on a hundred thousand paths, on a thread of its own.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
+    tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Fault::internal(format!("comparing traces failed: {error}")))
 }
@@ -151,19 +160,18 @@ pub(crate) async fn both(app: &App, a: Id, b: Id) -> Result<Both, Fault> {
 pub(crate) async fn page(app: &App, visitor: &Visitor, params: &Params) -> Result<Response, Fault> {
     let state = State::read(params)?;
     let services = app.ask.services().await?;
-    let known = || services.iter().map(|service| service.service.as_str());
     let view = match (state.a, state.b) {
         (Some(a), Some(b)) => {
+            let _slot = app.trace_slot().await?;
             let both = both(app, a, b).await?;
-            let shown = both.comparison.steps.iter();
-            let palette = Palette::new(known(), shown.map(|step| step.service.as_str()));
-            View::of_two(&state, &both, &palette)
+            blocking(move || View::of_two(&state, &both, &services)).await?
         }
         (Some(a), None) => {
+            let slot = app.trace_slot().await?;
             let subject = subject(app, a).await?;
+            drop(slot);
             let choose = Choose::new(app, &subject, &services).await?;
-            let palette = Palette::new(known(), [subject.service.as_str()]);
-            View::of_one(&subject, choose, &palette)
+            View::of_one(&subject, choose, &services)
         }
         (None, _) => View::default(),
     };
@@ -176,6 +184,11 @@ pub(crate) async fn page(app: &App, visitor: &Visitor, params: &Params) -> Resul
         StatusCode::OK,
         app.views.page("compare.html", &shell, visitor, &view)?,
     ))
+}
+
+fn palette<'a>(services: &'a [ServiceInfo], shown: impl Iterator<Item = &'a str>) -> Palette {
+    let known = services.iter().map(|service| service.service.as_str());
+    Palette::new(known, shown)
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -192,7 +205,9 @@ struct View {
 }
 
 impl View {
-    fn of_two(state: &State, both: &Both, palette: &Palette) -> Self {
+    fn of_two(state: &State, both: &Both, services: &[ServiceInfo]) -> Self {
+        let steps = both.comparison.steps.iter();
+        let palette = &palette(services, steps.map(|step| step.service.as_str()));
         let swapped = State {
             a: state.b,
             b: state.a,
@@ -211,7 +226,8 @@ impl View {
         }
     }
 
-    fn of_one(subject: &Subject, choose: Choose, palette: &Palette) -> Self {
+    fn of_one(subject: &Subject, choose: Choose, services: &[ServiceInfo]) -> Self {
+        let palette = &palette(services, std::iter::once(subject.service.as_str()));
         Self {
             a_field: hex(&subject.place),
             a: Some(Card::new(subject, palette)),

@@ -30,6 +30,11 @@ pub(super) async fn all(client: &mut Client) -> Result<Vec<Page>, BenchError> {
         ("compare", format!("/compare?a={trace}&b={trace}")),
         ("trace", format!("/trace/{trace}")),
         ("trace with a span", format!("/trace/{trace}?span={span}")),
+        ("trace, spans", format!("/trace/{trace}?tab=spans")),
+        (
+            "trace, operations",
+            format!("/trace/{trace}?tab=operations"),
+        ),
         (
             "trace as a flame graph",
             format!("/trace/{trace}?tab=flame"),

@@ -66,7 +66,7 @@ impl Choose {
             .filter(|trace| {
                 trace.root_service == subject.service
                     && trace.root_name == subject.name
-                    && trace.trace_id != subject.trace_id.as_slice()
+                    && trace.trace_id != subject.place.as_slice()
             })
             .take(OFFERED_MAX)
             .collect();

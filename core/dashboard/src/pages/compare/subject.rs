@@ -2,7 +2,7 @@
 
 use log_tracer_proto::v1::Coverage;
 
-use super::Id;
+use super::{Id, blocking};
 use crate::{
     app::App,
     fault::Fault,
@@ -35,21 +35,19 @@ pub(crate) struct Subject {
     pub(crate) whole: Sums,
 }
 
-/// Reads a trace.
-pub(crate) async fn subject(app: &App, place: Id) -> Result<Subject, Fault> {
-    let _slot = app.trace_slot().await?;
+/// Reads a trace, for which the caller holds room.
+pub(super) async fn subject(app: &App, place: Id) -> Result<Subject, Fault> {
     let pieces = app.ask.trace(place).await?;
     let upload = app.ask.upload(&place);
-    let read = tokio::task::spawn_blocking(move || {
+    blocking(move || {
         let mut subject = Subject::new(place, &Trace::new(pieces));
         if let Some(upload) = upload {
             subject.trace_id = upload.trace_id;
             subject.file = upload.file;
         }
         subject
-    });
-    read.await
-        .map_err(|error| Fault::internal(format!("reading a trace failed: {error}")))
+    })
+    .await
 }
 
 impl Subject {
