@@ -31,7 +31,7 @@ use crate::{
     visitor::Visitor,
 };
 
-const LIMIT_DEFAULT: u32 = 50;
+const LIMIT_DEFAULT: u32 = 40;
 const LIMIT_MAX: u32 = 200;
 
 /// Services of a trace that are named; more are counted.
