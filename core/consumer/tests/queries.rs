@@ -132,6 +132,58 @@ async fn a_histogram_counts_by_step_and_level() {
 }
 
 #[tokio::test]
+async fn a_heat_map_counts_spans_and_traces_by_start_and_duration() {
+    let mut harness = shop().await;
+    let request = |of: v1::HeatmapOf| v1::DurationHeatmapRequest {
+        of: of.into(),
+        range: Some(v1::TimeRange {
+            start_unix_nano: EPOCH,
+            end_unix_nano: EPOCH + 3 * SECOND,
+        }),
+        step_nano: SECOND,
+        buckets_per_octave: 1,
+        ..v1::DurationHeatmapRequest::default()
+    };
+    let step = |start_unix_nano, first_bucket, counts: &[u64], errors: &[u64]| v1::HeatmapStep {
+        start_unix_nano,
+        first_bucket,
+        counts: counts.to_vec(),
+        errors: errors.to_vec(),
+    };
+    // 5, 50, 80 and 100 ms lie in the octaves from 2^22, 2^25, 2^26 and 2^26 ns.
+    let later = step(EPOCH + SECOND, 23, &[1], &[0]);
+    for (of, expected, matched) in [
+        (
+            v1::HeatmapOf::Spans,
+            vec![step(EPOCH, 26, &[1, 2], &[1, 0]), later.clone()],
+            4,
+        ),
+        (
+            v1::HeatmapOf::Traces,
+            vec![step(EPOCH, 27, &[1], &[1]), later],
+            2,
+        ),
+    ] {
+        let answer = harness.client.duration_heatmap(request(of)).await;
+        let answer = answer.unwrap().into_inner();
+        assert!(is_whole(answer.coverage.as_ref()));
+        assert_eq!(answer.coverage.unwrap().matched, matched);
+        assert_eq!(answer.steps, expected);
+        assert_eq!((answer.step_nano, answer.buckets_per_octave), (SECOND, 1));
+        assert_eq!(answer.first_bucket, 23);
+        let edges: Vec<u64> = (22..=27).map(|octave| 1 << octave).collect();
+        assert_eq!(answer.edges_nano, edges);
+    }
+    let nothing = v1::DurationHeatmapRequest {
+        query: "nosuchword".to_owned(),
+        ..request(v1::HeatmapOf::Traces)
+    };
+    let answer = harness.client.duration_heatmap(nothing).await;
+    let answer = answer.unwrap().into_inner();
+    assert!(answer.steps.is_empty() && answer.edges_nano.is_empty());
+}
+
+#[tokio::test]
 async fn facets_list_the_most_frequent_values_first() {
     let mut harness = shop().await;
     let response = harness

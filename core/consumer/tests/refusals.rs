@@ -156,6 +156,35 @@ async fn requests_that_make_no_sense_are_refused_by_field() {
         assert_eq!(violation(&refused).0, field);
     }
 
+    let heatmap = |of, end, step_nano, buckets_per_octave| v1::DurationHeatmapRequest {
+        of,
+        range: Some(v1::TimeRange {
+            start_unix_nano: EPOCH,
+            end_unix_nano: end,
+        }),
+        step_nano,
+        buckets_per_octave,
+        ..v1::DurationHeatmapRequest::default()
+    };
+    let inverted = v1::DurationHeatmapRequest {
+        duration_min_nano: 2,
+        duration_max_nano: 1,
+        ..heatmap(0, EPOCH + SECOND, SECOND, 3)
+    };
+    for (request, field) in [
+        (heatmap(2, EPOCH + SECOND, SECOND, 3), "of"),
+        (heatmap(0, EPOCH, SECOND, 3), "range"),
+        (heatmap(0, 0, SECOND, 3), "range"),
+        (heatmap(0, EPOCH + SECOND, 0, 3), "step_nano"),
+        (heatmap(0, u64::MAX, 1, 3), "step_nano"),
+        (heatmap(0, EPOCH + 1_000 * SECOND, SECOND, 36), "step_nano"),
+        (heatmap(0, EPOCH + SECOND, SECOND, 5), "buckets_per_octave"),
+        (inverted, "duration_max_nano"),
+    ] {
+        let refused = harness.client.duration_heatmap(request).await.unwrap_err();
+        assert_eq!(violation(&refused).0, field);
+    }
+
     for fields in [vec![String::new()], vec!["a".to_owned(); 33]] {
         let request = v1::FacetsRequest {
             signal: 1,

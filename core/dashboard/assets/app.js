@@ -80,7 +80,7 @@
       if (push) history.pushState(null, "", href);
       path = location.pathname + location.search;
       ready(main);
-      if (focus && focus.id) { const again = document.getElementById(focus.id); const link = again && (one("a.go", again) || one("a", again)); if (link) link.focus({ preventScroll: true }); }
+      if (focus && focus.id) { const again = document.getElementById(focus.id); const link = again && (again.localName === "a" ? again : one("a.go", again) || one("a", again)); if (link) link.focus({ preventScroll: true }); }
       if (one(".detail") && top && !push) one(".detail").scrollTop = top;
     } catch { location.href = href; } finally { main.removeAttribute("aria-busy"); }
   };
@@ -97,12 +97,12 @@
   });
 
   // Rows by keyboard.
-  const rows = () => all("[data-list] > li");
+  const rows = () => all("[data-list] > :is(li, tr)");
   let current = -1;
   const select = (step) => {
     const list = rows();
     if (!list.length) return;
-    const focused = document.activeElement && document.activeElement.closest("[data-list] > li");
+    const focused = document.activeElement && document.activeElement.closest("[data-list] > :is(li, tr)");
     if (focused) current = list.indexOf(focused);
     current = Math.max(0, Math.min(list.length - 1, current + step));
     const target = one("a.go, .what a, summary", list[current]);
@@ -157,8 +157,11 @@
     };
     for (const type of ["pointerover", "focusin"]) picture.addEventListener(type, (event) => light(event.target.closest(".node")));
     for (const type of ["pointerleave", "focusout"]) picture.addEventListener(type, () => light(null));
+    // What is in focus, or where calls begin, is in sight however small the window is.
     const on = one(".node.on", picture), box = one(".mapbox");
-    if (on && box) box.scrollLeft = on.getBBox().x - box.clientWidth / 2;
+    const begin = (on || one(".node", picture)).getBBox();
+    if (on) box.scrollLeft = begin.x - box.clientWidth / 2;
+    box.scrollTop = begin.y - box.clientHeight / 2;
   };
 
   // A part of a chart, chosen by dragging: a stretch of time, and of durations where the chart has them.

@@ -12,7 +12,7 @@
 
 mod answers;
 mod compare;
-mod export;
+pub(crate) mod export;
 mod heatmap;
 mod openapi;
 pub(crate) mod page;

@@ -29,6 +29,7 @@ impl Assets {
             include_str!("../assets/lists.css"),
             include_str!("../assets/pages.css"),
             include_str!("../assets/trace.css"),
+            include_str!("../assets/tracetables.css"),
             include_str!("../assets/shape.css"),
             include_str!("../assets/interfaces.css"),
             include_str!("../assets/heat.css"),
@@ -56,6 +57,13 @@ impl Assets {
                 "js",
                 "text/javascript; charset=utf-8",
                 include_str!("../assets/live.js"),
+            ),
+            asset(
+                "trace_js",
+                "trace",
+                "js",
+                "text/javascript; charset=utf-8",
+                include_str!("../assets/trace.js"),
             ),
             asset(
                 "icon",

@@ -40,7 +40,8 @@ pub struct Config {
     /// Trace pages built at the same time; further ones wait. Bounds the memory together with `trace_bytes_max`.
     /// Default: 4.
     pub trace_pages_max: usize,
-    /// Rows of a trace on one page; more are reached by paging. Default: 150.
+    /// Rows of a trace on one page, and fewer when many are folded by hand, since every link repeats which; more are reached
+    /// by paging. Default: 150.
     pub trace_rows_max: usize,
     /// Nodes and lines that the service map draws; of more, those with the most calls are drawn and a table has all.
     /// Defaults: 100 and 200.

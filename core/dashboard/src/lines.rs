@@ -44,8 +44,9 @@ pub(crate) struct LogLine {
     /// Where on the page the sender's resource is shown; empty where it is not.
     sender: String,
     trace: Option<TraceLink>,
-    /// What the link to it is called.
-    pub(crate) jump: &'static str,
+    /// What the link to it is called, and what it leads to in more words.
+    jump: &'static str,
+    jump_title: String,
     /// Leads to the lines around this one; empty where there is no key.
     around: String,
     /// Whether this is the line that was asked for.
@@ -211,9 +212,22 @@ impl LogLine {
                 .map_or_else(String::new, |index| format!("r{index}")),
             trace: trace_link(record),
             jump: "trace",
+            jump_title: String::new(),
             around: String::new(),
             marked: false,
             cells: Vec::new(),
+        }
+    }
+
+    /// Leads elsewhere than to its trace: an address, what the link is called, and what stands there. Or nowhere.
+    pub(crate) fn leads_to(&mut self, target: Option<(String, &'static str, String)>) {
+        let Some((href, jump, title)) = target else {
+            self.trace = None;
+            return;
+        };
+        if let Some(trace) = &mut self.trace {
+            trace.href = href;
+            (self.jump, self.jump_title) = (jump, title);
         }
     }
 

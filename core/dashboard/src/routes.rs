@@ -6,6 +6,7 @@
 //! | `GET /service`, `GET /map` | one service, and which service calls which |
 //! | `GET /traces`, `GET /trace/{id}` | search, one trace |
 //! | `GET /trace/{id}.json`, `GET /trace/{id}/logs.json` | its spans and its logs as OTLP/JSON |
+//! | `GET /trace/{id}/spans.csv`, `GET /trace/{id}/spans.ndjson` | its spans as a table |
 //! | `GET /compare` | two traces side by side |
 //! | `GET /traces/live`, `GET /traces/tail` | the live page, its events |
 //! | `GET /logs`, `GET /logs/live`, `GET /logs/tail` | search, the live page, its events |
@@ -152,6 +153,26 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
             let answer = pages::trace::logs_json(&call.app, &id).await;
             call.page(answer)
         });
+    let trace_spans = warp::path!("trace" / String / String)
+        .and(warp::get())
+        .and_then(|id: String, file: String| async move {
+            let format = file
+                .strip_prefix("spans.")
+                .and_then(pages::trace::Format::named);
+            match format {
+                Some(format) => Ok((id, format)),
+                None => Err(reject::not_found()),
+            }
+        })
+        .untuple_one()
+        .and(get())
+        .then(|id: String, format, call: Call| async move {
+            let answer = match &call.params {
+                Ok(params) => pages::trace::table::answer(&call.app, params, &id, format).await,
+                Err(fault) => Err(fault.clone()),
+            };
+            call.page(answer)
+        });
     let logs = warp::path!("logs")
         .and(warp::get())
         .and(get())
@@ -237,6 +258,8 @@ fn pages(calls: &BoxedFilter<(Call,)>) -> BoxedFilter<(Response,)> {
         .or(trace)
         .unify()
         .or(trace_logs)
+        .unify()
+        .or(trace_spans)
         .unify()
         .or(compare)
         .unify()

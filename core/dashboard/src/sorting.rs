@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::{
     fault::Fault,
     params::{Link, Params},
+    units::clip,
 };
 
 /// A column of a table.
@@ -13,8 +14,10 @@ pub(crate) struct Column {
     /// Its parameter; empty for one that cannot be sorted by.
     pub(crate) key: &'static str,
     pub(crate) label: &'static str,
-    /// Numbers stand on the right, and their greatest comes first; texts are sorted from A to Z.
+    /// Numbers stand on the right, texts on the left.
     pub(crate) numeric: bool,
+    /// Whether the least comes first: of texts the first in the alphabet, of numbers only where that says more.
+    pub(crate) rising: bool,
 }
 
 impl Column {
@@ -23,6 +26,7 @@ impl Column {
             key,
             label,
             numeric: false,
+            rising: true,
         }
     }
 
@@ -31,7 +35,92 @@ impl Column {
             key,
             label,
             numeric: true,
+            rising: false,
         }
+    }
+
+    /// Numbers whose least comes first: a place or a time.
+    pub(crate) const fn place(key: &'static str, label: &'static str) -> Self {
+        Self {
+            key,
+            label,
+            numeric: true,
+            rising: true,
+        }
+    }
+}
+
+/// A column that a table is sorted by, which may be turned round: `duration`, `-duration`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Order {
+    pub(crate) key: &'static str,
+    /// The other way round than the column has it.
+    pub(crate) turned: bool,
+}
+
+impl Order {
+    pub(crate) const fn by(key: &'static str) -> Self {
+        Self { key, turned: false }
+    }
+
+    /// Reads `sort`.
+    pub(crate) fn read(
+        params: &Params,
+        columns: &[Column],
+        default: &'static str,
+    ) -> Result<Self, Fault> {
+        let Some(text) = params.get("sort") else {
+            return Ok(Self::by(default));
+        };
+        let (turned, name) = match text.strip_prefix('-') {
+            Some(name) => (true, name),
+            None => (false, text),
+        };
+        let key = find(columns, name).map_err(|reason| Fault::input(format!("sort: {reason}")))?;
+        Ok(Self { key, turned })
+    }
+
+    /// The value of `sort`; empty for the default.
+    pub(crate) fn write(self, default: &str) -> String {
+        match self {
+            Self { key, turned: false } if key == default => String::new(),
+            Self { key, turned: false } => key.to_owned(),
+            Self { key, turned: true } => format!("-{key}"),
+        }
+    }
+
+    /// The heads of a table that stands at `anchor` on the page of `link`. That of the chosen column turns the order.
+    pub(crate) fn heads(
+        self,
+        columns: &[Column],
+        default: &str,
+        link: &Link,
+        anchor: &str,
+    ) -> Vec<Head> {
+        columns
+            .iter()
+            .map(|column| {
+                let chosen = column.key == self.key && !column.key.is_empty();
+                let order = Self {
+                    key: column.key,
+                    turned: chosen && !self.turned,
+                };
+                let link = || link.clone().with("sort", order.write(default)).at(anchor);
+                Head {
+                    label: column.label,
+                    numeric: column.numeric,
+                    href: match column.key {
+                        "" => String::new(),
+                        _ => link().to_string(),
+                    },
+                    sorted: match (chosen, column.rising != self.turned) {
+                        (false, _) => "",
+                        (true, true) => "ascending",
+                        (true, false) => "descending",
+                    },
+                }
+            })
+            .collect()
     }
 }
 
@@ -52,22 +141,26 @@ pub(crate) fn read(
     columns: &[Column],
     default: &'static str,
 ) -> Result<&'static str, Fault> {
+    let chosen = params.read("sort", |text| find(columns, text))?;
+    Ok(chosen.unwrap_or(default))
+}
+
+/// The column of a key.
+fn find(columns: &[Column], text: &str) -> Result<&'static str, String> {
     let keys = || {
         columns
             .iter()
             .map(|column| column.key)
             .filter(|key| !key.is_empty())
     };
-    let chosen = params.read("sort", |text| {
-        keys().find(|key| *key == text).ok_or_else(|| {
-            let known: Vec<&str> = keys().collect();
-            format!(
-                "`{text}` is not a column to sort by; it is one of {}",
-                known.join(", ")
-            )
-        })
-    })?;
-    Ok(chosen.unwrap_or(default))
+    keys().find(|key| *key == text).ok_or_else(|| {
+        let known: Vec<&str> = keys().collect();
+        format!(
+            "`{}` is not a column to sort by; it is one of {}",
+            clip(text, 60),
+            known.join(", ")
+        )
+    })
 }
 
 /// The heads of a table that stands at `anchor` on the page of `link`.
@@ -87,10 +180,10 @@ pub(crate) fn heads(
                 "" => String::new(),
                 key => write(link.clone(), key, default).at(anchor).to_string(),
             },
-            sorted: match (column.key == chosen, column.numeric) {
+            sorted: match (column.key == chosen, column.rising) {
                 (false, _) => "",
-                (true, true) => "descending",
-                (true, false) => "ascending",
+                (true, false) => "descending",
+                (true, true) => "ascending",
             },
         })
         .collect()
@@ -195,5 +288,43 @@ mod tests {
         let fault = read(&params, &COLUMNS, "name").unwrap_err();
         assert!(fault.message().ends_with("one of name, p95"));
         assert_eq!(read(&Params::default(), &COLUMNS, "name").unwrap(), "name");
+    }
+
+    #[test]
+    fn a_second_click_on_a_head_turns_the_order() {
+        let columns = [
+            Column::place("start", "Start"),
+            Column::number("time", "Time"),
+        ];
+        let heads = |raw: &str| {
+            let order = Order::read(&Params::parse(raw).unwrap(), &columns, "start").unwrap();
+            order
+                .heads(&columns, "start", &Link::to("/"), "t")
+                .into_iter()
+                .map(|head| (head.sorted, head.href))
+                .collect::<Vec<_>>()
+        };
+        let head = |sorted, href: &str| (sorted, href.to_owned());
+        assert_eq!(
+            heads(""),
+            [
+                head("ascending", "/?sort=-start#t"),
+                head("", "/?sort=time#t")
+            ]
+        );
+        assert_eq!(
+            heads("sort=time"),
+            [head("", "/#t"), head("descending", "/?sort=-time#t")]
+        );
+        assert_eq!(
+            heads("sort=-time"),
+            [head("", "/#t"), head("ascending", "/?sort=time#t")]
+        );
+        let unknown = Params::parse("sort=-colour").unwrap();
+        let fault = Order::read(&unknown, &columns, "start").unwrap_err();
+        assert_eq!(
+            fault.message(),
+            "sort: `colour` is not a column to sort by; it is one of start, time"
+        );
     }
 }

@@ -2,10 +2,14 @@
 
 pub(crate) mod critical;
 pub(crate) mod fields;
+pub(crate) mod figures;
+pub(crate) mod log_fields;
 pub(crate) mod marks;
 pub(crate) mod minimap;
 pub(crate) mod model;
 pub(crate) mod self_time;
 pub(crate) mod shape;
+pub(crate) mod statistics;
 pub(crate) mod tree;
 pub(crate) mod visible;
+pub(crate) mod zoom;

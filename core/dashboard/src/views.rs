@@ -30,6 +30,10 @@ const TEMPLATES: &[(&str, &str)] = &[
         "tracelogs.html",
         include_str!("../templates/tracelogs.html"),
     ),
+    (
+        "tracetables.html",
+        include_str!("../templates/tracetables.html"),
+    ),
     ("shape.html", include_str!("../templates/shape.html")),
     ("compare.html", include_str!("../templates/compare.html")),
     ("span.html", include_str!("../templates/span.html")),

@@ -85,6 +85,9 @@ async fn a_trace_that_was_saved_looks_the_same_when_it_is_opened() {
         for view in [
             "?fold=open",
             "?tab=logs",
+            "?tab=spans",
+            "?tab=operations",
+            "/spans.csv",
             "?f=status:error",
             ".json",
             ".json?format=jaeger",

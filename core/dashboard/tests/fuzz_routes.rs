@@ -21,7 +21,7 @@ use log_tracer_proto::v1::{
 };
 use proptest::prelude::*;
 
-const PATHS: [&str; 57] = [
+const PATHS: [&str; 59] = [
     "/",
     "/service",
     "/map",
@@ -31,6 +31,8 @@ const PATHS: [&str; 57] = [
     "/trace/01010101010101010101010101010101",
     "/trace/01010101010101010101010101010101.json",
     "/trace/01010101010101010101010101010101/logs.json",
+    "/trace/01010101010101010101010101010101/spans.csv",
+    "/trace/01010101010101010101010101010101/spans.ndjson",
     "/trace/",
     "/compare",
     "/api/v1/compare",
@@ -81,7 +83,9 @@ const PATHS: [&str; 57] = [
     "/open",
 ];
 
-const KEYS: [&str; 78] = [
+const KEYS: [&str; 80] = [
+    "lq",
+    "zoom",
     "q",
     "service",
     "min",

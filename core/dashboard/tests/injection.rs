@@ -52,6 +52,10 @@ async fn script_in_what_senders_and_consumers_say_is_only_shown() {
         trace.clone(),
         format!("{trace}?span={}", otlp::id_hex(2)),
         format!("{trace}?tab=logs"),
+        format!("{trace}?zoom=0ns..1h"),
+        format!("{trace}?tab=spans"),
+        format!("{trace}?tab=operations"),
+        format!("{trace}?tab=operations&group={script}"),
         format!("{trace}?tab=flame"),
         format!("{trace}?tab=graph"),
         format!("{trace}?tab=graph&by=service&colour=total"),
@@ -76,9 +80,9 @@ async fn script_in_the_address_is_only_shown() {
     let keys = [
         "q", "service", "min", "max", "order", "limit", "after", "range", "from", "to", "level",
         "around", "add", "not", "span", "t", "fold", "from", "logs", "tab", "f", "theme", "back",
-        "x", "name", "focus", "depth", "sort", "page", "before", "cols", "col", "view", "format",
-        "a", "b", "id", "at", "by", "colour", "show", "of", "smin", "smax", "buckets", "hide", "x",
-        "name", "focus", "depth", "sort", "page", "before", "cols", "col", "view", "format",
+        "zoom", "lq", "group", "a", "b", "id", "at", "by", "colour", "show", "of", "smin", "smax",
+        "buckets", "hide", "x", "name", "focus", "depth", "sort", "page", "before", "cols", "col",
+        "view", "format",
     ];
     let trace = trace();
     for path in [
@@ -96,6 +100,9 @@ async fn script_in_the_address_is_only_shown() {
         "/compare",
         &format!("/compare?a={0}&b={0}", otlp::trace_hex(1)),
         &trace,
+        &format!("{trace}?tab=spans"),
+        &format!("{trace}?tab=operations"),
+        &format!("{trace}?tab=logs"),
         &format!("{trace}?tab=flame"),
         &format!("{trace}?tab=graph"),
     ] {

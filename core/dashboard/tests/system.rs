@@ -330,6 +330,8 @@ async fn every_link_of_every_page_leads_somewhere() {
         "/nowhere".to_owned(),
         format!("{trace}?span={}", id_hex(2)),
         format!("{trace}?tab=logs"),
+        format!("{trace}?tab=spans&f=status:error"),
+        format!("{trace}?tab=operations&group=http.route"),
         format!("{trace}?f=nosuchthing"),
     ]
     .into();

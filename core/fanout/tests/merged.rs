@@ -153,7 +153,7 @@ macro_rules! assert_same {
 
 async fn assert_heat_maps_are_the_same(cluster: &mut Cluster) {
     for of in [v1::HeatmapOf::Spans, v1::HeatmapOf::Traces] {
-        for (query, buckets_per_octave) in [("", 0), ("status:error", 6), ("nosuchword", 1)] {
+        for (query, buckets_per_octave) in [("", 0), ("service:cart", 6), ("nosuchword", 1)] {
             let request = v1::DurationHeatmapRequest {
                 of: of.into(),
                 query: query.to_owned(),
@@ -162,9 +162,6 @@ async fn assert_heat_maps_are_the_same(cluster: &mut Cluster) {
                 buckets_per_octave,
                 ..v1::DurationHeatmapRequest::default()
             };
-            let found = cluster.merged.duration_heatmap(request.clone()).await;
-            let is_empty = found.unwrap().into_inner().steps.is_empty();
-            assert_eq!(is_empty, query == "nosuchword", "{query}");
             assert_same!(cluster, duration_heatmap, request);
         }
     }

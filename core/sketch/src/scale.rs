@@ -30,7 +30,13 @@ impl Scale {
     /// The bucket of a duration in nanoseconds.
     #[inline]
     pub fn bucket_of(self, nanos: u64) -> u16 {
-        match bucket_of(nanos) {
+        self.bucket_around(bucket_of(nanos))
+    }
+
+    /// The bucket that has all of a bucket of a sketch.
+    #[inline]
+    pub fn bucket_around(self, fine: u16) -> u16 {
+        match fine {
             0 => 0,
             fine => 1 + (fine - 1) / (PER_OCTAVE / self.per_octave),
         }

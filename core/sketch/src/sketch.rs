@@ -274,6 +274,12 @@ impl Sketch {
         Ok(sketch)
     }
 
+    /// How many durations each bucket has, ascending; [`bucket_of`] says which one a duration is in.
+    pub fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
+        let counts = self.counts.iter().copied();
+        (self.first..).zip(counts).filter(|(_, count)| *count > 0)
+    }
+
     /// Forgets all durations and keeps the room for others.
     pub fn clear(&mut self) {
         self.summary = Summary::default();

@@ -311,7 +311,8 @@ impl Store {
     /// # Errors
     /// The cells cannot be made as they were asked for.
     pub fn heatmap(&self, spec: &HeatmapSpec, stop: &Stop) -> Result<Heatmap, HeatmapError> {
-        search::count_durations(&self.spans.snapshot(), spec, self.asking(stop))
+        let spans = self.spans.snapshot();
+        search::count_durations(&spans, spec, self.rollup, self.asking(stop))
     }
 
     /// How many spans there are, how many failed and how long they took, by service or operation and over time.

@@ -20,7 +20,7 @@ async fn a_new_user_gets_from_nothing_to_the_slow_spans_log_line_and_it_is_photo
     let pictures = browser::pictures();
     let directory = pictures.to_str().unwrap();
     browser::passes("walk.mjs", &Servers::start(), &[directory]).await;
-    for name in ["home", "map", "trace", "walk-2-traces", "walk-5-log"] {
+    for name in ["map", "trace", "walk-1-overview", "walk-5-log"] {
         browser::assert_pictured(name);
     }
 }

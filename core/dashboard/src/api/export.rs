@@ -145,7 +145,7 @@ impl Head {
 }
 
 /// Why there is no table, which has no place to say what it lacks.
-fn lacking(reasons: &[String]) -> Fault {
+pub(crate) fn lacking(reasons: &[String]) -> Fault {
     let reasons = reasons.join("; ");
     Fault::consumer(format!(
         "this would not be everything: {reasons}. The format ndjson has what there is, and says so in its last line"
@@ -334,7 +334,7 @@ fn log_cells(of: &Of<'_, LogRecord>) -> Vec<String> {
     ]
 }
 
-fn time(unix_nano: u64) -> String {
+pub(crate) fn time(unix_nano: u64) -> String {
     match unix_nano {
         0 => String::new(),
         time => Moment::new(time).iso,
@@ -352,10 +352,15 @@ fn body(body: Option<&AnyValue>) -> String {
 }
 
 /// Attributes as a JSON object; nothing when there are none.
-fn map(attributes: &[KeyValue]) -> String {
+pub(crate) fn map(attributes: &[KeyValue]) -> String {
     if attributes.is_empty() {
         return String::new();
     }
+    object(attributes).to_string()
+}
+
+/// Attributes as a JSON object.
+pub(crate) fn object(attributes: &[KeyValue]) -> serde_json::Value {
     let pairs = attributes.iter().map(|pair| {
         let value = pair.value.as_ref().and_then(|value| value.value.as_ref());
         (
@@ -363,11 +368,11 @@ fn map(attributes: &[KeyValue]) -> String {
             value.map_or(serde_json::Value::Null, jaeger::plain),
         )
     });
-    serde_json::Value::from(pairs.collect::<serde_json::Map<_, _>>()).to_string()
+    serde_json::Value::from(pairs.collect::<serde_json::Map<_, _>>())
 }
 
 /// A row by RFC 4180.
-fn row(cells: &[String], out: &mut String) {
+pub(crate) fn row(cells: &[String], out: &mut String) {
     for (at, cell) in cells.iter().enumerate() {
         if at > 0 {
             out.push(',');

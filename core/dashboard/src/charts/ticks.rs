@@ -109,14 +109,46 @@ fn label(moment: &Moment, show: &str) -> String {
     }
 }
 
-/// Four quarters of a duration, its start included.
-pub(crate) fn quarters(length: u64) -> Vec<DurationTick> {
+/// Four quarters of a part of something that lasts, its start included; labels count from the start of the whole.
+pub(crate) fn quarters_between(from: u64, to: u64) -> Vec<DurationTick> {
+    let length = to.saturating_sub(from);
     (0..4_u64)
-        .map(|quarter| DurationTick {
-            x: (quarter * 25).to_string(),
-            label: units::duration((u128::from(length) * u128::from(quarter) / 4) as u64),
+        .map(|quarter| {
+            let at = from + (u128::from(length) * u128::from(quarter) / 4) as u64;
+            DurationTick {
+                x: (quarter * 25).to_string(),
+                label: offset(at, length),
+            }
         })
         .collect()
+}
+
+/// A time from the start of something, with as many digits as tell it from others in a part of that length:
+/// `5.01234 s`, where three digits would do for the whole.
+pub(crate) fn offset(nanos: u64, length: u64) -> String {
+    const UNITS: [(u64, &str, u32); 3] = [
+        (units::SECOND, "s", 9),
+        (1_000_000, "ms", 6),
+        (1_000, "µs", 3),
+    ];
+    let Some((unit, name, digits_max)) = UNITS.into_iter().find(|(unit, ..)| nanos >= *unit) else {
+        return units::duration(nanos);
+    };
+    // A hundredth of the part can be told from the next.
+    let step = (length / 100).max(1);
+    let digits = (0..digits_max)
+        .find(|digits| unit / 10_u64.pow(*digits) <= step)
+        .unwrap_or(digits_max);
+    let usual = match nanos / unit {
+        0..10 => 2,
+        10..100 => 1,
+        _ => 0,
+    };
+    if digits <= usual {
+        return units::duration(nanos);
+    }
+    let digits = digits as usize;
+    format!("{:.digits$} {name}", nanos as f64 / unit as f64)
 }
 
 #[cfg(test)]
@@ -137,5 +169,33 @@ mod tests {
         fn there_are_never_many_marks(start: u64, length: u64) {
             prop_assert!(times(start, start.saturating_add(length)).len() <= 7);
         }
+    }
+
+    #[test]
+    fn offsets_in_a_small_part_have_digits_enough() {
+        for (nanos, length, text) in [
+            (0, 100, "0 s"),
+            (500, 1_000, "500 ns"),
+            (5_012_345_678, 2_000, "5.01234568 s"),
+            (5_012_345_678, 10_000_000, "5.0123 s"),
+            (250_000_000, 1_000_000_000, "250 ms"),
+            (75_000_000, 10_000_000, "75 ms"),
+            (75_000_000, 1_000_000, "75.00 ms"),
+        ] {
+            assert_eq!(offset(nanos, length), text);
+        }
+        let labels: Vec<String> = quarters_between(100_000_000, 100_004_000)
+            .into_iter()
+            .map(|tick| tick.label)
+            .collect();
+        assert_eq!(
+            labels,
+            [
+                "100.00000 ms",
+                "100.00100 ms",
+                "100.00200 ms",
+                "100.00300 ms"
+            ]
+        );
     }
 }

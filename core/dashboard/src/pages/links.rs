@@ -12,12 +12,19 @@ use crate::{
 
 /// The search for spans that match a query and took as long or longer, the longest trace first.
 pub(crate) fn slower(traces: Link, query: &str, nanos: u64) -> Link {
-    let slow = format!("duration>={}", duration_term(nanos));
+    let slow = format!("duration>={}", duration_term(rounded_down(nanos)));
     let query = match query {
         "" => slow,
         query => format!("{query} {slow}"),
     };
     traces.with("q", query).with("order", "longest")
+}
+
+/// Three digits say what the page says, and a query that people can read finds all that is meant.
+fn rounded_down(nanos: u64) -> u64 {
+    let digits = nanos.checked_ilog10().unwrap_or(0);
+    let unit = 10_u64.saturating_pow(digits.saturating_sub(2));
+    nanos - nanos % unit
 }
 
 /// The page of a service, or the map around anything else.
@@ -129,6 +136,9 @@ mod tests {
             link,
             "/traces?q=name%3Aa+duration%3E%3D1500us&order=longest"
         );
+        let rounded = slower(Link::to("/traces"), "", 521_585_606).to_string();
+        assert!(rounded.contains("duration%3E%3D521ms"), "{rounded}");
+        assert_eq!([0, 7, 999, 1_009].map(rounded_down), [0, 7, 999, 1_000]);
     }
 
     proptest! {

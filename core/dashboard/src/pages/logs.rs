@@ -1,6 +1,7 @@
 //! The search for log records.
 
 pub(crate) mod columns;
+pub(crate) mod level;
 mod patterns;
 
 use http::StatusCode;
@@ -38,15 +39,6 @@ const LIMIT_MAX: u32 = 500;
 /// Records before and after the one whose surroundings are asked for.
 const AROUND: u32 = 40;
 
-/// The severities to choose from, by the query that each adds.
-const LEVELS: [(&str, &str); 5] = [
-    ("", "Any severity"),
-    ("debug", "Debug and above"),
-    ("info", "Info and above"),
-    ("warn", "Warn and above"),
-    ("error", "Error and above"),
-];
-
 /// What is searched for: the state of the page.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Search {
@@ -64,20 +56,12 @@ pub(crate) struct Search {
 
 impl Search {
     pub(crate) fn read(params: &Params) -> Result<Self, Fault> {
-        let level = params.read("level", |text| {
-            match LEVELS.iter().find(|(name, _)| *name == text) {
-                Some((name, _)) => Ok((*name).to_owned()),
-                None => Err(format!(
-                    "`{text}` is not a severity; it is one of debug, info, warn, error"
-                )),
-            }
-        })?;
         let limit = params.number("limit", 1, u64::from(LIMIT_MAX))?;
         Ok(Self {
             q: params.text("q"),
             range: Range::read(params)?,
             service: params.text("service"),
-            level: level.unwrap_or_default(),
+            level: level::read(params)?.to_owned(),
             limit: limit.map_or(LIMIT_DEFAULT, |limit| limit as u32),
             columns: params.read("cols", columns::parse)?.unwrap_or_default(),
             patterns: params
@@ -116,10 +100,7 @@ impl Search {
     }
 
     pub(crate) fn query(&self) -> String {
-        let level = match self.level.as_str() {
-            "" => String::new(),
-            level => format!("severity>={level}"),
-        };
+        let level = level::term(&self.level);
         search::compose(&self.q, &[search::service_term(&self.service), level])
     }
 
@@ -174,14 +155,7 @@ impl Search {
     }
 
     pub(crate) fn levels(&self) -> Vec<Choice> {
-        LEVELS
-            .iter()
-            .map(|(value, label)| Choice {
-                value: (*value).to_owned(),
-                label: (*label).to_owned(),
-                selected: *value == self.level,
-            })
-            .collect()
+        level::choices(&self.level)
     }
 }
 
@@ -547,7 +521,7 @@ mod tests {
 
     #[test]
     fn every_severity_to_choose_is_a_query() {
-        for (level, _) in LEVELS {
+        for (level, _) in level::LEVELS {
             parse(&read(&format!("level={level}")).unwrap().query()).unwrap();
         }
     }

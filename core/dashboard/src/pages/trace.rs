@@ -3,10 +3,12 @@
 mod download;
 mod filter;
 mod logs;
+mod operations;
 mod overview;
 mod rows;
 mod shape;
 mod span;
+mod spans;
 mod state;
 mod timeline;
 
@@ -17,14 +19,18 @@ use warp::reply::Response;
 pub(crate) use self::{
     download::{logs_json, span_items, spans_json, whole_json},
     shape::{filter, html_bytes, kind_word},
+    spans::file::{self as table, Format},
+    state::State,
 };
 use self::{
     filter::{FilterView, Sieve},
     logs::LogsView,
+    operations::OperationsView,
     overview::Overview,
     shape::{flame::FlameView, graph::GraphView},
     span::SpanView,
-    state::{State, View},
+    spans::SpansView,
+    state::View,
     timeline::TimelineView,
 };
 use crate::{
@@ -35,10 +41,10 @@ use crate::{
     params::{Link, Params},
     reply,
     search::{CoverageView, Problem},
-    trace::model::Trace,
+    trace::{critical::Segment, model::Trace, zoom::Axis},
     units::count,
     uploads::Upload,
-    views::Shell,
+    views::{Shell, Views},
     visitor::Visitor,
 };
 
@@ -50,6 +56,9 @@ pub(crate) async fn page(
     id: &str,
 ) -> Result<Response, Fault> {
     let state = State::read(id, params)?;
+    if let Some(edited) = logs::edited(&state, params)? {
+        return Ok(reply::see_other(&edited.address()));
+    }
     let _slot = app.trace_slot().await?;
     let (pieces, services) = tokio::try_join!(app.ask.trace(state.id), app.ask.services())?;
     let known: Vec<String> = services
@@ -62,25 +71,50 @@ pub(crate) async fn page(
     let upload = app.ask.upload(&state.id);
     // Arranging a hundred thousand spans is work for a thread of its own.
     let built = tokio::task::spawn_blocking(move || {
-        let trace = Trace::new(pieces);
-        let (status, mut view) = view(&trace, &state, &known, rows_max);
-        if let Some(upload) = upload {
-            view.comes_from(upload);
-        }
-        let title = view.overview.title.clone();
-        let shell = Shell {
-            title: &title,
-            section: "traces",
-            refresh_s: None,
+        let around = Around {
+            known: &known,
+            rows_max,
+            upload,
         };
-        views
-            .page("trace.html", &shell, &visitor, &view)
-            .map(|page| (status, page))
+        render(&views, &visitor, &Trace::new(pieces), &state, around)
     })
     .await;
     let (status, page) = built
         .map_err(|error| Fault::internal(format!("building a trace page failed: {error}")))??;
     Ok(reply::html(status, page))
+}
+
+/// What a page needs to know beside its trace.
+#[derive(Debug)]
+pub(crate) struct Around<'a> {
+    /// All services, for their colours.
+    pub(crate) known: &'a [String],
+    /// Rows of the timeline on one page at most.
+    pub(crate) rows_max: usize,
+    /// Set when the trace comes from a file.
+    pub(crate) upload: Option<Upload>,
+}
+
+/// The page of a state.
+pub(crate) fn render(
+    views: &Views,
+    visitor: &Visitor,
+    trace: &Trace,
+    state: &State,
+    around: Around<'_>,
+) -> Result<(StatusCode, String), Fault> {
+    let (status, mut view) = view(trace, state, around.known, around.rows_max);
+    if let Some(upload) = around.upload {
+        view.comes_from(upload);
+    }
+    let title = view.overview.title.clone();
+    let shell = Shell {
+        title: &title,
+        section: "traces",
+        refresh_s: None,
+    };
+    let page = views.page("trace.html", &shell, visitor, &view)?;
+    Ok((status, page))
 }
 
 #[derive(Debug, Serialize)]
@@ -103,6 +137,8 @@ struct PageView {
 #[serde(rename_all = "lowercase")]
 enum Body {
     Timeline(Box<TimelineView>),
+    Spans(Box<SpansView>),
+    Operations(Box<OperationsView>),
     Flame(Box<FlameView>),
     Graph(Box<GraphView>),
     Logs(Box<LogsView>),
@@ -111,6 +147,7 @@ enum Body {
 /// The way to a view.
 #[derive(Debug, Serialize)]
 struct Tab {
+    key: &'static str,
     label: &'static str,
     /// How many it lists; empty where that says nothing.
     count: String,
@@ -126,6 +163,10 @@ struct Scene<'a> {
     palette: &'a Palette,
     /// Of each row whether it is an error.
     errors: &'a [bool],
+    /// The critical path.
+    path: &'a [Segment],
+    /// The time that bars are drawn over.
+    axis: Axis,
     sieve: &'a Sieve,
     /// The row of the span whose details are open.
     selected: Option<usize>,
@@ -169,30 +210,28 @@ fn view(trace: &Trace, state: &State, known: &[String], rows_max: usize) -> (Sta
         state,
         palette: &palette,
         errors: &trace.errors(),
+        path: &trace.critical_path(),
+        axis: Axis::new(trace.start, trace.end, state.zoom),
         sieve: &sieve,
         selected: state.span.and_then(|id| trace.row_of(id)),
         rows_max,
     };
-    let (overview, body) = match state.view {
-        View::Timeline => {
-            let window = timeline::window(&scene);
-            (
-                Overview::new(&scene, Some(&window)),
-                Body::Timeline(Box::new(timeline::view(&scene, &window))),
-            )
-        }
-        View::Flame => (
-            Overview::new(&scene, None),
-            Body::Flame(Box::new(shape::flame::view(&scene))),
-        ),
-        View::Graph => (
-            Overview::new(&scene, None),
-            Body::Graph(Box::new(shape::graph::view(&scene))),
-        ),
-        View::Logs => (
-            Overview::new(&scene, None),
-            Body::Logs(Box::new(logs::view(&scene))),
-        ),
+    let window = (state.view == View::Timeline).then(|| timeline::window(&scene));
+    let overview = Overview::new(&scene, window.as_ref());
+    let mut body = match state.view {
+        View::Timeline => Body::Timeline(Box::new(timeline::view(
+            &scene,
+            &window.unwrap_or_default(),
+        ))),
+        View::Spans => Body::Spans(Box::new(spans::view(&scene))),
+        View::Operations => Body::Operations(Box::new(operations::view(&scene))),
+        View::Flame => Body::Flame(Box::new(shape::flame::view(&scene))),
+        View::Graph => Body::Graph(Box::new(shape::graph::view(&scene))),
+        View::Logs => Body::Logs(Box::new(logs::view(&scene))),
+    };
+    let problem = match &mut body {
+        Body::Logs(view) => view.problem.take(),
+        _ => sieve.problem.clone(),
     };
     let view = PageView {
         overview,
@@ -205,7 +244,7 @@ fn view(trace: &Trace, state: &State, known: &[String], rows_max: usize) -> (Sta
         detail: detail(&scene),
         coverage: CoverageView::new(Some(&trace.coverage)),
         logs_href: logs_href(&hex(&state.id)),
-        problem: sieve.problem,
+        problem,
         upload: None,
     };
     let status = if view.problem.is_some() {
@@ -220,10 +259,11 @@ fn tabs(trace: &Trace, state: &State) -> Vec<Tab> {
     View::ALL
         .into_iter()
         .map(|view| Tab {
+            key: view.key(),
             label: view.label(),
             count: match view {
                 View::Logs => count(trace.logs.len() as u64),
-                View::Timeline | View::Flame | View::Graph => String::new(),
+                _ => String::new(),
             },
             href: state.seen_as(view).link().to_string(),
             current: view == state.view,

@@ -6,13 +6,15 @@ use crate::api;
 pub(crate) const OTHER: &str = "other";
 
 /// The addresses that are served; a part in braces stands for anything.
-const TEMPLATES: [&str; 33] = [
+const TEMPLATES: [&str; 35] = [
     "/",
     "/traces",
     "/traces/live",
     "/traces/tail",
     "/trace/{id}",
     "/trace/{id}/logs.json",
+    "/trace/{id}/spans.csv",
+    "/trace/{id}/spans.ndjson",
     "/compare",
     "/logs",
     "/logs/live",

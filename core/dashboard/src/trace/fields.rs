@@ -16,7 +16,7 @@ pub(crate) struct SpanFields<'a> {
     scope: Option<&'a Scope>,
 }
 
-type Visit<'a> = &'a mut dyn FnMut(Value<'_>) -> bool;
+pub(super) type Visit<'a> = &'a mut dyn FnMut(Value<'_>) -> bool;
 
 impl<'a> SpanFields<'a> {
     pub(crate) fn new(trace: &'a Trace, item: &'a SpanItem) -> Self {
@@ -124,7 +124,7 @@ pub(crate) fn status_word(span: &Span) -> &'static str {
 }
 
 /// The values of a key, which may also lead into maps by dots.
-fn any_in_list(pairs: &[KeyValue], key: &str, visit: Visit<'_>) -> bool {
+pub(super) fn any_in_list(pairs: &[KeyValue], key: &str, visit: Visit<'_>) -> bool {
     pairs.iter().any(|pair| {
         let Some(value) = pair.value.as_ref() else {
             return false;
@@ -145,7 +145,7 @@ fn any_in_list(pairs: &[KeyValue], key: &str, visit: Visit<'_>) -> bool {
 }
 
 /// The value itself, each element of a list, each leaf of a map.
-fn any_leaf(value: &AnyValue, visit: Visit<'_>) -> bool {
+pub(super) fn any_leaf(value: &AnyValue, visit: Visit<'_>) -> bool {
     match value.value.as_ref() {
         None | Some(any_value::Value::StringValueStrindex(_)) => false,
         Some(any_value::Value::StringValue(text)) => visit(Value::Str(text)),
@@ -164,7 +164,7 @@ fn any_leaf(value: &AnyValue, visit: Visit<'_>) -> bool {
     }
 }
 
-fn any_text_in(pairs: &[KeyValue], visit: &mut dyn FnMut(&str) -> bool) -> bool {
+pub(super) fn any_text_in(pairs: &[KeyValue], visit: &mut dyn FnMut(&str) -> bool) -> bool {
     pairs
         .iter()
         .filter_map(|pair| pair.value.as_ref())

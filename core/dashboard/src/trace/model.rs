@@ -18,7 +18,10 @@ use log_tracer_proto::{
 };
 use prost::Message;
 
-use super::tree::{self, Id, Node, Row, Side};
+use super::{
+    critical::{Segment, critical_path},
+    tree::{self, Id, Node, Row, Side},
+};
 use crate::value;
 
 /// What a service is called that gave no name.
@@ -169,6 +172,22 @@ impl Trace {
             .iter()
             .map(|row| self.span(row).is_some_and(SpanItem::is_error))
             .collect()
+    }
+
+    /// When the span or log record in a row is drawn: within the time of the trace, whatever its clock says.
+    pub(crate) fn interval(&self, row: &Row) -> (u64, u64) {
+        let node = self.nodes.get(row.node);
+        let start = node.map_or(0, |node| node.start).max(self.start);
+        let length = node.map_or(0, |node| node.end - node.start);
+        let start = start.min(self.end);
+        (start, start.saturating_add(length).min(self.end))
+    }
+
+    /// The critical path below the row that stands for the trace.
+    pub(crate) fn critical_path(&self) -> Vec<Segment> {
+        self.main
+            .map(|main| critical_path(&self.nodes, &self.rows, main))
+            .unwrap_or_default()
     }
 
     /// The row of a span id; of several, the first on the page.

@@ -1,4 +1,5 @@
-//! Which rows of a trace a page shows: what is collapsed, what a filter leaves, and the window of rows.
+//! Which rows of a trace a page shows: what is collapsed, what a filter leaves, what lies in the shown time, and the
+//! window of rows.
 
 use std::collections::HashSet;
 
@@ -50,26 +51,30 @@ pub(crate) struct Window {
     pub(crate) total: usize,
 }
 
-/// The rows to show. `errors` tells of each row whether it is an error.
-pub(crate) fn visible(nodes: &[Node], rows: &[Row], errors: &[bool], wish: &Wish) -> Vec<Shown> {
-    let is_log = |row: &Row| nodes.get(row.node).is_some_and(|node| node.id.is_none());
+/// The rows to show. `errors` tells of each row whether it is an error, `within` whether it lies in the shown time;
+/// where there is something to show below a row, it stays wherever it lies.
+pub(crate) fn visible(
+    nodes: &[Node],
+    rows: &[Row],
+    errors: &[bool],
+    within: Option<&[bool]>,
+    wish: &Wish,
+) -> Vec<Shown> {
     let below = |at: usize, row: &Row| (at + 1)..(at + row.size);
     let error_count = prefix_sums(errors.iter().map(|error| usize::from(*error)));
-    let hidden_logs = prefix_sums(
-        rows.iter()
-            .map(|row| usize::from(!wish.logs && is_log(row))),
-    );
-    let depth = open_depth(rows, wish.fold);
+    let kept = kept(nodes, rows, within, wish.logs);
+    let kept_count = prefix_sums(kept.iter().map(|kept| usize::from(*kept)));
+    let depth = open_depth(rows, &kept, wish.fold);
 
     let mut shown = Vec::new();
     let mut at = 0;
     while let Some(row) = rows.get(at) {
-        if !wish.logs && is_log(row) {
-            at += 1;
+        if kept.get(at) != Some(&true) {
+            at += row.size;
             continue;
         }
         let children = below(at, row);
-        let has_children = children.len() > between(&hidden_logs, &children);
+        let has_children = between(&kept_count, &children) > 0;
         let holds_selected = wish
             .selected
             .is_some_and(|selected| children.contains(&selected));
@@ -86,6 +91,20 @@ pub(crate) fn visible(nodes: &[Node], rows: &[Row], errors: &[bool], wish: &Wish
         at += if open { 1 } else { row.size };
     }
     shown
+}
+
+/// Of each row whether it, or one below it, is to be shown at all.
+pub(crate) fn kept(nodes: &[Node], rows: &[Row], within: Option<&[bool]>, logs: bool) -> Vec<bool> {
+    let is_log = |row: &Row| nodes.get(row.node).is_some_and(|node| node.id.is_none());
+    let own = rows.iter().enumerate().map(|(at, row)| {
+        let is_within = within.is_none_or(|within| within.get(at) == Some(&true));
+        usize::from(is_within && (logs || !is_log(row)))
+    });
+    let counts = prefix_sums(own);
+    rows.iter()
+        .enumerate()
+        .map(|(at, row)| between(&counts, &(at..at + row.size)) > 0)
+        .collect()
 }
 
 /// Only the rows that match, and what is above them.
@@ -124,13 +143,19 @@ pub(crate) fn window(
 }
 
 /// Rows with a smaller depth are open to begin with.
-fn open_depth(rows: &[Row], fold: Fold) -> usize {
+fn open_depth(rows: &[Row], kept: &[bool], fold: Fold) -> usize {
+    let depths = || {
+        rows.iter()
+            .zip(kept)
+            .filter(|(_, kept)| **kept)
+            .map(|(row, _)| row.depth)
+    };
     match fold {
         Fold::Open => usize::MAX,
         Fold::Closed => 0,
-        Fold::Auto if rows.len() <= ROWS_OPEN_MAX => usize::MAX,
+        Fold::Auto if depths().count() <= ROWS_OPEN_MAX => usize::MAX,
         Fold::Auto => {
-            let mut depths: Vec<usize> = rows.iter().map(|row| row.depth).collect();
+            let mut depths: Vec<usize> = depths().collect();
             depths.sort_unstable();
             // All rows of the levels up to the result fit; at least the first level is open.
             let first_left_out = depths.get(ROWS_OPEN_MAX).copied().unwrap_or(usize::MAX);
@@ -200,12 +225,15 @@ mod tests {
     fn a_small_trace_is_open_and_a_toggle_closes() {
         let nodes = [span(1, 0, 0, 9), span(2, 1, 1, 8), span(3, 2, 2, 7)];
         let rows = arrange(&nodes);
-        assert_eq!(visible(&nodes, &rows, &[false; 3], &all(true)).len(), 3);
+        assert_eq!(
+            visible(&nodes, &rows, &[false; 3], None, &all(true)).len(),
+            3
+        );
         let wish = Wish {
             toggled: HashSet::from([[2; 8]]),
             ..all(true)
         };
-        let shown = visible(&nodes, &rows, &[false; 3], &wish);
+        let shown = visible(&nodes, &rows, &[false; 3], None, &wish);
         assert_eq!(
             shown,
             [
@@ -226,10 +254,10 @@ mod tests {
         let nodes = wide(400);
         let rows = arrange(&nodes);
         let none = vec![false; rows.len()];
-        assert_eq!(visible(&nodes, &rows, &none, &all(true)).len(), 401);
+        assert_eq!(visible(&nodes, &rows, &none, None, &all(true)).len(), 401);
         let mut one = none;
         one[100] = true;
-        let shown = visible(&nodes, &rows, &one, &all(true));
+        let shown = visible(&nodes, &rows, &one, None, &all(true));
         assert_eq!(shown.len(), 402);
         assert!(shown.iter().any(|shown| shown.row == 100));
     }
@@ -245,7 +273,7 @@ mod tests {
                 selected: Some(700),
                 ..all(true)
             };
-            let shown = visible(&nodes, &rows, &errors, &wish);
+            let shown = visible(&nodes, &rows, &errors, None, &wish);
             let window = window(&shown, None, Some(700), 50);
             assert!(
                 window.shown.iter().any(|shown| shown.row == 700),
@@ -274,7 +302,7 @@ mod tests {
         #[test]
         fn windows_put_together_are_all_the_rows(nodes in any_nodes(), rows_max in 1_usize..10) {
             let rows = arrange(&nodes);
-            let shown = visible(&nodes, &rows, &vec![false; rows.len()], &all(true));
+            let shown = visible(&nodes, &rows, &vec![false; rows.len()], None, &all(true));
             prop_assert_eq!(shown.len(), rows.len());
             let mut seen = Vec::new();
             while seen.len() < shown.len() {
@@ -289,13 +317,49 @@ mod tests {
         fn a_shown_row_has_its_parent_shown_and_open(nodes in any_nodes(), toggles in prop::collection::hash_set(1_u8..12, 0..6), logs: bool) {
             let rows = arrange(&nodes);
             let wish = Wish { toggled: toggles.into_iter().map(|id| [id; 8]).collect(), logs, ..Wish::default() };
-            let shown = visible(&nodes, &rows, &vec![false; rows.len()], &wish);
+            let shown = visible(&nodes, &rows, &vec![false; rows.len()], None, &wish);
             for one in &shown {
                 let row = rows[one.row];
                 prop_assert!(logs || nodes[row.node].id.is_some());
                 if let Some(parent) = row.parent {
                     let above = shown.iter().find(|other| other.row == parent);
                     prop_assert_eq!(above.and_then(|above| above.open), Some(true));
+                }
+            }
+        }
+
+        /// Every row is shown, or below a closed one, or out of the shown time; and nothing in it is left out for that.
+        #[test]
+        fn no_row_is_lost_by_the_shown_time(
+            nodes in any_nodes(),
+            toggles in prop::collection::hash_set(1_u8..12, 0..6),
+            part in (0_u64..40, 1_u64..40),
+            logs: bool,
+        ) {
+            let rows = arrange(&nodes);
+            let within: Vec<bool> = rows
+                .iter()
+                .map(|row| {
+                    let node = nodes[row.node];
+                    node.start <= part.0 + part.1 && node.end >= part.0
+                })
+                .collect();
+            let wish = Wish { toggled: toggles.into_iter().map(|id| [id; 8]).collect(), logs, ..Wish::default() };
+            let shown = visible(&nodes, &rows, &vec![false; rows.len()], Some(&within), &wish);
+            let kept = kept(&nodes, &rows, Some(&within), logs);
+            let is_shown = |at: usize| shown.iter().any(|shown| shown.row == at);
+            let is_folded = |at: usize| shown.iter().any(|shown| {
+                shown.open == Some(false) && (shown.row + 1..shown.row + rows[shown.row].size).contains(&at)
+            });
+            for (at, row) in rows.iter().enumerate() {
+                let ways = [is_shown(at), kept[at] && is_folded(at), !kept[at]];
+                prop_assert_eq!(ways.iter().filter(|way| **way).count(), 1, "row {}", at);
+                let is_log = nodes[row.node].id.is_none();
+                if within[at] && (logs || !is_log) {
+                    prop_assert!(kept[at]);
+                }
+                if kept[at] && !within[at] {
+                    prop_assert!((at + 1..at + row.size).any(|below| within[below]), "it leads to one within");
                 }
             }
         }

@@ -5,6 +5,7 @@
 pub mod canned;
 pub mod hostile;
 pub mod html;
+pub mod large;
 pub mod otlp;
 pub mod real;
 

@@ -14,7 +14,7 @@
 //! | `edges`, `links` | calls that have both ends in one place, and those that have not |
 //! | `section` | the section of the index file |
 //! | `source` | the section of a block, or one made of rows |
-//! | `rates`, `graph`, `volume` | the answers |
+//! | `rates`, `graph`, `volume`, `durations` | the answers |
 //!
 //! # Bounds
 //!
@@ -22,6 +22,7 @@
 //! counted under "(other)", by service as long as these are few. It has [`Settings::links_max`] links of either kind.
 
 mod cells;
+mod durations;
 mod edges;
 mod graph;
 mod links;
@@ -34,6 +35,8 @@ mod source;
 mod spans;
 mod volume;
 
+pub(crate) use cells::MINUTE_NANO;
+pub(crate) use durations::durations;
 pub(crate) use graph::service_graph;
 pub use graph::{GraphEdge, GraphSpec, Node, NodeKind, ServiceGraph};
 pub use log_tracer_sketch::{RELATIVE_ERROR, Sketch, SketchError};

@@ -340,7 +340,7 @@ impl<'q> Groups<'q> {
 }
 
 /// The status of an error among [`crate::chunk::Chunk::LEVELS`] of spans.
-const ERROR_LEVEL: u8 = 2;
+pub(super) const ERROR_LEVEL: u8 = 2;
 
 type Place<'s> = (&'s str, Reverse<u64>, Option<&'s str>, Option<SpanKind>);
 

@@ -5,6 +5,9 @@
 //! compares them ([`super::candidates`]), and their starts and ends are looked up in the tables of traces. Each thread has
 //! cells of its own, which are added up at the end.
 //!
+//! Without a query, the spans of whole minutes are counted by the rollups, of which each bucket lies in one of the heat map;
+//! only those of the minutes at the ends that the range cuts are looked at.
+//!
 //! Durations lie in the buckets of a [`Scale`], which are the same for every store, so that answers can be added.
 
 mod cells;
@@ -22,7 +25,12 @@ use super::{
     units::{Asking, units},
 };
 use crate::{
-    Coverage, TimeRange, block::BlockError, chunk::SpanChunk, stop::Progress, table::Snapshot,
+    Coverage, TimeRange,
+    block::BlockError,
+    chunk::SpanChunk,
+    rollup::{MINUTE_NANO, Settings, durations},
+    stop::Progress,
+    table::Snapshot,
 };
 use cells::Cells;
 
@@ -151,10 +159,29 @@ impl HeatmapSpec {
     }
 
     fn range(&self) -> TimeRange {
-        TimeRange {
-            start_unix_nano: self.start_unix_nano,
-            end_unix_nano: Some(self.end_unix_nano),
+        between(self.start_unix_nano, self.end_unix_nano)
+    }
+
+    /// What the rollups can answer, and what is left at its ends; none when they do not know enough.
+    fn whole_minutes(&self) -> Option<(TimeRange, Vec<TimeRange>)> {
+        let has_bounds = self.duration_min_nano > 0 || self.duration_max_nano.is_some();
+        let fits = self.step_nano.is_multiple_of(MINUTE_NANO) && self.query.is_empty();
+        let start = self.start_unix_nano.checked_next_multiple_of(MINUTE_NANO)?;
+        let end = self.end_unix_nano / MINUTE_NANO * MINUTE_NANO;
+        if has_bounds || !fits || start >= end {
+            return None;
         }
+        let ends = [(self.start_unix_nano, start), (end, self.end_unix_nano)];
+        let ends = ends.into_iter().filter(|(start, end)| start < end);
+        let ends = ends.map(|(start, end)| between(start, end)).collect();
+        Some((between(start, end), ends))
+    }
+}
+
+fn between(start_unix_nano: u64, end_unix_nano: u64) -> TimeRange {
+    TimeRange {
+        start_unix_nano,
+        end_unix_nano: Some(end_unix_nano),
     }
 }
 
@@ -173,12 +200,25 @@ struct Grid {
 pub(crate) fn count_durations(
     spans: &Snapshot<SpanChunk>,
     spec: &HeatmapSpec,
+    settings: Settings,
     asking: Asking<'_>,
 ) -> Result<Heatmap, HeatmapError> {
     let grid = spec.grid()?;
     let mut progress = Progress::start(asking.stop);
     let cells = match spec.of {
-        HeatmapOf::Spans => count_spans(spans, spec, &grid, asking, &mut progress),
+        HeatmapOf::Spans => {
+            spans.cover(spec.range(), &mut progress.coverage);
+            let mut cells = Cells::new(grid);
+            let mut rest = vec![spec.range()];
+            if let Some((minutes, ends)) = spec.whole_minutes() {
+                count_minutes(spans, minutes, settings, &mut cells, &mut progress);
+                rest = ends;
+            }
+            for range in rest {
+                count_spans(spans, &spec.query, range, &mut cells, asking, &mut progress);
+            }
+            cells
+        }
         HeatmapOf::Traces => traces::count(spans, spec, &grid, asking, &mut progress),
     };
     progress.coverage.matched = cells.total();
@@ -190,16 +230,34 @@ pub(crate) fn count_durations(
     })
 }
 
+/// Counts the spans of whole minutes by the rollups.
+fn count_minutes(
+    snapshot: &Snapshot<SpanChunk>,
+    minutes: TimeRange,
+    settings: Settings,
+    cells: &mut Cells,
+    progress: &mut Progress<'_>,
+) {
+    let scale = cells.scale();
+    durations(snapshot, minutes, settings, progress, |own| {
+        let errors = if own.is_error { own.count } else { 0 };
+        let bucket = scale.bucket_around(own.bucket);
+        cells.add_all(own.minute_unix_nano, bucket, own.count, errors);
+    });
+}
+
+/// Looks at the spans of a range.
 fn count_spans(
     snapshot: &Snapshot<SpanChunk>,
-    spec: &HeatmapSpec,
-    grid: &Grid,
+    query: &Query,
+    range: TimeRange,
+    cells: &mut Cells,
     asking: Asking<'_>,
     progress: &mut Progress<'_>,
-) -> Cells {
-    snapshot.cover(spec.range(), &mut progress.coverage);
-    let filter = Filter::new(&spec.query, spec.range());
+) {
+    let filter = Filter::new(query, range);
     let units = units(snapshot, &filter, progress, |_, _, _| Ok(false));
+    let grid = cells.grid();
     let worker = || (Cells::new(grid.clone()), Progress::start(asking.stop));
     let counted = asking.pool.run(units, worker, |(cells, progress), unit| {
         if !progress.look() {
@@ -212,12 +270,10 @@ fn count_spans(
         }
         progress.look()
     });
-    let mut cells = Cells::new(grid.clone());
     for (others, of_worker) in counted {
         cells.absorb(&others);
         progress.absorb(of_worker);
     }
-    cells
 }
 
 /// Counts the spans that match.
@@ -269,6 +325,32 @@ mod tests {
         );
         assert!(spec(200, 36, Some(1_000_000_000)).grid().is_ok());
         assert!(spec(200, 18, None).grid().is_ok());
+    }
+
+    #[test]
+    fn rollups_are_asked_for_whole_minutes_only() {
+        let spec = |start, end, step_nano| HeatmapSpec {
+            start_unix_nano: start,
+            end_unix_nano: end,
+            step_nano,
+            ..spec(1, 3, None)
+        };
+        let minute = MINUTE_NANO;
+        let (minutes, ends) = spec(1, 3 * minute + 5, 2 * minute).whole_minutes().unwrap();
+        assert_eq!(minutes, between(minute, 3 * minute));
+        assert_eq!(
+            ends,
+            [between(1, minute), between(3 * minute, 3 * minute + 5)]
+        );
+        let (_, ends) = spec(0, minute, minute).whole_minutes().unwrap();
+        assert_eq!(ends, []);
+        assert!(spec(1, 2 * minute - 1, minute).whole_minutes().is_none());
+        assert!(spec(0, 5 * minute, minute / 2).whole_minutes().is_none());
+        let bounded = HeatmapSpec {
+            duration_max_nano: Some(9),
+            ..spec(0, 5 * minute, minute)
+        };
+        assert!(bounded.whole_minutes().is_none());
     }
 
     #[test]

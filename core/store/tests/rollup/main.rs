@@ -10,11 +10,13 @@
 mod generate;
 mod plain;
 
+use std::collections::BTreeMap;
+
 use generate::{Step, steps};
 use log_tracer_query::Query;
 use log_tracer_store::{
-    Config, GraphSpec, LogSearch, Mark, Origin, RateGroup, RatesSpec, RecordSearch, SpanSearch,
-    Stop, Store, TimeRange,
+    Config, GraphSpec, HeatmapOf, HeatmapSpec, LogSearch, Mark, Origin, RateGroup, RatesSpec,
+    RecordSearch, Scale, SpanSearch, Stop, Store, TimeRange,
 };
 use plain::{Plain, minute};
 use proptest::prelude::*;
@@ -92,6 +94,49 @@ fn check(store: &Store, range: TimeRange, group: RateGroup) -> Result<(), TestCa
     Ok(())
 }
 
+/// A heat map that the rollups answer is what each row says: see the question of [`heatmap`].
+fn check_heatmap(store: &Store, spec: &HeatmapSpec) -> Result<(), TestCaseError> {
+    let mut expected: BTreeMap<(u64, u16), (u64, u64)> = BTreeMap::new();
+    for row in kept(store).spans {
+        let start = row.start_unix_nano();
+        if (spec.start_unix_nano..spec.end_unix_nano).contains(&start) {
+            let nanos = row.end_unix_nano().saturating_sub(start);
+            let step = start / spec.step_nano * spec.step_nano;
+            let cell = expected
+                .entry((step, spec.scale.bucket_of(nanos)))
+                .or_default();
+            *cell = (cell.0 + 1, cell.1 + u64::from(row.is_error()));
+        }
+    }
+    let found = store.heatmap(spec, &Stop::never()).unwrap();
+    let cells = found.steps.iter().flat_map(|step| {
+        let counts = step.counts.iter().zip(&step.errors);
+        let cells = (step.first_bucket..).zip(counts);
+        cells.map(|(bucket, (count, errors))| ((step.start_unix_nano, bucket), (*count, *errors)))
+    });
+    let cells: BTreeMap<_, _> = cells.filter(|(_, (count, _))| *count > 0).collect();
+    prop_assert_eq!(cells, expected);
+    Ok(())
+}
+
+/// Of all spans between two times that need not be whole minutes.
+fn heatmap(range: TimeRange, steps: u64, per_octave: u32) -> HeatmapSpec {
+    let (start, end) = match range.end_unix_nano {
+        Some(end) => (range.start_unix_nano, end),
+        None => (generate::START, generate::START + 90 * minute()),
+    };
+    HeatmapSpec {
+        of: HeatmapOf::Spans,
+        query: Query::default(),
+        start_unix_nano: start,
+        end_unix_nano: end + 17_000_000_000,
+        step_nano: steps * minute(),
+        scale: Scale::new(per_octave).unwrap(),
+        duration_min_nano: 0,
+        duration_max_nano: None,
+    }
+}
+
 fn run(
     store: &Store,
     steps: Vec<Step>,
@@ -113,6 +158,9 @@ fn run(
                 store.maintain(&stop, &mut |_| {});
             }
         }
+    }
+    for (steps, per_octave) in [(1, 1), (3, 12)] {
+        check_heatmap(store, &heatmap(range, steps, per_octave))?;
     }
     check(store, range, group)
 }

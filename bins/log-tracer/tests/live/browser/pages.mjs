@@ -15,6 +15,7 @@ export function pages({ slow }) {
   return [
     { name: "first run", on: "empty", path: "/", texts: ["Waiting for the first span"] },
     { name: "no traces", on: "empty", path: "/traces", texts: ["Nothing has arrived yet"] },
+    { name: "live traces without one", on: "empty", path: "/traces/live", texts: ["No trace matches yet"] },
     { name: "no logs", on: "empty", path: "/logs", texts: ["Nothing has arrived yet"] },
     { name: "no map", on: "empty", path: "/map", texts: ["Nothing has arrived yet"] },
     { name: "idle pipeline", on: "empty", path: "/pipeline", texts: ["Partitions"] },
@@ -27,6 +28,8 @@ export function pages({ slow }) {
 
     { name: "traces", on: "full", path: "/traces?range=1d", texts: ["matched", "scanned"] },
     { name: "traces by duration", on: "full", path: "/traces?q=status%3Aerror&order=longest&range=1d&min=1ms&max=1h", texts: ["error"] },
+    { name: "heat map", on: "full", path: "/traces?view=heat&range=1h", texts: [] },
+    { name: "live traces", on: "full", path: "/traces/live", texts: ["Back to the list"] },
     { name: "traces without a match", on: "full", path: "/traces?q=service%3Anobody", texts: ["No trace matches"] },
     { name: "traces with a bad query", on: "full", status: 400, path: "/traces?q=service%3A%28", texts: ["The query cannot be read"] },
 
@@ -46,10 +49,16 @@ export function pages({ slow }) {
     { name: "compare by self time", on: "full", path: `/compare?a=${slow.trace}&b=${TRACES.wide}&sort=self`, texts: ["As a tree"] },
     { name: "trace, filtered", on: "full", path: `${trace}?f=status%3Aerror`, texts: ["Show all"] },
     { name: "trace, bad filter", on: "full", status: 400, path: `${trace}?f=%28`, texts: [] },
+    { name: "trace, part of its time", on: "full", path: `${trace}?zoom=10ms..200ms`, texts: ["Zoom out", "Whole"] },
+    { name: "trace, spans", on: "full", path: `${trace}?tab=spans&sort=self`, texts: ["Self time", "NDJSON"] },
+    { name: "trace, operations", on: "full", path: `${trace}?tab=operations`, texts: ["Critical path", "Count"] },
+    { name: "trace, logs narrowed", on: "full", path: `${trace}?tab=logs&level=info`, texts: ["Search all logs"] },
     { name: "trace, collapsed", on: "full", path: `${trace}?fold=closed`, texts: [] },
     { name: "odd trace", on: "full", path: hard("odd"), texts: ["five seconds early", "round"] },
     { name: "trace of unicode", on: "full", path: `${hard("unicode")}?span=${UNICODE_SPAN}`, texts: ["日本語の操作"] },
     { name: "large trace", on: "full", path: hard("large"), texts: ["5,000"] },
+    { name: "flame graph of unicode", on: "full", path: `${hard("unicode")}?tab=flame`, texts: [] },
+    { name: "compare two traces", on: "full", path: `/compare?a=${slow.trace}&b=${slow.other}`, texts: [] },
     { name: "large trace, expanded", on: "full", path: `${hard("large")}?fold=open&from=1200`, texts: ["rows"] },
     { name: "trace of 100 services", on: "full", path: hard("wide"), texts: ["svc-001"] },
     { name: "trace of logs only", on: "full", path: hard("logsOnly"), texts: ["a log record whose trace has no span"] },

@@ -40,7 +40,7 @@ impl Sieve {
             Ok(_) => Self::default(),
             Err(error) => Self {
                 matches: None,
-                problem: Some(problem(&error, state)),
+                problem: Some(problem(&error, unfiltered(state).link(), "f")),
             },
         }
     }
@@ -48,11 +48,7 @@ impl Sieve {
 
 impl FilterView {
     pub(crate) fn new(trace: &Trace, state: &State, sieve: &Sieve) -> Self {
-        let unfiltered = State {
-            filter: String::new(),
-            from: None,
-            ..state.clone()
-        };
+        let unfiltered = unfiltered(state);
         Self {
             text: state.filter.clone(),
             filtered: sieve.matches.as_ref().map_or_else(String::new, |matches| {
@@ -65,28 +61,37 @@ impl FilterView {
                 )
             }),
             unfiltered_href: unfiltered.link().to_string(),
-            fields: unfiltered
-                .link()
-                .params()
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), value.clone()))
-                .collect(),
+            fields: fields(&unfiltered),
         }
     }
 }
 
-fn problem(error: &ParseError, state: &State) -> Problem {
-    let link = State {
+fn unfiltered(state: &State) -> State {
+    State {
         filter: String::new(),
-        ..state.clone()
-    };
-    // The correction goes to the filter, not to a search.
-    let problem = Problem::new(error, &Link::to(""));
-    let corrected = error.corrected().unwrap_or_default();
-    problem.leading_to(link.link().with("f", corrected))
+        ..state.rewound()
+    }
 }
 
-fn matches(trace: &Trace, query: &Query) -> Vec<bool> {
+/// What is wrong with a query that stands in the parameter `key`. The correction goes there, not to a search.
+pub(super) fn problem(error: &ParseError, link: Link, key: &'static str) -> Problem {
+    let problem = Problem::new(error, &Link::to(""));
+    let corrected = error.corrected().unwrap_or_default();
+    problem.leading_to(link.with(key, corrected))
+}
+
+/// A state as hidden fields of a form.
+pub(super) fn fields(state: &State) -> Vec<(String, String)> {
+    state
+        .link()
+        .params()
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), value.clone()))
+        .collect()
+}
+
+/// Of each row of the trace whether a query finds its span.
+pub(crate) fn matches(trace: &Trace, query: &Query) -> Vec<bool> {
     trace
         .rows
         .iter()

@@ -9,7 +9,7 @@ use crate::{
     lines::{hex, trace_href},
     palette::Palette,
     trace::{
-        critical::{Segment, critical_path},
+        critical::Segment,
         marks::{Mark, marks},
         minimap::{self, Line},
         model::{SpanItem, Trace},
@@ -88,6 +88,8 @@ struct BarView {
 
 #[derive(Debug, Serialize)]
 struct WindowView {
+    x: String,
+    width: String,
     y: String,
     height: String,
 }
@@ -111,6 +113,7 @@ impl Overview {
             state,
             palette,
             errors,
+            path,
             ..
         } = *scene;
         let id = hex(&state.id);
@@ -127,10 +130,6 @@ impl Overview {
         );
         let length = trace.end.saturating_sub(trace.start);
         let error_count = errors.iter().filter(|error| **error).count() as u64;
-        let path = trace
-            .main
-            .map(|main| critical_path(&trace.nodes, &trace.rows, main))
-            .unwrap_or_default();
         let lines = minimap::minimap(trace);
         let name = super::super::traces::name(name);
         Self {
@@ -155,13 +154,13 @@ impl Overview {
             depth: count(minimap::depth(trace) as u64),
             logs: plural(trace.logs.len() as u64, "log record", "log records"),
             log_count: count(trace.logs.len() as u64),
-            services: services(trace, state, palette, &path),
+            services: services(trace, state, palette, path),
             more_services: service_names(trace).len().saturating_sub(SERVICES_MAX),
             oddities: oddities(trace),
             height: lines.len() * LINE_HEIGHT,
-            window: window.and_then(|window| window_view(trace, window)),
+            window: window.and_then(|window| window_view(scene, window)),
             lines: line_views(trace, palette, &lines),
-            path: stretches(trace, palette, &path),
+            path: stretches(trace, palette, path),
             length: duration(length),
             first_error: first_error(trace, state, errors),
             search: format!("/traces?{}", related(service, root)),
@@ -372,14 +371,27 @@ fn line_views(trace: &Trace, palette: &Palette, lines: &[Line]) -> Vec<LineView>
         .collect()
 }
 
-/// Where the shown rows are among all, as the minimap has them.
-fn window_view(trace: &Trace, window: &Window) -> Option<WindowView> {
-    if window.shown.len() >= window.total {
+/// Where the shown rows and the shown time are among all, as the minimap has them.
+fn window_view(scene: &Scene<'_>, window: &Window) -> Option<WindowView> {
+    let Scene { trace, axis, .. } = scene;
+    let some_rows = window.shown.len() < window.total;
+    if !some_rows && !axis.is_part() {
         return None;
     }
-    let (first, last) = (window.shown.first()?.row, window.shown.last()?.row);
+    let ends = || Some((window.shown.first()?.row, window.shown.last()?.row));
+    let (first, last) = ends()
+        .filter(|_| some_rows)
+        .unwrap_or((0, trace.rows.len().saturating_sub(1)));
     let rows = trace.rows.len() as f64;
+    let length = trace.end.saturating_sub(trace.start) as f64;
     Some(WindowView {
+        x: position(axis.start, trace.start, trace.end),
+        // A trace without a length is shown whole.
+        width: if length > 0.0 {
+            percent(axis.length() as f64, length)
+        } else {
+            "100".to_owned()
+        },
         y: percent(first as f64, rows),
         height: percent((last + 1 - first) as f64, rows),
     })

@@ -4,17 +4,17 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::{Scene, State, View};
+use super::{Scene, State, logs};
 use crate::{
-    charts::{percent, position},
+    charts::percent,
     lines::{hex, level, one_line},
-    palette::Palette,
     trace::{
-        critical::{Segment, critical_path},
+        critical::Segment,
         marks::marks,
         model::{Item, LogItem, SpanItem, Trace, span_id},
         tree::Row,
         visible::{Shown, Window},
+        zoom::Axis,
     },
     units::{clip, duration, plural},
 };
@@ -52,8 +52,10 @@ pub(crate) struct SpanRow {
     /// Faded: it does not match the filter itself.
     dim: bool,
     toggle: Option<Toggle>,
-    x: String,
-    width: String,
+    /// None where the span lies outside of the shown time.
+    bar: Option<Stretch>,
+    /// Then: "earlier" or "later".
+    away: &'static str,
     duration: String,
     /// Where the bar ends, and the duration is written.
     label_x: String,
@@ -77,6 +79,15 @@ struct Stretch {
     width: String,
 }
 
+impl Stretch {
+    fn new(x: f64, width: f64) -> Self {
+        Self {
+            x: percent(x, 100.0),
+            width: percent(width, 100.0),
+        }
+    }
+}
+
 /// A log record between the spans.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct LogRow {
@@ -94,21 +105,30 @@ pub(crate) fn rows(scene: &Scene<'_>, window: &Window) -> Vec<RowView> {
     let Scene {
         trace,
         state,
-        palette,
         errors,
         ..
     } = *scene;
-    let mut critical = critical_of(trace, window);
-    let logs_href = state.seen_as(View::Logs).link().to_string();
+    let mut critical = critical_of(scene, window);
+    let log_of = |shown: &Shown| {
+        let node = trace.rows.get(shown.row)?.node;
+        node.checked_sub(trace.spans.len())
+    };
+    let logs: HashSet<usize> = window.shown.iter().filter_map(log_of).collect();
+    let log_hrefs = logs::addresses(trace, state, &logs);
+    // Spans of one id are rows of their own: an anchor stands on a page once.
+    let mut anchors = HashMap::<String, usize>::new();
     window
         .shown
         .iter()
         .filter_map(|shown| {
             let row = trace.rows.get(shown.row)?;
             Some(match trace.item(row)? {
-                Item::Log(item) => RowView::Log(log_row(trace, row, item, &logs_href)),
+                Item::Log(item) => {
+                    let href = log_of(shown).and_then(|log| log_hrefs.get(&log));
+                    RowView::Log(log_row(scene, row, item, href.map_or("", |href| href)))
+                }
                 Item::Span(item) => {
-                    let mut view = span_row(trace, state, palette, row, item);
+                    let mut view = span_row(scene, row, item);
                     view.toggle = shown
                         .open
                         .and_then(|open| toggle(trace, state, shown, row, open));
@@ -120,6 +140,11 @@ pub(crate) fn rows(scene: &Scene<'_>, window: &Window) -> Vec<RowView> {
                         .as_ref()
                         .is_some_and(|matches| matches.get(shown.row) == Some(&false));
                     view.critical = critical.remove(&row.node).unwrap_or_default();
+                    let times = anchors.entry(view.anchor.clone()).or_default();
+                    *times += 1;
+                    if *times > 1 {
+                        view.anchor = format!("{}-{times}", view.anchor);
+                    }
                     RowView::Span(Box::new(view))
                 }
             })
@@ -131,34 +156,23 @@ fn below<'a, T>(of_rows: &'a [T], at: usize, row: &Row) -> &'a [T] {
     of_rows.get(at + 1..at + row.size).unwrap_or_default()
 }
 
-fn span_row(
-    trace: &Trace,
-    state: &State,
-    palette: &Palette,
-    row: &Row,
-    item: &SpanItem,
-) -> SpanRow {
-    let start = item.span.start_time_unix_nano.max(trace.start);
-    let end = start
-        .saturating_add(item.duration())
-        .min(trace.end.max(start));
-    let length = trace.end.saturating_sub(trace.start) as f64;
-    let share = |nanos: u64| {
-        if length > 0.0 {
-            100.0 * nanos as f64 / length
-        } else {
-            0.0
-        }
-    };
-    let width = share(end - start).max(WIDTH_MIN);
-    let x = share(start - trace.start).min(100.0 - WIDTH_MIN);
+fn span_row(scene: &Scene<'_>, row: &Row, item: &SpanItem) -> SpanRow {
+    let Scene {
+        trace,
+        state,
+        palette,
+        axis,
+        ..
+    } = scene;
+    let (start, end) = trace.interval(row);
+    let bar = axis.bar(start, end, WIDTH_MIN);
     let id = span_id(&item.span.span_id);
     let anchor = id.map_or_else(String::new, |id| format!("s{}", hex(&id)));
     let is_selected = id.is_some() && state.span == id;
     // A second click closes the details again; the window stays where it is.
     let target = State {
         span: if is_selected { None } else { id },
-        ..state.clone()
+        ..(*state).clone()
     };
     SpanRow {
         depth: row.depth.min(DEPTH_MAX),
@@ -171,12 +185,16 @@ fn span_row(
         error_below: false,
         dim: false,
         toggle: None,
-        x: percent(x, 100.0),
-        width: percent(width, 100.0),
+        bar: bar.map(|(x, width)| Stretch::new(x, width)),
+        away: match bar {
+            Some(_) => "",
+            None if end < axis.start => "earlier",
+            None => "later",
+        },
         duration: duration(item.duration()),
-        label_x: percent(x + width, 100.0),
+        label_x: percent(bar.map_or(0.0, |(x, width)| x + width), 100.0),
         critical: Vec::new(),
-        events: events(trace, item),
+        events: events(axis, item),
         marks: marks(trace, row, item)
             .into_iter()
             .map(|mark| mark.label())
@@ -185,12 +203,13 @@ fn span_row(
     }
 }
 
-fn events(trace: &Trace, item: &SpanItem) -> Vec<String> {
+fn events(axis: &Axis, item: &SpanItem) -> Vec<String> {
     let mut seen = HashSet::new();
     item.span
         .events
         .iter()
-        .map(|event| position(event.time_unix_nano, trace.start, trace.end))
+        .filter_map(|event| axis.position(event.time_unix_nano))
+        .map(|x| percent(x, 100.0))
         .filter(|x| seen.insert(x.clone()))
         .take(DOTS_MAX)
         .collect()
@@ -220,36 +239,38 @@ fn toggle(trace: &Trace, state: &State, shown: &Shown, row: &Row, open: bool) ->
     })
 }
 
-fn log_row(trace: &Trace, row: &Row, item: &LogItem, logs_href: &str) -> LogRow {
-    let x = position(item.time(), trace.start, trace.end);
+fn log_row(scene: &Scene<'_>, row: &Row, item: &LogItem, href: &str) -> LogRow {
+    let Scene { trace, axis, .. } = scene;
+    // A record may stand outside of the trace's time.
+    let at = axis.position(trace.interval(row).0);
     LogRow {
         depth: row.depth.min(DEPTH_MAX),
         level: level(item.record.severity_number),
         line: clip(&one_line(&item.record), 160),
         offset: format!("+{}", duration(item.time().saturating_sub(trace.start))),
-        href: logs_href.to_owned(),
-        x,
+        href: href.to_owned(),
+        x: percent(at.unwrap_or(0.0), 100.0),
     }
 }
 
 /// The stretches of the critical path by node, for the nodes of a window.
-fn critical_of(trace: &Trace, window: &Window) -> HashMap<usize, Vec<Stretch>> {
+fn critical_of(scene: &Scene<'_>, window: &Window) -> HashMap<usize, Vec<Stretch>> {
+    let Scene {
+        trace, path, axis, ..
+    } = *scene;
     let shown: HashSet<usize> = window
         .shown
         .iter()
         .filter_map(|shown| Some(trace.rows.get(shown.row)?.node))
         .collect();
     let mut by_node: HashMap<usize, Vec<Segment>> = HashMap::new();
-    let Some(main) = trace.main else {
-        return HashMap::new();
-    };
-    for segment in critical_path(&trace.nodes, &trace.rows, main) {
-        if !shown.contains(&segment.node) {
+    for segment in path.iter().copied() {
+        if !shown.contains(&segment.node) || !axis.shows(segment.start, segment.end) {
             continue;
         }
         let own = by_node.entry(segment.node).or_default();
         // What is closer than a pixel is one stretch.
-        let gap_max = trace.end.saturating_sub(trace.start) / 1000;
+        let gap_max = axis.length() / 1000;
         match own.last_mut() {
             Some(last) if segment.start.saturating_sub(last.end) <= gap_max => {
                 last.end = segment.end
@@ -263,17 +284,10 @@ fn critical_of(trace: &Trace, window: &Window) -> HashMap<usize, Vec<Stretch>> {
             let stretches = segments
                 .iter()
                 .take(DOTS_MAX)
-                .map(|segment| stretch(trace, segment))
+                .filter_map(|segment| axis.bar(segment.start, segment.end, 0.0))
+                .map(|(x, width)| Stretch::new(x, width))
                 .collect();
             (node, stretches)
         })
         .collect()
-}
-
-fn stretch(trace: &Trace, segment: &Segment) -> Stretch {
-    let length = trace.end.saturating_sub(trace.start) as f64;
-    Stretch {
-        x: position(segment.start, trace.start, trace.end),
-        width: percent((segment.end - segment.start) as f64, length),
-    }
 }

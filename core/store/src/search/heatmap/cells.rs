@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use log_tracer_sketch::Scale;
+
 use super::{Grid, HeatmapStep};
 
 /// Counts by step and bucket.
@@ -31,16 +33,32 @@ impl Cells {
         }
     }
 
+    pub(super) fn grid(&self) -> Grid {
+        self.grid.clone()
+    }
+
+    pub(super) fn scale(&self) -> Scale {
+        self.grid.scale
+    }
+
     /// Counts one, if its duration is within the bounds. Its start is in the range.
     #[inline]
     pub(super) fn add(&mut self, start: u64, duration: u64, is_error: bool) {
         if !self.grid.durations.contains(&duration) {
             return;
         }
+        let bucket = self.grid.scale.bucket_of(duration);
+        self.add_all(start, bucket, 1, u64::from(is_error));
+    }
+
+    /// Counts several that start in one step and are in one bucket, which is one of the grid.
+    #[inline]
+    pub(super) fn add_all(&mut self, start: u64, bucket: u16, count: u64, errors: u64) {
         let Grid {
             start_unix_nano,
             step_nano,
             buckets,
+            first_bucket,
             ..
         } = self.grid;
         if self.counts.is_empty() {
@@ -52,12 +70,10 @@ impl Cells {
             self.step = step as usize;
             self.times = from..from.saturating_add(step_nano);
         }
-        // The bounds are checked, so it is not less.
-        let bucket = self.grid.scale.bucket_of(duration) - self.grid.first_bucket;
-        let place = self.step * buckets + usize::from(bucket);
+        let place = self.step * buckets + usize::from(bucket.saturating_sub(first_bucket));
         if let Some(cell) = self.counts.get_mut(place) {
-            cell.count += 1;
-            cell.errors += u64::from(is_error);
+            cell.count = cell.count.saturating_add(count);
+            cell.errors = cell.errors.saturating_add(errors);
         }
     }
 
