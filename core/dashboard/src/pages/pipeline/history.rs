@@ -192,7 +192,7 @@ fn forecast(history: &StatusHistoryResponse, status: &StatusResponse, now: u64) 
         return None;
     }
     let growth = most.checked_sub(least).filter(|growth| *growth > 0)?;
-    let seen = format!("As in the last {}", duration(length));
+    let seen = format!("As in the last {}", about(length));
     let left = storage.disk_bytes_max.saturating_sub(storage.disk_bytes);
     let until = left as f64 / growth as f64 * length as f64;
     if until > FORECAST_TO as f64 {
@@ -209,13 +209,22 @@ fn forecast(history: &StatusHistoryResponse, status: &StatusResponse, now: u64) 
     Some(match until > until_too_old as f64 {
         true => format!(
             "{seen}, the oldest records grow too old before the blocks reach their limit: in about {}",
-            duration(until_too_old)
+            about(until_too_old)
         ),
         false => format!(
             "{seen}, the blocks reach their limit in about {}; the oldest leave then",
-            duration(until as u64)
+            about(until as u64)
         ),
     })
+}
+
+/// A length of time that is not known better than that.
+fn about(nanos: u64) -> String {
+    match nanos / SECOND {
+        seconds if seconds < 2 * 3_600 => format!("{} min", seconds / 60),
+        seconds if seconds < 2 * 86_400 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
 }
 
 #[cfg(test)]
@@ -308,7 +317,7 @@ mod tests {
         let said = forecast(&grown(360), &status(long), HOUR).unwrap();
         assert_eq!(
             said,
-            "As in the last 1 h, the blocks reach their limit in about 8 h; the oldest leave then"
+            "As in the last 60 min, the blocks reach their limit in about 8 h; the oldest leave then"
         );
         let old = forecast(&grown(360), &status(2 * 3_600_000), HOUR).unwrap();
         assert!(old.contains("grow too old before"), "{old}");
