@@ -9,7 +9,7 @@
   const status = one("[data-live-status]"), losses = one("[data-live-lost]"), pause = one("[data-live-pause]"), pill = one("[data-live-pill]");
   const rowsMax = Number(list.dataset.rows), bytesMax = Number(list.dataset.bytes);
   const waiting = new Map(), seen = new Set(), sizes = new Map();
-  let bytes = 0, lost = 0, passed = 0, gap = false, paused = false, last = "", wait = 1000, source = null;
+  let bytes = 0, lost = 0, passed = 0, gap = false, paused = false, follow = true, last = "", wait = 1000, source = null;
 
   const atEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 80;
   const say = (text) => { if (status.textContent !== text) status.textContent = text; };
@@ -52,7 +52,6 @@
   });
 
   const flush = () => {
-    const follow = atEnd() || !pill.hidden;
     for (const row of waiting.values()) { weigh(row); count(row, 1); }
     list.append(...waiting.values());
     waiting.clear();
@@ -63,7 +62,7 @@
   const show = () => {
     const empty = one("[data-live-empty]");
     if (empty && waiting.size) empty.remove();
-    if (!paused && atEnd()) { flush(); return; }
+    if (!paused && follow) { flush(); return; }
     while (waiting.size > rowsMax) waiting.delete(waiting.keys().next().value);
     pill.textContent = `${waiting.size} new`;
     pill.hidden = !waiting.size;
@@ -76,9 +75,18 @@
     const link = had && one("a", row);
     if (link) link.focus({ preventScroll: true });
   };
+  // What comes is put on the page a few times in a second, however often something comes.
+  let queue = [], timer = 0;
   const take = (html) => {
+    queue.push(html);
+    if (queue.length > 50) put(); else timer ||= setTimeout(put, 150);
+  };
+  const put = () => {
+    clearTimeout(timer);
+    timer = 0;
     const holder = document.createElement("template");
-    holder.innerHTML = html;
+    holder.innerHTML = queue.join("");
+    queue = [];
     document.dispatchEvent(new CustomEvent("log-tracer-ready", { detail: holder.content }));
     for (const row of all("li", holder.content)) {
       const known = waiting.get(row.id), shown = document.getElementById(row.id);
@@ -131,8 +139,9 @@
     following();
     if (!paused) resume();
   });
-  pill.addEventListener("click", () => { paused = false; pause.textContent = "Pause"; following(); resume(); });
-  addEventListener("scroll", () => { if (!paused && waiting.size && atEnd()) flush(); }, { passive: true });
+  pill.addEventListener("click", () => { paused = false; follow = true; pause.textContent = "Pause"; following(); resume(); });
+  // Only a scroll changes whether the end is followed, not a page that grows.
+  addEventListener("scroll", () => { follow = atEnd(); if (!paused && follow && waiting.size) flush(); }, { passive: true });
   addEventListener("pagehide", () => source.close());
   addEventListener("pageshow", (event) => { if (event.persisted) open(); });
   scrollTo({ top: document.documentElement.scrollHeight });

@@ -108,7 +108,7 @@ async fn how_the_pipeline_went_is_kept_by_the_consumer() {
     let mut answer = serde_json::Value::Null;
     for _ in 0..200 {
         answer = real.site.get("/api/v1/status/history").await.json();
-        if sum(&answer, "appliedSpans") == 2 {
+        if sum(&answer, "appliedSpans") == 2 && sum(&answer, "appliedLogs") == 1 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -18,7 +18,7 @@ use log_tracer_dashboard::Config;
 use log_tracer_proto::v1::{ListServicesResponse, ServiceInfo, TailResponse};
 use tonic::{Status, transport::Endpoint};
 
-const ADDRESSES: [&str; 16] = [
+const ADDRESSES: [&str; 17] = [
     "/",
     "/traces",
     "/trace/5b8efff798038103d269b633813fc60c",

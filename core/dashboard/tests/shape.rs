@@ -267,11 +267,16 @@ async fn large_and_deep_traces_make_small_pages() {
         )
     }));
     let deep = many((1..=10_000).map(|n| (n, n - 1, format!("descend into directory {}", n % 7))));
-    for (what, trace) in [("wide", wide), ("deep", deep)] {
+    let long = many((1..=400_u64).map(|n| {
+        let name = format!("SELECT \"<{n}>\" & '{}'", "column, ".repeat(60));
+        (n, n.div_ceil(8) * u64::from(n > 1), name)
+    }));
+    for (what, trace) in [("wide", wide), ("deep", deep), ("long", long)] {
         let site = site(trace).await;
         let compare = compared(1, 2);
         for path in [
             address("flame"),
+            address("graph"),
             format!("{}&colour=self&from=60", address("graph")),
             format!("{compare}&sort=total&page=3"),
         ] {

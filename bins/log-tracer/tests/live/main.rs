@@ -12,6 +12,7 @@
 mod browser;
 mod interfaces;
 mod pages;
+mod reconnect;
 #[path = "../support/server.rs"]
 mod server;
 mod tools;

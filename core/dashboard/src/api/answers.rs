@@ -32,9 +32,15 @@ const STEPS_MAX: u64 = 2_000;
 /// Values of a facet at most.
 const VALUES_MAX: u64 = 1_000;
 
+/// Traces of an answer when it is not said how many; a page has fewer, since it has to be light.
+const TRACES_DEFAULT: u32 = 50;
+
 /// Traces that match.
 pub(super) async fn search_traces(call: &Call<'_>) -> Result<Response, Fault> {
-    let search = traces::Search::read(call.params)?;
+    let mut search = traces::Search::read(call.params)?;
+    if call.params.get("limit").is_none() {
+        search.limit = TRACES_DEFAULT;
+    }
     check(&search.q)?;
     let found = call
         .app

@@ -18,7 +18,7 @@ use warp::reply::Response;
 
 pub(crate) use self::{
     download::{logs_json, span_items, spans_json, whole_json},
-    shape::{filter, kind_word},
+    shape::{filter, html_bytes, kind_word},
     spans::file::{self as table, Format},
     state::State,
 };

@@ -31,7 +31,7 @@ use crate::{
     visitor::Visitor,
 };
 
-const LIMIT_DEFAULT: u32 = 50;
+const LIMIT_DEFAULT: u32 = 40;
 const LIMIT_MAX: u32 = 200;
 
 /// Services of a trace that are named; more are counted.
@@ -236,7 +236,7 @@ pub(crate) async fn page(app: &App, visitor: &Visitor, params: &Params) -> Resul
 #[derive(Debug, Serialize)]
 struct View {
     form: SearchForm,
-    /// The same search on the live page.
+    /// The same search on the live page; empty where there is none.
     live: String,
     orders: Vec<Choice>,
     /// The same, as links above the list.
@@ -348,8 +348,12 @@ fn view(
         ..search.clone()
     };
     View {
+        // Nothing comes in of a query that cannot be read.
+        live: match &problem {
+            Some(_) => String::new(),
+            None => search.link_to("/traces/live").to_string(),
+        },
         form: search.form("/traces", services, problem),
-        live: search.link_to("/traces/live").to_string(),
         orders: ORDERS
             .iter()
             .map(|(order, name, label)| Choice {

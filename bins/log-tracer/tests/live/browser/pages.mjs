@@ -15,9 +15,11 @@ export function pages({ slow }) {
   return [
     { name: "first run", on: "empty", path: "/", texts: ["Waiting for the first span"] },
     { name: "no traces", on: "empty", path: "/traces", texts: ["Nothing has arrived yet"] },
+    { name: "live traces without one", on: "empty", path: "/traces/live", texts: ["No trace matches yet"] },
     { name: "no logs", on: "empty", path: "/logs", texts: ["Nothing has arrived yet"] },
     { name: "no map", on: "empty", path: "/map", texts: ["Nothing has arrived yet"] },
     { name: "idle pipeline", on: "empty", path: "/pipeline", texts: ["Partitions"] },
+    { name: "live without a trace", on: "empty", path: "/traces/live", texts: ["No trace matches yet"] },
     { name: "live without a line", on: "empty", path: "/logs/live", texts: ["No record matches yet"] },
 
     { name: "overview", on: "full", path: "/", texts: ["checkout", "What changed"] },
@@ -27,6 +29,8 @@ export function pages({ slow }) {
 
     { name: "traces", on: "full", path: "/traces?range=1d", texts: ["matched", "scanned"] },
     { name: "traces by duration", on: "full", path: "/traces?q=status%3Aerror&order=longest&range=1d&min=1ms&max=1h", texts: ["error"] },
+    { name: "heat map", on: "full", path: "/traces?view=heat&range=1h", texts: [] },
+    { name: "live traces", on: "full", path: "/traces/live", texts: ["Back to the list"] },
     { name: "traces without a match", on: "full", path: "/traces?q=service%3Anobody", texts: ["No trace matches"] },
     { name: "traces with a bad query", on: "full", status: 400, path: "/traces?q=service%3A%28", texts: ["The query cannot be read"] },
 
@@ -54,6 +58,8 @@ export function pages({ slow }) {
     { name: "odd trace", on: "full", path: hard("odd"), texts: ["five seconds early", "round"] },
     { name: "trace of unicode", on: "full", path: `${hard("unicode")}?span=${UNICODE_SPAN}`, texts: ["日本語の操作"] },
     { name: "large trace", on: "full", path: hard("large"), texts: ["5,000"] },
+    { name: "flame graph of unicode", on: "full", path: `${hard("unicode")}?tab=flame`, texts: [] },
+    { name: "compare two traces", on: "full", path: `/compare?a=${slow.trace}&b=${slow.other}`, texts: [] },
     { name: "large trace, expanded", on: "full", path: `${hard("large")}?fold=open&from=1200`, texts: ["rows"] },
     { name: "trace of 100 services", on: "full", path: hard("wide"), texts: ["svc-001"] },
     { name: "trace of logs only", on: "full", path: hard("logsOnly"), texts: ["a log record whose trace has no span"] },
@@ -65,6 +71,7 @@ export function pages({ slow }) {
     { name: "logs with a bad query", on: "full", status: 400, path: "/logs?q=severity%3E", texts: ["The query cannot be read"] },
     { name: "logs without a match", on: "full", path: "/logs?q=nowhere-to-be-found", texts: ["No record matches"] },
     { name: "live logs", on: "full", path: "/logs/live", texts: ["Back to the list"] },
+    { name: "live traces", on: "full", path: "/traces/live", texts: ["Back to the list", "as far as its spans have arrived"] },
 
     { name: "map", on: "full", path: "/map?range=1d", texts: ["Calls"] },
     { name: "map around one", on: "full", path: "/map?range=1d&focus=service%3Acheckout", texts: ["Whole map"] },

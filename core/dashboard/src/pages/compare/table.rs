@@ -5,7 +5,10 @@ use serde::Serialize;
 use super::{Both, State, order, summary::timeline};
 use crate::{
     charts::percent,
-    pages::{trace::kind_word, traces::name},
+    pages::{
+        trace::{html_bytes, kind_word},
+        traces::name,
+    },
     palette::Palette,
     sorting::{self, Column, Head, Pager, Pages},
     trace::shape::{
@@ -15,8 +18,13 @@ use crate::{
     units::{clip, count, duration, plural},
 };
 
-/// Lines on one page.
+/// Lines on one page: so many, or fewer where names are long, so that the page stays small.
 const ROWS_MAX: usize = 60;
+const ROWS_MIN: usize = 8;
+
+/// Bytes of HTML of the table at most, and of a row without its texts.
+const TABLE_BYTES_MAX: usize = 66_000;
+const ROW_BYTES: usize = 760;
 
 /// Deeper rows are not moved further to the right.
 const DEPTH_MAX: usize = 24;
@@ -137,7 +145,8 @@ impl TableView {
             is_tree: order == Order::Tree,
             longest: totals.flatten().map(|sums| sums.total).max().unwrap_or(0),
         };
-        let pages = Pages::new(lines.len(), ROWS_MAX, state.page);
+        let rows_max = writer.rows_max();
+        let pages = Pages::new(lines.len(), rows_max, state.page);
         let folded = State {
             all: !state.all,
             ..state.clone()
@@ -151,7 +160,7 @@ impl TableView {
             rows: lines
                 .iter()
                 .skip(pages.skipped)
-                .take(ROWS_MAX)
+                .take(rows_max)
                 .filter_map(|line| writer.row(line))
                 .collect(),
             pager: pages.pager(&state.link().at("paths")),
@@ -172,6 +181,17 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// Rows on one page; the same for all pages, so that none is left out between two.
+    fn rows_max(&self) -> usize {
+        let longest = self.both.comparison.steps.iter().map(|step| {
+            let texts = html_bytes(&clip(&step.service, 40)) + html_bytes(&clip(&step.name, 80));
+            let href = timeline(&self.both.a.place, &step.service, &step.name);
+            texts + 2 * html_bytes(&href)
+        });
+        let row = ROW_BYTES + longest.max().unwrap_or(0);
+        (TABLE_BYTES_MAX / row).clamp(ROWS_MIN, ROWS_MAX)
+    }
+
     fn row(&self, line: &Line) -> Option<RowView> {
         match line {
             Line::Same(same) => Some(RowView::Same(same_view(same))),

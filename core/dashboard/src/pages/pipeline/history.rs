@@ -6,7 +6,7 @@ use log_tracer_proto::v1::{StatusHistoryResponse, StatusResponse, StatusSample};
 use serde::Serialize;
 
 use crate::{
-    charts::trend::{Trend, Values},
+    charts::trend::{Scale, Trend, Values},
     search::CoverageView,
     units::{SECOND, bytes, compact, duration, plural},
 };
@@ -80,8 +80,13 @@ impl<'a> Grid<'a> {
         }
     }
 
-    fn trend(&self, what: &str, lines: &[Values], words: impl Fn(f64) -> String) -> Option<Trend> {
-        Trend::new(what, lines, self.bounds, words)
+    fn trend(
+        &self,
+        what: &str,
+        lines: &[Values],
+        scale: (Scale, impl Fn(f64) -> String),
+    ) -> Option<Trend> {
+        Trend::new(what, lines, self.bounds, scale)
     }
 
     /// So many in a step, in a second.
@@ -113,7 +118,7 @@ impl<'a> Grid<'a> {
                 }));
             }
         }
-        self.trend("envelopes behind", &lines, whole)
+        self.trend("envelopes behind", &lines, (Scale::Decimal, whole))
     }
 }
 
@@ -172,10 +177,10 @@ pub(super) fn view(
         ),
         coverage: Some(CoverageView::new(history.coverage.as_ref())),
         lag: grid.lag(),
-        records: grid.trend("records applied", &records, per_second),
-        bytes: grid.trend("bytes applied", &taken, bytes_per_second),
-        disk: grid.trend("bytes on disk", &disk, bytes_of),
-        memory: grid.trend("memory", &memory, bytes_of),
+        records: grid.trend("records applied", &records, (Scale::Decimal, per_second)),
+        bytes: grid.trend("bytes applied", &taken, (Scale::Binary, bytes_per_second)),
+        disk: grid.trend("bytes on disk", &disk, (Scale::Binary, bytes_of)),
+        memory: grid.trend("memory", &memory, (Scale::Binary, bytes_of)),
         forecast: forecast(history, status, now).unwrap_or_default(),
     }
 }
@@ -192,7 +197,7 @@ fn forecast(history: &StatusHistoryResponse, status: &StatusResponse, now: u64) 
         return None;
     }
     let growth = most.checked_sub(least).filter(|growth| *growth > 0)?;
-    let seen = format!("As in the last {}", duration(length));
+    let seen = format!("As in the last {}", about(length));
     let left = storage.disk_bytes_max.saturating_sub(storage.disk_bytes);
     let until = left as f64 / growth as f64 * length as f64;
     if until > FORECAST_TO as f64 {
@@ -209,13 +214,22 @@ fn forecast(history: &StatusHistoryResponse, status: &StatusResponse, now: u64) 
     Some(match until > until_too_old as f64 {
         true => format!(
             "{seen}, the oldest records grow too old before the blocks reach their limit: in about {}",
-            duration(until_too_old)
+            about(until_too_old)
         ),
         false => format!(
             "{seen}, the blocks reach their limit in about {}; the oldest leave then",
-            duration(until as u64)
+            about(until as u64)
         ),
     })
+}
+
+/// A length of time that is not known better than that.
+fn about(nanos: u64) -> String {
+    match nanos / SECOND {
+        seconds if seconds < 2 * 3_600 => format!("{} min", seconds / 60),
+        seconds if seconds < 2 * 86_400 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
 }
 
 #[cfg(test)]
@@ -308,7 +322,7 @@ mod tests {
         let said = forecast(&grown(360), &status(long), HOUR).unwrap();
         assert_eq!(
             said,
-            "As in the last 1 h, the blocks reach their limit in about 8 h; the oldest leave then"
+            "As in the last 60 min, the blocks reach their limit in about 8 h; the oldest leave then"
         );
         let old = forecast(&grown(360), &status(2 * 3_600_000), HOUR).unwrap();
         assert!(old.contains("grow too old before"), "{old}");

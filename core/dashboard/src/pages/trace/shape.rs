@@ -3,9 +3,10 @@
 pub(crate) mod flame;
 pub(crate) mod graph;
 
+use log_tracer_query::{Field, Intrinsic, quote};
 use serde::Serialize;
 
-use super::{Scene, State, View};
+use super::View;
 use crate::{
     fault::Fault,
     params::{Link, Params},
@@ -107,22 +108,44 @@ fn link(view: View, angle: Angle, from: Option<usize>) -> Link {
 }
 
 /// The spans of a service, or of one of its operations, in the timeline.
-fn timeline(scene: &Scene<'_>, service: &str, name: Option<&str>) -> String {
-    let state = State {
-        filter: filter(service, name),
-        span: None,
-        fold: scene.state.fold,
-        ..scene.state.seen_as(View::Timeline)
-    };
-    state.link().at("waterfall").to_string()
+fn timeline(service: &str, name: Option<&str>) -> String {
+    Link::to("")
+        .with("f", filter(service, name))
+        .at("waterfall")
+        .to_string()
 }
 
-/// The query that finds them; a name that is too long for one, or empty, is left away.
+/// Bytes of a name that stand in a query; a longer one is searched by its beginning.
+const NAME_BYTES_MAX: usize = 90;
+
+/// The query that finds them; a name that is empty is left away.
 pub(crate) fn filter(service: &str, name: Option<&str>) -> String {
-    use log_tracer_query::{Field, Intrinsic};
-    let name = name.and_then(|name| search::term(&Field::Intrinsic(Intrinsic::Name), name));
-    let terms = [search::service_term(service), name.unwrap_or_default()];
-    terms.join(" ").trim().to_owned()
+    let name = name.map_or_else(String::new, |name| {
+        term(Field::Intrinsic(Intrinsic::Name), name)
+    });
+    let service = term(Field::Intrinsic(Intrinsic::Service), service);
+    [service, name].join(" ").trim().to_owned()
+}
+
+fn term(field: Field, value: &str) -> String {
+    if value.len() > NAME_BYTES_MAX {
+        let start = value.floor_char_boundary(NAME_BYTES_MAX);
+        let start = value.get(..start).unwrap_or_default();
+        return format!("{field}:{}*", quote(start));
+    }
+    search::term(&field, value).unwrap_or_default()
+}
+
+/// How long a text is in HTML.
+pub(crate) fn html_bytes(text: &str) -> usize {
+    text.bytes()
+        .map(|byte| match byte {
+            b'"' => 6,
+            b'&' | b'\'' => 5,
+            b'<' | b'>' => 4,
+            _ => 1,
+        })
+        .sum()
 }
 
 /// The numbers of some spans, in words.
@@ -227,9 +250,11 @@ mod tests {
         }
 
         #[test]
-        fn the_filter_of_any_names_can_be_read(service in "\\PC{0,20}", name in prop::option::of("\\PC{0,20}")) {
+        fn the_filter_of_any_names_can_be_read_and_is_short(service in "\\PC{0,200}", name in prop::option::of("\\PC{0,200}")) {
             let filter = filter(&service, name.as_deref());
             prop_assert!(log_tracer_query::parse(&filter).is_ok(), "{}", filter);
+            // A control character is written with eight.
+            prop_assert!(filter.len() < 30 + 2 * 8 * NAME_BYTES_MAX, "{}", filter);
         }
     }
 }

@@ -14,9 +14,6 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 
 use super::{Shape, Sums};
 
-/// Frames that are drawn at most, without those that gather.
-pub(crate) const FRAMES_MAX: usize = 120;
-
 /// Levels below the root of the picture that are drawn.
 pub(crate) const LEVELS_MAX: usize = 32;
 
@@ -67,8 +64,8 @@ pub(crate) struct Flame {
     pub(crate) flat: usize,
 }
 
-/// Lays out the subtree of a node, or all roots.
-pub(crate) fn flame(shape: &Shape, root: Option<usize>) -> Flame {
+/// Lays out the subtree of a node, or all roots, with so many frames at most, those that gather left aside.
+pub(crate) fn flame(shape: &Shape, root: Option<usize>, frames_max: usize) -> Flame {
     let tops: Vec<usize> = match root {
         Some(root) if root < shape.nodes.len() => vec![root],
         _ => shape.children(None).collect(),
@@ -91,7 +88,7 @@ pub(crate) fn flame(shape: &Shape, root: Option<usize>) -> Flame {
     let whole = tops
         .iter()
         .fold(0_u64, |whole, top| whole.saturating_add(weight(*top)));
-    let drawn = choose(shape, &tops, whole, &weight);
+    let drawn = choose(shape, &tops, whole, frames_max, &weight);
     let mut layout = Layout {
         shape,
         drawn: &drawn,
@@ -123,11 +120,17 @@ pub(crate) fn flame(shape: &Shape, root: Option<usize>) -> Flame {
 }
 
 /// Which nodes get a frame: the widest. One is never wider than what it stands below, so that one has a frame, too.
-fn choose(shape: &Shape, tops: &[usize], whole: u64, weight: &impl Fn(usize) -> u64) -> Vec<bool> {
+fn choose(
+    shape: &Shape,
+    tops: &[usize],
+    whole: u64,
+    frames_max: usize,
+    weight: &impl Fn(usize) -> u64,
+) -> Vec<bool> {
     let mut drawn = vec![false; shape.nodes.len()];
     let mut widest: BinaryHeap<(u64, Reverse<usize>, usize)> = BinaryHeap::new();
     widest.extend(tops.iter().map(|top| (weight(*top), Reverse(*top), 0)));
-    let mut room = FRAMES_MAX;
+    let mut room = frames_max;
     while let Some((width, Reverse(node), level)) = widest.pop() {
         if room == 0 || u128::from(width) * PARTS_MAX < u128::from(whole) {
             break;
@@ -220,7 +223,7 @@ mod tests {
             span(2, 1, "left", (0, 100)),
             span(3, 1, "right", (0, 100)),
         ]);
-        let flame = flame(&shape, None);
+        let flame = flame(&shape, None, 100);
         assert_eq!(flame.whole, 200);
         assert_eq!(width_of(&flame, "root", &shape), 1.0);
         assert_eq!(width_of(&flame, "left", &shape), 0.5);
@@ -234,7 +237,7 @@ mod tests {
             span(2, 1, "half", (0, 50)),
         ]);
         let half = shape.nodes.iter().position(|node| node.depth == 1);
-        let flame = flame(&shape, half);
+        let flame = flame(&shape, half, 100);
         assert_eq!(flame.whole, 50);
         assert_eq!(flame.frames.len(), 1);
         assert_eq!(width_of(&flame, "half", &shape), 1.0);
@@ -246,14 +249,14 @@ mod tests {
             span(1, 0, "root", (5, 5)),
             span(2, 1, "child", (5, 5)),
         ]);
-        let flame = flame(&shape, None);
+        let flame = flame(&shape, None, 100);
         assert_eq!((flame.unit, flame.whole), (Unit::Spans, 2));
     }
 
     #[test]
     fn a_chain_of_ten_thousand_ends_in_what_is_more() {
         let shape = shape_of(chain(10_000));
-        let flame = flame(&shape, None);
+        let flame = flame(&shape, None, 100);
         assert_eq!(flame.levels, LEVELS_MAX + 1);
         let last = flame.frames.last().unwrap();
         assert!(
@@ -264,10 +267,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn frames_stand_within_the_one_above_and_nothing_is_lost(trace in any_trace(), root in 0_usize..8) {
+        fn frames_stand_within_the_one_above_and_nothing_is_lost(trace in any_trace(), root in 0_usize..8, frames_max in 1_usize..20) {
             let shape = Shape::new(&trace);
             let root = Some(root).filter(|root| *root < shape.nodes.len());
-            let flame = flame(&shape, root);
+            let flame = flame(&shape, root, frames_max);
             let within = shape.nodes.get(root.unwrap_or(usize::MAX)).map_or(shape.nodes.len(), |node| node.size);
             let mut nodes = flame.flat;
             for frame in &flame.frames {

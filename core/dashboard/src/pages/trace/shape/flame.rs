@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Angle, SumsView, kind_word, link, title, words};
+use super::{Angle, SumsView, html_bytes, kind_word, link, title, words};
 use crate::{
     charts::percent,
     pages::{
@@ -21,6 +21,17 @@ const LEVEL_HEIGHT: usize = 22;
 
 /// Rows of the table on one page.
 const ROWS_MAX: usize = 40;
+
+/// Frames that are drawn, without those that gather: fewer where names are long, so that the page stays small.
+const FRAMES_TRIED: [usize; 5] = [120, 80, 50, 25, 12];
+
+/// Bytes of HTML that the picture takes at most, but for the least number of frames; and of a frame without its texts.
+const PICTURE_BYTES_MAX: usize = 48_000;
+const FRAME_BYTES: usize = 210;
+
+/// Bytes of HTML of the table at most, and of a row without its texts.
+const TABLE_BYTES_MAX: usize = 20_000;
+const ROW_BYTES: usize = 340;
 
 /// Deeper rows are not moved further to the right.
 const DEPTH_MAX: usize = 24;
@@ -74,6 +85,18 @@ struct FrameView {
     href: String,
 }
 
+impl FrameView {
+    /// How long it is in HTML.
+    fn bytes(&self) -> usize {
+        let texts = [&self.label, &self.title, &self.href];
+        FRAME_BYTES
+            + texts
+                .into_iter()
+                .map(|text| html_bytes(text))
+                .sum::<usize>()
+    }
+}
+
 /// A path in the table.
 #[derive(Debug, Serialize)]
 struct RowView {
@@ -86,6 +109,18 @@ struct RowView {
     sums: SumsView,
 }
 
+impl RowView {
+    /// How long it is in HTML.
+    fn bytes(&self) -> usize {
+        let texts = [&self.service, &self.name, &self.href];
+        ROW_BYTES
+            + texts
+                .into_iter()
+                .map(|text| html_bytes(text))
+                .sum::<usize>()
+    }
+}
+
 pub(crate) fn view(scene: &Scene<'_>) -> FlameView {
     let shape = Shape::new(scene.trace);
     let angle = scene.state.angle;
@@ -95,25 +130,34 @@ pub(crate) fn view(scene: &Scene<'_>) -> FlameView {
         root: root.and(angle.root),
         ..angle
     };
-    let flame = flame(&shape, root);
-    let canvas = Canvas {
-        scene,
-        shape: &shape,
-        flame: &flame,
-        angle,
-        root,
-        path: shape.whole().critical,
-    };
-    let (rows, place, previous, next) = canvas.table();
-    FlameView {
-        frames: flame
+    let path = shape.whole().critical;
+    let mut tries = FRAMES_TRIED.iter().peekable();
+    let (canvas, frames) = loop {
+        let canvas = Canvas {
+            scene,
+            shape: &shape,
+            flame: flame(&shape, root, tries.next().copied().unwrap_or(1)),
+            angle,
+            root,
+            path,
+        };
+        let frames: Vec<FrameView> = canvas
+            .flame
             .frames
             .iter()
             .filter_map(|frame| canvas.frame(frame))
-            .collect(),
-        height: flame.levels * LEVEL_HEIGHT,
+            .collect();
+        let bytes: usize = frames.iter().map(FrameView::bytes).sum();
+        if bytes <= PICTURE_BYTES_MAX || tries.peek().is_none() {
+            break (canvas, frames);
+        }
+    };
+    let (rows, place, previous, next) = canvas.table();
+    FlameView {
+        frames,
+        height: canvas.flame.levels * LEVEL_HEIGHT,
         summary: canvas.summary(),
-        measure: match flame.unit {
+        measure: match canvas.flame.unit {
             Unit::Time => {
                 "A frame is as wide as the self time of its spans and of all below: what ran side by side counts each for itself, so it can be wider than the trace was long."
             }
@@ -137,7 +181,7 @@ pub(crate) fn view(scene: &Scene<'_>) -> FlameView {
 struct Canvas<'a> {
     scene: &'a Scene<'a>,
     shape: &'a Shape,
-    flame: &'a Flame,
+    flame: Flame,
     angle: Angle,
     root: Option<usize>,
     /// The length of the critical path.
@@ -298,12 +342,12 @@ impl Canvas<'_> {
             .from
             .unwrap_or(0)
             .min(total.saturating_sub(1));
-        let to = (from + ROWS_MAX).min(total);
-        let rows = nodes
+        let mut left = TABLE_BYTES_MAX;
+        let rows: Vec<RowView> = nodes
             .iter()
             .enumerate()
             .skip(first + from)
-            .take(to - from)
+            .take(ROWS_MAX.min(total - from))
             .filter_map(|(at, node)| {
                 let step = self.shape.step(node)?;
                 Some(RowView {
@@ -319,7 +363,13 @@ impl Canvas<'_> {
                     sums: SumsView::new(&node.sums, self.path),
                 })
             })
+            .take_while(|row| {
+                let fits = left > 0;
+                left = left.saturating_sub(row.bytes());
+                fits
+            })
             .collect();
+        let to = from + rows.len();
         let page = |from: usize| {
             link(View::Flame, self.angle, Some(from))
                 .at("paths")

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Angle, SumsView, Tint, link, timeline};
+use super::{Angle, SumsView, Tint, html_bytes, link, timeline};
 use crate::{
     graph::{
         layout::{Drawing, Point, Sizes, draw},
@@ -20,8 +20,19 @@ use crate::{
 };
 
 /// Boxes and lines that are drawn: what can still be read.
-const NODES_MAX: usize = 100;
+const NODES_TRIED: [usize; 6] = [100, 70, 50, 35, 20, 10];
 const LINES_MAX: usize = 120;
+
+/// Bytes of HTML that the picture takes at most, but for the least number of boxes.
+const PICTURE_BYTES_MAX: usize = 64_000;
+
+/// Bytes of HTML of a box and of a line without the texts that differ.
+const NODE_BYTES: usize = 200;
+const LINE_BYTES: usize = 190;
+
+/// Bytes of HTML of the table at most, and of a row without its texts.
+const TABLE_BYTES_MAX: usize = 12_000;
+const ROW_BYTES: usize = 330;
 
 /// The size of a box.
 const WIDTH: f64 = 190.0;
@@ -100,6 +111,33 @@ struct NodeShape {
     href: String,
 }
 
+impl NodeShape {
+    /// How long it is in HTML.
+    fn bytes(&self) -> usize {
+        let texts = [
+            &self.label,
+            &self.service,
+            &self.numbers,
+            &self.title,
+            &self.href,
+        ];
+        NODE_BYTES
+            + texts
+                .into_iter()
+                .map(|text| html_bytes(text))
+                .sum::<usize>()
+    }
+}
+
+fn line_bytes(drawn: &Calls, call: &Call) -> usize {
+    let ends = [call.caller, call.callee];
+    let names = ends.into_iter().filter_map(|end| drawn.nodes.get(end));
+    LINE_BYTES
+        + names
+            .map(|node| html_bytes(&clip(&label(node), 30)))
+            .sum::<usize>()
+}
+
 #[derive(Debug, Serialize)]
 struct LineShape {
     ends: String,
@@ -125,6 +163,19 @@ struct RowView {
     more_callers: String,
 }
 
+impl RowView {
+    /// How long it is in HTML.
+    fn bytes(&self) -> usize {
+        let callers = self.callers.iter().map(|caller| &caller.name);
+        let texts = [&self.name, &self.service, &self.href].into_iter();
+        ROW_BYTES
+            + texts
+                .chain(callers)
+                .map(|text| html_bytes(text))
+                .sum::<usize>()
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct CallerView {
     name: String,
@@ -135,20 +186,17 @@ pub(crate) fn view(scene: &Scene<'_>) -> GraphView {
     let shape = Shape::new(scene.trace);
     let angle = scene.state.angle;
     let all = Calls::new(&shape, angle.by);
-    let drawn = all.gathered(NODES_MAX);
+    let times = all.nodes.iter();
     let canvas = Canvas {
         scene,
         angle,
         path: shape.whole().critical,
-        most: drawn
-            .nodes
-            .iter()
-            .filter(|node| node.gathered == 0)
+        most: times
             .filter_map(|node| tinted(angle.tint, &node.sums))
             .max()
             .unwrap_or(0),
     };
-    let calls = drawn.busiest(LINES_MAX);
+    let (drawn, calls) = canvas.fitting(&all);
     let edges: Vec<(usize, usize, u64)> = calls
         .iter()
         .map(|call| (call.caller, call.callee, call.sums.count))
@@ -340,9 +388,27 @@ impl Canvas<'_> {
         }
     }
 
+    /// What is drawn: fewer nodes where their names are long, so that the page stays small.
+    fn fitting(&self, all: &Calls) -> (Calls, Vec<Call>) {
+        let mut tries = NODES_TRIED.iter().peekable();
+        while let Some(nodes_max) = tries.next() {
+            let drawn = all.gathered(*nodes_max);
+            let calls = drawn.busiest(LINES_MAX.min(nodes_max * 2));
+            let nodes = drawn.nodes.iter().enumerate();
+            let bytes: usize = nodes
+                .map(|(number, node)| self.node(number, node, (0.0, 0.0)).bytes())
+                .chain(calls.iter().map(|call| line_bytes(&drawn, call)))
+                .sum();
+            if bytes <= PICTURE_BYTES_MAX || tries.peek().is_none() {
+                return (drawn, calls);
+            }
+        }
+        (Calls::default(), Vec::new())
+    }
+
     fn timeline(&self, node: &Node) -> String {
         match node.gathered {
-            0 => timeline(self.scene, &node.service, node.name.as_deref()),
+            0 => timeline(&node.service, node.name.as_deref()),
             _ => "#operations".to_owned(),
         }
     }
@@ -415,15 +481,21 @@ impl Canvas<'_> {
             .from
             .unwrap_or(0)
             .min(total.saturating_sub(1));
-        let to = (from + rows_max).min(total);
-        let rows = all
+        let mut left = TABLE_BYTES_MAX;
+        let rows: Vec<RowView> = all
             .nodes
             .iter()
             .enumerate()
             .skip(from)
             .take(rows_max)
             .map(|(at, node)| self.row(all, at, node))
+            .take_while(|row| {
+                let fits = left > 0;
+                left = left.saturating_sub(row.bytes());
+                fits
+            })
             .collect();
+        let to = from + rows.len();
         let page = |from: usize| {
             link(View::Graph, self.angle, Some(from))
                 .at("operations")
