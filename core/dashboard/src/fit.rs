@@ -10,7 +10,7 @@ use log_tracer_proto::{
 use prost::Message;
 
 /// Bytes of HTML that the records of a list may take. Form, charts, facets and senders need the rest.
-pub(crate) const LINES_BYTES_MAX: usize = 46_000;
+pub(crate) const LINES_BYTES_MAX: usize = 38_000;
 
 /// Bytes of a line without what its record holds: elements, times, ids and links.
 const LINE_BYTES: usize = 700;

@@ -53,11 +53,11 @@ impl Trend {
         what: &str,
         lines: &[Values],
         bounds: (u64, u64),
-        words: impl Fn(f64) -> String,
+        (scale, words): (Scale, impl Fn(f64) -> String),
     ) -> Option<Self> {
         let all = lines.iter().flat_map(|line| line.values.iter().flatten());
         let greatest = all.copied().reduce(f64::max)?;
-        let top = nice(greatest);
+        let top = scale.top(greatest);
         let shown: Vec<Line> = lines
             .iter()
             .map(|line| Line {
@@ -90,6 +90,25 @@ impl Trend {
                 now.join(", ")
             ),
         })
+    }
+}
+
+/// In which units people count the values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scale {
+    Decimal,
+    /// Bytes: KiB, MiB and so on.
+    Binary,
+}
+
+impl Scale {
+    /// The top of a chart whose greatest value is this.
+    fn top(self, greatest: f64) -> f64 {
+        let mut unit = 1.0;
+        while self == Self::Binary && greatest >= 1024.0 * unit && unit < 1e300 {
+            unit *= 1024.0;
+        }
+        unit * nice(greatest / unit)
     }
 }
 
@@ -132,6 +151,11 @@ mod tests {
             assert_eq!(nice(value), top, "{value}");
         }
         assert!(nice(f64::MAX) > 0.0, "it ends");
+        let mib = 1024.0 * 1024.0;
+        assert_eq!(Scale::Binary.top(87.0 * mib), 100.0 * mib);
+        assert_eq!(Scale::Binary.top(700.0), 1_000.0);
+        assert_eq!(Scale::Decimal.top(87.0 * mib), 100_000_000.0);
+        assert!(Scale::Binary.top(f64::MAX) > 0.0, "it ends");
     }
 
     #[test]
@@ -141,6 +165,6 @@ mod tests {
             Trend::new("lag", &[line(&[Some(4.0), None, Some(2.0)])], (0, 2), words).unwrap();
         assert_eq!(trend.summary, "lag over time, at most 4; now all 2");
         assert_eq!(trend.levels[0].label, "5");
-        assert!(Trend::new("lag", &[line(&[None])], (0, 1), words).is_none());
+        assert!(Trend::new("lag", &[line(&[None])], (0, 1), scale).is_none());
     }
 }

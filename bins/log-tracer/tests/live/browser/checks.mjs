@@ -88,7 +88,8 @@ export async function focus(page, wrong) {
       const around = [node, ...(node.labels ?? []), ...[...node.children].slice(0, 4), ...[...node.querySelectorAll(".box")], node.closest("li, tr")].filter(Boolean);
       const look = () => around.flatMap((part) => [null, "::after"].map((pseudo) => {
         const style = getComputedStyle(part, pseudo);
-        return `${style.outlineStyle} ${style.outlineWidth} ${style.boxShadow} ${style.borderColor} ${style.stroke} ${style.strokeWidth}`;
+        const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1;
+        return `${ring} ${style.boxShadow} ${style.borderColor} ${style.stroke} ${style.strokeWidth}`;
       })).join();
       node.blur();
       const before = look();

@@ -19,6 +19,7 @@ export function pages({ slow }) {
     { name: "no logs", on: "empty", path: "/logs", texts: ["Nothing has arrived yet"] },
     { name: "no map", on: "empty", path: "/map", texts: ["Nothing has arrived yet"] },
     { name: "idle pipeline", on: "empty", path: "/pipeline", texts: ["Partitions"] },
+    { name: "live without a trace", on: "empty", path: "/traces/live", texts: ["No trace matches yet"] },
     { name: "live without a line", on: "empty", path: "/logs/live", texts: ["No record matches yet"] },
 
     { name: "overview", on: "full", path: "/", texts: ["checkout", "What changed"] },
@@ -70,6 +71,7 @@ export function pages({ slow }) {
     { name: "logs with a bad query", on: "full", status: 400, path: "/logs?q=severity%3E", texts: ["The query cannot be read"] },
     { name: "logs without a match", on: "full", path: "/logs?q=nowhere-to-be-found", texts: ["No record matches"] },
     { name: "live logs", on: "full", path: "/logs/live", texts: ["Back to the list"] },
+    { name: "live traces", on: "full", path: "/traces/live", texts: ["Back to the list", "as far as its spans have arrived"] },
 
     { name: "map", on: "full", path: "/map?range=1d", texts: ["Calls"] },
     { name: "map around one", on: "full", path: "/map?range=1d&focus=service%3Acheckout", texts: ["Whole map"] },

@@ -3,11 +3,8 @@
 // Arguments: the program, and an empty directory for its data.
 
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { withBrowser } from "./chromium.mjs";
 
 const [program, data] = process.argv.slice(2);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -44,16 +41,7 @@ async function send(seconds) {
   await new Promise((done) => child.on("exit", done));
 }
 
-const home = await mkdtemp(join(tmpdir(), "log-tracer-live-"));
-const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"];
-flags.push("--disable-background-networking", "--disable-component-update", "--disable-sync");
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: flags,
-  env: { ...process.env, HOME: home },
-});
-
-async function open(path) {
+async function open(browser, path) {
   // A context each, so that neither is in the background.
   const page = await (await browser.newContext()).newPage();
   page.on("pageerror", (error) => console.log(`${path}: ${error.message}`));
@@ -81,19 +69,19 @@ async function until(live, what, holds) {
 
 let server = await start();
 await send(2);
-const lives = [await open("/logs/live"), await open("/traces/live")];
-const before = [];
-for (const live of lives) before.push(await until(live, "does not follow", (now) => now.status === "following" && now.rows > 0));
+await withBrowser(async (browser) => {
+  const lives = [await open(browser, "/logs/live"), await open(browser, "/traces/live")];
+  const before = [];
+  for (const live of lives) before.push(await until(live, "does not follow", (now) => now.status === "following" && now.rows > 0));
+  server.kill("SIGKILL");
+  for (const live of lives) await until(live, "does not say that the connection is lost", (now) => now.status.includes("trying again"));
+  server = await start();
+  for (const live of lives) await until(live, "does not follow again", (now) => now.status === "following");
+  await send(2);
+  for (const [at, live] of lives.entries()) {
+    const after = await until(live, "nothing new comes", (now) => now.last !== before[at].last);
+    if (after.doubled) console.log(`${live.path}: ${after.doubled} rows are doubled`);
+    if (after.rows < before[at].rows) console.log(`${live.path}: rows have gone: ${before[at].rows}, then ${after.rows}`);
+  }
+});
 server.kill("SIGKILL");
-for (const live of lives) await until(live, "does not say that the connection is lost", (now) => now.status.includes("trying again"));
-server = await start();
-for (const live of lives) await until(live, "does not follow again", (now) => now.status === "following");
-await send(2);
-for (const [at, live] of lives.entries()) {
-  const after = await until(live, "nothing new comes", (now) => now.last !== before[at].last);
-  if (after.doubled) console.log(`${live.path}: ${after.doubled} rows are doubled`);
-  if (after.rows < before[at].rows) console.log(`${live.path}: rows have gone: ${before[at].rows}, then ${after.rows}`);
-}
-await browser.close();
-server.kill("SIGKILL");
-await rm(home, { recursive: true, force: true });

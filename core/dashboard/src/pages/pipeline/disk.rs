@@ -126,7 +126,11 @@ pub(super) fn memory(status: &StatusResponse) -> Option<PartView> {
             Signal::Logs => "Log records in memory",
             Signal::Unspecified => continue,
         };
-        gauges.push(Gauge::new(name, store.bytes, store.bytes_max));
+        // Where rows are written to disk, the memory before that has no limit that is told.
+        match store.bytes_max {
+            0 => facts.push(fact(name, bytes(store.bytes))),
+            limit => gauges.push(Gauge::new(name, store.bytes, limit)),
+        }
     }
     let queries = u64::from(status.running_queries);
     let queries_max = u64::from(status.running_queries_max);

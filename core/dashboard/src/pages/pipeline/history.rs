@@ -6,7 +6,7 @@ use log_tracer_proto::v1::{StatusHistoryResponse, StatusResponse, StatusSample};
 use serde::Serialize;
 
 use crate::{
-    charts::trend::{Trend, Values},
+    charts::trend::{Scale, Trend, Values},
     search::CoverageView,
     units::{SECOND, bytes, compact, duration, plural},
 };
@@ -80,8 +80,13 @@ impl<'a> Grid<'a> {
         }
     }
 
-    fn trend(&self, what: &str, lines: &[Values], words: impl Fn(f64) -> String) -> Option<Trend> {
-        Trend::new(what, lines, self.bounds, words)
+    fn trend(
+        &self,
+        what: &str,
+        lines: &[Values],
+        scale: (Scale, impl Fn(f64) -> String),
+    ) -> Option<Trend> {
+        Trend::new(what, lines, self.bounds, scale)
     }
 
     /// So many in a step, in a second.
@@ -113,7 +118,7 @@ impl<'a> Grid<'a> {
                 }));
             }
         }
-        self.trend("envelopes behind", &lines, whole)
+        self.trend("envelopes behind", &lines, (Scale::Decimal, whole))
     }
 }
 
@@ -172,10 +177,10 @@ pub(super) fn view(
         ),
         coverage: Some(CoverageView::new(history.coverage.as_ref())),
         lag: grid.lag(),
-        records: grid.trend("records applied", &records, per_second),
-        bytes: grid.trend("bytes applied", &taken, bytes_per_second),
-        disk: grid.trend("bytes on disk", &disk, bytes_of),
-        memory: grid.trend("memory", &memory, bytes_of),
+        records: grid.trend("records applied", &records, (Scale::Decimal, per_second)),
+        bytes: grid.trend("bytes applied", &taken, (Scale::Binary, bytes_per_second)),
+        disk: grid.trend("bytes on disk", &disk, (Scale::Binary, bytes_of)),
+        memory: grid.trend("memory", &memory, (Scale::Binary, bytes_of)),
         forecast: forecast(history, status, now).unwrap_or_default(),
     }
 }
