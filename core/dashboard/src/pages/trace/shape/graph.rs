@@ -561,6 +561,9 @@ impl Canvas<'_> {
 
 /// The step of a line's width: with the logarithm of the calls, since one that is ten times as thick would hide the rest.
 fn width(calls: u64, busiest: u64) -> u64 {
+    if busiest <= 1 {
+        return 1;
+    }
     let share = (calls.max(1) as f64).ln_1p() / (busiest.max(1) as f64).ln_1p();
     // Between 1 and WIDTHS.
     1 + ((WIDTHS - 1) as f64 * share.powi(3).clamp(0.0, 1.0)).round() as u64
