@@ -161,8 +161,8 @@ mod tests {
     #[test]
     fn a_chart_says_its_greatest_and_its_last_value() {
         let scale = (Scale::Decimal, |value: f64| format!("{value:.0}"));
-        let trend =
-            Trend::new("lag", &[line(&[Some(4.0), None, Some(2.0)])], (0, 2), scale).unwrap();
+        let values = [Some(4.0), None, Some(2.0)];
+        let trend = Trend::new("lag", &[line(&values)], (0, 2), scale).unwrap();
         assert_eq!(trend.summary, "lag over time, at most 4; now all 2");
         assert_eq!(trend.levels[0].label, "5");
         assert!(Trend::new("lag", &[line(&[None])], (0, 1), scale).is_none());
