@@ -306,7 +306,7 @@ async fn static_files_may_be_kept_for_ever_and_pages_not() {
     .into_iter()
     .filter(|address| address.starts_with("/static/"))
     .collect();
-    assert_eq!(files.len(), 3);
+    assert_eq!(files.len(), 4, "{files:?}");
     for file in files {
         let answer = site.get(&file).await;
         assert_eq!(answer.status, StatusCode::OK, "{file}");

@@ -412,12 +412,11 @@ impl Transport for FluvioTransport {
 
     fn usage(&self) -> Usage {
         let free = u64::try_from(self.room.available_permits()).unwrap_or(u64::MAX);
-        let queued = u64::from(self.room_permits).saturating_sub(free);
+        let all = u64::from(self.room_permits);
+        let bytes = |permits: u64| permits.saturating_mul(PERMIT_BYTES as u64);
         Usage {
-            queued_bytes: Some(queued.saturating_mul(PERMIT_BYTES as u64)),
-            queued_bytes_max: Some(
-                u64::from(self.room_permits).saturating_mul(PERMIT_BYTES as u64),
-            ),
+            queued_bytes: Some(bytes(all.saturating_sub(free))),
+            queued_bytes_max: Some(bytes(all)),
             ..Usage::default()
         }
     }
