@@ -7,6 +7,9 @@ use super::{percent, spark, ticks};
 /// The height of the box that the lines are drawn in, in units of their paths.
 const HEIGHT: i64 = 400;
 
+/// Where a mark of the time may stand, in percent: charts stand side by side, and half of its text is beside the mark.
+const INNER: std::ops::RangeInclusive<f64> = 8.0..=92.0;
+
 /// A chart, ready to be written.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Trend {
@@ -83,7 +86,10 @@ impl Trend {
             height: HEIGHT,
             lines: shown,
             levels: vec![level(1.0), level(0.5)],
-            ticks: ticks::times(bounds.0, bounds.1),
+            ticks: ticks::times(bounds.0, bounds.1)
+                .into_iter()
+                .filter(|tick| tick.x.parse().is_ok_and(|x| INNER.contains(&x)))
+                .collect(),
             summary: format!(
                 "{what} over time, at most {}; now {}",
                 words(greatest),
