@@ -111,6 +111,7 @@ async fn a_histogram_counts_by_step_and_level() {
             }),
             step_nano: SECOND,
             group: v1::HistogramGroup::Level as i32,
+            records_max: 0,
         })
         .await
         .unwrap()

@@ -72,6 +72,7 @@ pub(crate) fn coverage(coverage: Option<&Coverage>) -> Value {
         "reasons": coverage.reasons,
         "scanned": coverage.scanned.to_string(),
         "matched": coverage.matched.to_string(),
+        "leftOut": coverage.left_out.to_string(),
         "tookMicros": coverage.took_us.to_string(),
     })
 }

@@ -147,6 +147,7 @@ async fn facets(
             range: Some(range.bounds(clock::now())),
             fields,
             values_max: VALUES_MAX,
+            records_max: app.config.facet_records_max,
         })
         .await
 }

@@ -51,6 +51,12 @@ pub struct Config {
     /// Log records whose messages are grouped into patterns: the newest that match. The consumer may answer fewer, and
     /// the page says how many there were. Default: 5,000.
     pub pattern_records_max: u32,
+    /// Records of each consumer that are looked at to count the values beside a list: the newest that can match. The page
+    /// says of how many, and has a link that counts all; 0 always counts all. Default: 100,000.
+    pub facet_records_max: u64,
+    /// Records on the disk of each consumer that are looked at for a histogram, when more can match. Its counts are then
+    /// estimates, and the chart says how far they may be off; 0 always counts all. Default: 250,000.
+    pub histogram_records_max: u64,
     /// Live tails open at the same time. Default: 64.
     pub tails_max: usize,
     /// Rows of a live page of traces, and traces that are remembered for each of its readers while their spans arrive: the
@@ -91,6 +97,8 @@ impl Default for Config {
             map_nodes_max: 100,
             map_edges_max: 200,
             pattern_records_max: 5_000,
+            facet_records_max: 100_000,
+            histogram_records_max: 250_000,
             tails_max: 64,
             live_traces_max: 200,
             live_lines_max: 2_000,

@@ -20,6 +20,7 @@ mod charts;
 mod clock;
 mod complete;
 mod config;
+mod counting;
 mod fault;
 mod fit;
 mod graph;

@@ -5,6 +5,7 @@ use log_tracer_query::{Expr, Field, Intrinsic, ParseError, Query, Signals, Test,
 use serde::Serialize;
 
 use crate::{
+    counting::{self, Counting},
     fault::Fault,
     params::Link,
     range::RangeView,
@@ -232,6 +233,8 @@ pub(crate) struct CoverageView {
     scanned: String,
     matched: String,
     took: String,
+    /// "98,304 of 5,000,000" when a bound left records out that may match.
+    share: String,
 }
 
 impl CoverageView {
@@ -248,6 +251,7 @@ impl CoverageView {
             scanned: count(coverage.scanned),
             matched: count(coverage.matched),
             took: duration(coverage.took_us.saturating_mul(1_000)),
+            share: counting::share(&coverage).unwrap_or_default(),
         }
     }
 }
@@ -280,6 +284,8 @@ struct FacetValueView {
 pub(crate) struct FacetsView {
     pub(crate) fields: Vec<FacetView>,
     coverage: CoverageView,
+    /// Leads to the counts of all records, where not all were looked at.
+    all_href: String,
 }
 
 impl FacetsView {
@@ -287,6 +293,7 @@ impl FacetsView {
         Self {
             fields: facets(answer, query, link),
             coverage: CoverageView::new(answer.coverage.as_ref()),
+            all_href: Counting::All.write(link.clone()).to_string(),
         }
     }
 

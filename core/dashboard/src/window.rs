@@ -109,6 +109,7 @@ impl Window {
             start_unix_nano: self.first,
             step_nano: self.step,
             coverage: None,
+            count_error: 0,
         }
     }
 }

@@ -144,8 +144,11 @@ fn readable_bytes(bytes: u64) -> String {
 pub struct Coverage {
     /// Whether records may be missing that the question asked for.
     pub partial: bool,
-    /// Why it is partial, in words for a person; empty when it is not.
+    /// Why it is partial, in words for a person; empty when it is not, or when only `left_out` says why.
     pub reasons: Vec<String>,
+    /// Rows that can match and were not looked at because of a bound that the question has itself. Then the answer is
+    /// partial.
+    pub left_out: u64,
     /// Rows that were looked at.
     pub scanned: u64,
     /// Rows among them that matched; traces for a search of traces. A search that was certain of its answer before it
@@ -163,6 +166,12 @@ pub struct Coverage {
 const REASONS_MAX: usize = 16;
 
 impl Coverage {
+    /// Says that so many rows are not looked at because the question has a bound.
+    pub(crate) fn leave_out(&mut self, rows: u64) {
+        self.left_out += rows;
+        self.partial |= rows > 0;
+    }
+
     /// Says that records may be missing.
     pub(crate) fn miss(&mut self, reason: impl Into<String>) {
         let mut reason = reason.into();
@@ -239,6 +248,7 @@ impl<'a> Progress<'a> {
         }
         self.coverage.scanned += coverage.scanned;
         self.coverage.matched += coverage.matched;
+        self.coverage.left_out += coverage.left_out;
         self.coverage.pieces_read += coverage.pieces_read;
         self.coverage.pieces_skipped += coverage.pieces_skipped;
         // The next row is to be looked at.

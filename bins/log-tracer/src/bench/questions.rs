@@ -181,6 +181,7 @@ async fn answer(client: &mut Client, kind: &Kind) -> Result<(u64, Option<Coverag
                 range: Some(last_two_hours()),
                 step_nano: 60_000_000_000,
                 group: HistogramGroup::Level.into(),
+                records_max: 0,
             };
             let answer = client.histogram(request).await?.into_inner();
             let counts = answer.series.iter().flat_map(|group| &group.counts);

@@ -92,6 +92,7 @@ impl Covered {
             scanned: self.coverage.scanned,
             matched: self.coverage.matched,
             took_us: micros(self.coverage.took),
+            left_out: self.coverage.left_out,
         }
     }
 }
@@ -215,6 +216,7 @@ pub(crate) fn histogram(
         start_unix_nano: histogram.start_unix_nano,
         step_nano: histogram.step_nano,
         coverage: Some(covered.into_message()),
+        count_error: histogram.count_error,
     }
 }
 

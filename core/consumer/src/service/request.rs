@@ -174,6 +174,7 @@ pub(crate) fn histogram(
         end_unix_nano: end,
         step_nano: step,
         group,
+        rows_max: bound(request.records_max),
     })
 }
 
@@ -266,7 +267,13 @@ pub(crate) fn facets(
             config.facet_values_default,
             config.facet_values_max,
         ),
+        rows_max: bound(request.records_max),
     })
+}
+
+/// A bound on what is looked at; 0 is none.
+fn bound(records_max: u64) -> Option<u64> {
+    (records_max > 0).then_some(records_max)
 }
 
 pub(crate) fn signal(signal: i32) -> Result<Signal, Status> {

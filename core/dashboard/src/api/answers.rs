@@ -4,7 +4,7 @@ use log_tracer_proto::{
     json,
     otlp::trace::span::SpanKind,
     v1::{
-        ConsumerRole, ConsumerStatus, FacetsRequest, HistogramGroup, HistogramRequest,
+        ConsumerRole, ConsumerStatus, Coverage, FacetsRequest, HistogramGroup, HistogramRequest,
         ListOperationsRequest, QuarantinedEnvelope, Signal, StatusResponse, StorageStatus,
         TimeRange, TraceSummary,
     },
@@ -16,6 +16,7 @@ use super::{Call, check, coverage, export, json_answer, signal};
 use crate::{
     charts::histogram::step,
     clock,
+    counting::{self, Counting},
     fault::Fault,
     lines::{hex, key_param},
     pages::{logs, trace, traces},
@@ -174,8 +175,11 @@ pub(super) async fn histogram(call: &Call<'_>) -> Result<Response, Fault> {
         }),
         step_nano: step,
         group: group.unwrap_or(HistogramGroup::Level).into(),
+        records_max: Counting::read(call.params)?
+            .records_max(call.app.config.histogram_records_max),
     };
     let found = call.app.ask.histogram(request).await?;
+    let estimated = counting::estimated(&found);
     json_answer(json!({
         "startUnixNano": found.start_unix_nano.to_string(),
         "stepNano": found.step_nano.to_string(),
@@ -183,8 +187,16 @@ pub(super) async fn histogram(call: &Call<'_>) -> Result<Response, Fault> {
             "group": series.group,
             "counts": series.counts.iter().map(u64::to_string).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
-        "coverage": coverage(found.coverage.as_ref()),
+        "countError": found.count_error.to_string(),
+        "coverage": covered(found.coverage, estimated),
     }))
+}
+
+/// A coverage with one more reason.
+fn covered(own: Option<Coverage>, reason: Option<String>) -> Value {
+    let mut own = own.unwrap_or_default();
+    own.reasons.extend(reason);
+    coverage(Some(&own))
 }
 
 /// One trace with its logs.
@@ -215,8 +227,10 @@ pub(super) async fn facets(call: &Call<'_>) -> Result<Response, Fault> {
             .collect(),
         // At most VALUES_MAX, so it fits.
         values_max: values.unwrap_or(0) as u32,
+        records_max: Counting::read(call.params)?.records_max(call.app.config.facet_records_max),
     };
     let found = call.app.ask.facets(request).await?;
+    let newest_only = counting::newest_only(found.coverage.as_ref());
     let facets = found.facets.iter().map(|facet| {
         let values = facet
             .values
@@ -230,7 +244,7 @@ pub(super) async fn facets(call: &Call<'_>) -> Result<Response, Fault> {
     });
     json_answer(json!({
         "facets": facets.collect::<Vec<_>>(),
-        "coverage": coverage(found.coverage.as_ref()),
+        "coverage": covered(found.coverage, newest_only),
     }))
 }
 

@@ -53,6 +53,12 @@ const Q: Param = Param {
     kind: Kind::Text,
     example: "status:error duration>250ms",
 };
+const COUNT: Param = Param {
+    name: "count",
+    words: "How many records are looked at: as many as the dashboard is configured for when not given, or all of them, which takes longer.",
+    kind: Kind::Choice(&["all", "bounded"]),
+    example: "all",
+};
 const SERVICE: Param = Param {
     name: "service",
     words: "Only records of this service.",
@@ -208,7 +214,7 @@ pub(super) const OPERATIONS: [Operation; 18] = [
         id: "getFacets",
         path: "/api/v1/facets",
         summary: "The most frequent values of fields",
-        words: "Among the records that match.",
+        words: "Among the records that match, or among the newest of them: `coverage.leftOut` is how many records were not looked at.",
         params: &[
             SIGNAL,
             Q,
@@ -225,6 +231,7 @@ pub(super) const OPERATIONS: [Operation; 18] = [
                 kind: Kind::Number(1, 1_000),
                 example: "5",
             },
+            COUNT,
             RANGE,
             FROM,
             TO,
@@ -236,7 +243,7 @@ pub(super) const OPERATIONS: [Operation; 18] = [
         id: "getHistogram",
         path: "/api/v1/histogram",
         summary: "How many records match, in equal steps of time",
-        words: "Of logs that is the log volume by severity.",
+        words: "Of logs that is the log volume by severity. Where too many records would have to be looked at, the counts are estimates: `coverage.leftOut` is how many were not, and `countError` how far the sum of all counts is off at most, in 19 of 20 cases.",
         params: &[
             SIGNAL,
             Q,
@@ -248,6 +255,7 @@ pub(super) const OPERATIONS: [Operation; 18] = [
                 example: "service",
             },
             STEP,
+            COUNT,
             RANGE,
             FROM,
             TO,

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{percent, position, ticks};
 use crate::{
     clock::Moment,
+    params::Link,
     search::CoverageView,
     units::{count, plural},
 };
@@ -43,6 +44,9 @@ pub(crate) struct Histogram {
     empty: bool,
     /// Of the counts, when they were counted for this chart.
     coverage: Option<CoverageView>,
+    /// "± 1,200" of counts that are estimates; and where they are counted.
+    error: String,
+    all_href: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -145,6 +149,16 @@ impl Histogram {
                 .coverage
                 .as_ref()
                 .map(|own| CoverageView::new(Some(own))),
+            error: count(answer.count_error),
+            all_href: String::new(),
+        }
+    }
+
+    /// With a link that counts what is estimated.
+    pub(crate) fn with_all(self, link: &Link) -> Self {
+        Self {
+            all_href: link.to_string(),
+            ..self
         }
     }
 }

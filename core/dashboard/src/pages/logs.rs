@@ -6,7 +6,7 @@ mod patterns;
 
 use http::StatusCode;
 use log_tracer_proto::v1::{
-    FacetsRequest, HistogramGroup, HistogramRequest, HistogramResponse, LogHit, RecordKey,
+    HistogramGroup, HistogramRequest, HistogramResponse, LogHit, RecordKey,
     SearchLogsRequest, SearchLogsResponse, ServiceInfo, Signal, StatusResponse, TimeRange,
 };
 use log_tracer_query::{Query, Signals, parse};
@@ -19,6 +19,7 @@ use crate::{
     app::App,
     charts::histogram::{self, Histogram},
     clock,
+    counting::Counting,
     fault::Fault,
     fit,
     lines::{self, LogLine, Sender, Tables, key_param, parse_key},
@@ -52,6 +53,7 @@ pub(crate) struct Search {
     /// Whether patterns are shown in place of records.
     pub(crate) patterns: bool,
     pub(crate) after: Option<RecordKey>,
+    pub(crate) counting: Counting,
 }
 
 impl Search {
@@ -74,6 +76,7 @@ impl Search {
                 })?
                 .unwrap_or(false),
             after: params.read("after", parse_key)?,
+            counting: Counting::read(params)?,
         })
     }
 
@@ -96,7 +99,7 @@ impl Search {
             .with("limit", limit)
             .with("cols", columns::param(&self.columns))
             .with("view", if self.patterns { "patterns" } else { "" });
-        self.range.write(link)
+        self.range.write(self.counting.write(link))
     }
 
     pub(crate) fn query(&self) -> String {
@@ -221,6 +224,7 @@ async fn find(
         _ => kept(&app.ask.status().await?, Signal::Logs),
     };
     let (start, end) = search.range.closed(now, kept);
+    let counting = search.counting;
     let range = TimeRange {
         start_unix_nano: start,
         end_unix_nano: end,
@@ -231,14 +235,9 @@ async fn find(
         range: Some(range),
         step_nano: histogram::step(start, end),
         group: HistogramGroup::Level.into(),
+        records_max: counting.records_max(app.config.histogram_records_max),
     };
-    let facets = FacetsRequest {
-        signal: Signal::Logs.into(),
-        query: search.query(),
-        range: Some(search.range.bounds(now)),
-        fields: Vec::new(),
-        values_max: 0,
-    };
+    let facets = counting.facets(&app.config, Signal::Logs, search.query(), search.range);
     let records = if search.patterns {
         SearchLogsRequest {
             limit: app.config.pattern_records_max,
@@ -347,9 +346,10 @@ pub(crate) fn kept(status: &StatusResponse, signal: Signal) -> Option<(u64, u64)
 }
 
 fn chart(answer: &HistogramResponse, bounds: (u64, u64), search: &Search) -> Histogram {
-    Histogram::new(answer, bounds, ("record", "records"), |from, to| {
+    let chart = Histogram::new(answer, bounds, ("record", "records"), |from, to| {
         Range::Between(from, to).write(search.link()).to_string()
-    })
+    });
+    chart.with_all(&Counting::All.write(search.link()))
 }
 
 /// Colours of the services of a page.
@@ -499,7 +499,7 @@ mod tests {
 
     #[test]
     fn a_search_survives_its_link() {
-        let raw = "q=refused&service=cart&level=warn&limit=50&range=all&cols=a.b,c&view=patterns";
+        let raw = "q=refused&service=cart&level=warn&limit=50&range=all&cols=a.b,c&view=patterns&count=all";
         let search = read(raw).unwrap();
         assert_eq!(search.query(), "service:\"cart\" severity>=warn (refused)");
         let link = search.link().to_string();

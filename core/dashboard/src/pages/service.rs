@@ -163,6 +163,7 @@ async fn ask(
         range,
         step_nano,
         group: HistogramGroup::Level.into(),
+        records_max: 0,
     };
     let failed = SearchTracesRequest {
         query: format!("{term} status:error"),

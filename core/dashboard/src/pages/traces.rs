@@ -4,7 +4,7 @@ pub(crate) mod heat;
 
 use http::StatusCode;
 use log_tracer_proto::v1::{
-    FacetsRequest, FacetsResponse, SearchTracesRequest, SearchTracesResponse, ServiceInfo, Signal,
+    FacetsResponse, SearchTracesRequest, SearchTracesResponse, ServiceInfo, Signal,
     TraceCursor, TraceOrder, TraceSummary,
 };
 use log_tracer_query::{Query, Signals, parse};
@@ -19,6 +19,7 @@ use crate::{
         scatter::{Leads, Point, Scatter},
     },
     clock::{self, Moment},
+    counting::Counting,
     fault::Fault,
     lines::{from_hex, hex, trace_href},
     palette::Palette,
@@ -57,6 +58,7 @@ pub(crate) struct Search {
     pub(crate) limit: u32,
     pub(crate) after: Option<TraceCursor>,
     pub(crate) heat: HeatState,
+    pub(crate) counting: Counting,
 }
 
 impl Search {
@@ -78,6 +80,7 @@ impl Search {
             limit: limit.map_or(LIMIT_DEFAULT, |limit| limit as u32),
             after: params.read("after", parse_cursor)?,
             heat: HeatState::read(params)?,
+            counting: Counting::read(params)?,
         })
     }
 
@@ -94,7 +97,7 @@ impl Search {
             .with("service", &*self.service)
             .with("min", bound(self.duration_min))
             .with("max", bound(self.duration_max));
-        let link = self.heat.write(link);
+        let link = self.counting.write(self.heat.write(link));
         let link = match order {
             Some((TraceOrder::Newest, ..)) | None => link,
             Some((_, name, _)) => link.with("order", *name),
@@ -201,13 +204,9 @@ pub(crate) async fn page(app: &App, visitor: &Visitor, params: &Params) -> Resul
             )
         }
         Ok(query) => {
-            let facets = FacetsRequest {
-                signal: Signal::Spans.into(),
-                query: search.query(),
-                range: Some(search.range.bounds(now)),
-                fields: Vec::new(),
-                values_max: 0,
-            };
+            let counting = search.counting;
+            let facets =
+                counting.facets(&app.config, Signal::Spans, search.query(), search.range);
             let (traces, facets, heat) = tokio::try_join!(
                 app.ask.search_traces(search.request(now)),
                 app.ask.facets(facets),

@@ -36,6 +36,7 @@ pub(crate) fn histogram(
     let last = range.end_unix_nano.saturating_sub(1) / step_nano;
     let steps = last.saturating_sub(range.start_unix_nano / step_nano) + 1;
     let mut sums: HashMap<String, Vec<u64>> = HashMap::new();
+    let mut count_error = 0_u64;
     for answer in round.answers {
         let body = answer.body;
         let is_aligned = body.start_unix_nano == start_unix_nano && body.step_nano == step_nano;
@@ -44,6 +45,8 @@ pub(crate) fn histogram(
             covering.miss(format!("{}: it counted in other steps", answer.label));
             continue;
         }
+        // They may all be off to the same side.
+        count_error = count_error.saturating_add(body.count_error);
         for one in body.series {
             match sums.get_mut(&one.group) {
                 Some(sum) => add(sum, &one.counts),
@@ -77,6 +80,7 @@ pub(crate) fn histogram(
         start_unix_nano,
         step_nano,
         coverage: Some(covering.into_message()),
+        count_error,
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) struct Covering {
     reasons: Vec<String>,
     scanned: u64,
     matched: u64,
+    left_out: u64,
     begun: Instant,
 }
 
@@ -29,6 +30,7 @@ impl Covering {
             reasons: Vec::new(),
             scanned: 0,
             matched: 0,
+            left_out: 0,
             begun,
         }
     }
@@ -70,6 +72,7 @@ impl Covering {
         };
         self.scanned = self.scanned.saturating_add(coverage.scanned);
         self.matched = self.matched.saturating_add(coverage.matched);
+        self.left_out = self.left_out.saturating_add(coverage.left_out);
         self.partial |= coverage.partial;
         for reason in coverage.reasons {
             self.miss(format!("{label}: {reason}"));
@@ -88,6 +91,7 @@ impl Covering {
             scanned: self.scanned,
             matched: self.matched,
             took_us: micros(self.begun.elapsed()),
+            left_out: self.left_out,
         }
     }
 }

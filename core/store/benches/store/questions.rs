@@ -316,6 +316,7 @@ fn counts(rows: u64) -> Vec<Question> {
             end_unix_nano: data::time_of(rows),
             step_nano: (data::time_of(rows) - data::time_of(0)) / 50,
             group: by,
+            rows_max: None,
         };
         all.push(question("counts", name, move |store| {
             store.histogram(&spec, &Stop::never()).unwrap().coverage
@@ -333,6 +334,7 @@ fn counts(rows: u64) -> Vec<Question> {
             range: TimeRange::ALL,
             fields: Vec::new(),
             values_max: 10,
+            rows_max: None,
         };
         all.push(question("counts", name, move |store| {
             store.facets(&spec, &Stop::never()).coverage
@@ -346,6 +348,7 @@ fn counts(rows: u64) -> Vec<Question> {
             .map(log_tracer_query::Field::named)
             .into(),
         values_max: 10,
+        rows_max: None,
     };
     all.push(question(
         "counts",

@@ -17,7 +17,7 @@ use super::{
     filter::Filter,
     sight::Sight,
     source::readable,
-    units::{Asking, units},
+    units::{Asking, keep_newest, parts, units},
 };
 use crate::{
     Coverage, TimeRange,
@@ -39,6 +39,9 @@ pub struct FacetSpec {
     pub fields: Vec<Field>,
     /// Values of a field to answer at most.
     pub values_max: usize,
+    /// Rows to look at, at most, the newest of those that can match; none is no bound. It is a bound in steps of some
+    /// thousand rows, and one of those is looked at in any case.
+    pub rows_max: Option<u64>,
 }
 
 /// The values of fields.
@@ -123,12 +126,15 @@ pub(crate) fn count_values<C: Storable>(
     let filter = Filter::new(&spec.query, spec.range);
     let fields = fields_of(spec);
     let new = || Tables::new(&fields, asking);
-    let units = units(snapshot, &filter, &mut progress, |_, _, _| Ok(false));
-    let counted = asking.pool.run(units, new, |tables, unit| {
+    let mut parts = parts(snapshot, &filter, &mut progress);
+    if let Some(rows_max) = spec.rows_max {
+        keep_newest(&mut parts, rows_max, &mut progress);
+    }
+    let counted = asking.pool.run(units(parts), new, |tables, unit| {
         if !tables.progress.look() {
             return false;
         }
-        if let Some(mut sight) = unit.open(snapshot, &filter, &mut tables.progress) {
+        if let Some(mut sight) = unit.open(snapshot, &mut tables.progress) {
             let counted = tables.count(&mut sight, &filter);
             tables.progress.read(sight.bytes_read());
             readable(snapshot, counted, &mut tables.progress);

@@ -22,7 +22,7 @@ use super::{
     histogram::steps,
     sight::Sight,
     source::readable,
-    units::{Asking, units},
+    units::{Asking, parts, units},
 };
 use crate::{
     Coverage, TimeRange,
@@ -256,14 +256,14 @@ fn count_spans(
     progress: &mut Progress<'_>,
 ) {
     let filter = Filter::new(query, range);
-    let units = units(snapshot, &filter, progress, |_, _, _| Ok(false));
+    let units = units(parts(snapshot, &filter, progress));
     let grid = cells.grid();
     let worker = || (Cells::new(grid.clone()), Progress::start(asking.stop));
     let counted = asking.pool.run(units, worker, |(cells, progress), unit| {
         if !progress.look() {
             return false;
         }
-        if let Some(mut sight) = unit.open(snapshot, &filter, progress) {
+        if let Some(mut sight) = unit.open(snapshot, progress) {
             let counted = count_rows(&mut sight, &filter, cells, progress);
             progress.read(sight.bytes_read());
             readable(snapshot, counted, progress);

@@ -3,8 +3,12 @@
 //! A piece of which all rows lie in one step is counted without reading them, when the question is about services and
 //! levels only: the index knows how many of each a piece has ([`unread`]). Of the others only the columns are read that
 //! the query looks at, and those that are counted by ([`super::sight`]).
+//!
+//! A question may have a bound on the rows that it looks at. When more can match, pieces that lie evenly among all of them
+//! are looked at, and the counts of the others are estimated from their neighbours ([`sample`]).
 
 mod cells;
+mod sample;
 mod unread;
 
 use log_tracer_query::Query;
@@ -14,7 +18,7 @@ use super::{
     filter::Filter,
     sight::Sight,
     source::readable,
-    units::{Asking, Unit, units},
+    units::{Asking, Place, Unit, parts, units},
 };
 use crate::{
     Coverage, TimeRange,
@@ -23,6 +27,7 @@ use crate::{
     table::Snapshot,
 };
 use cells::Cells;
+use sample::{Estimates, Sample};
 use unread::Unread;
 
 /// Steps that a histogram may have.
@@ -44,6 +49,8 @@ pub struct HistogramSpec {
     pub step_nano: u64,
     /// By what the counts are split.
     pub group: HistogramGroup,
+    /// Rows on disk to look at, about, when more can match: the counts are then estimates. None is no bound.
+    pub rows_max: Option<u64>,
 }
 
 /// By what a histogram splits its counts.
@@ -99,7 +106,9 @@ pub struct Histogram {
     pub start_unix_nano: u64,
     /// The width of a step in nanoseconds.
     pub step_nano: u64,
-    /// What was covered.
+    /// Of an estimate: how far the sum of all counts is off at most, in 19 of 20 cases. 0 when each record was counted.
+    pub count_error: u64,
+    /// What was covered; what matched is what was found among the rows that were looked at.
     pub coverage: Coverage,
 }
 
@@ -163,32 +172,31 @@ pub(crate) fn count_over_time<C: Storable>(
     let new_cells = || Cells::new(spec, start_unix_nano, step_count, asking.answer_bytes_max);
     let mut cells = new_cells();
     let mut unread = Unread::new(&filter, spec.group);
-    let units = units(
-        snapshot,
-        &filter,
-        &mut progress,
-        |block, piece, progress| unread.count(block, piece, &mut cells, progress),
-    );
-    let worker = || (new_cells(), Progress::start(asking.stop));
-    let counted = asking.pool.run(units, worker, |(cells, progress), unit| {
-        if !progress.look() {
-            return false;
-        }
-        if let Unit::Chunk(chunk) = &unit
-            && cells.count_whole(chunk.bounds(), chunk.rows() as u64, &filter, progress)
-        {
+    let mut parts = parts(snapshot, &filter, &mut progress);
+    parts.retain(|part| {
+        let Place::Piece { block, piece, .. } = &part.place else {
             return true;
-        }
-        if let Some(mut sight) = unit.open(snapshot, &filter, progress) {
-            let counted = count(&mut sight, &filter, spec.group, cells, progress);
-            progress.read(sight.bytes_read());
-            readable(snapshot, counted, progress);
-        }
-        progress.look()
+        };
+        let counted = unread.count(block, *piece, &mut cells, &mut progress);
+        readable(snapshot, counted, &mut progress) == Some(false)
     });
-    for (others, of_worker) in counted {
-        cells.absorb(others);
-        progress.absorb(of_worker);
+    let sample = spec.rows_max.and_then(|max| Sample::take(&mut parts, max));
+    if let Some(sample) = &sample {
+        progress.coverage.leave_out(sample.left_out());
+    }
+    let worker = || Worker {
+        cells: new_cells(),
+        estimates: sample.as_ref().map(Estimates::new),
+        progress: Progress::start(asking.stop),
+    };
+    let counted = asking.pool.run(units(parts), worker, |worker, unit| {
+        worker.count_unit(snapshot, &filter, &unit)
+    });
+    let mut found = Vec::new();
+    for worker in counted {
+        cells.absorb(worker.cells);
+        progress.absorb(worker.progress);
+        found.extend(worker.estimates.into_iter().flat_map(Estimates::into_found));
     }
     if cells.has_uncounted() {
         progress.coverage.miss(cells.too_many());
@@ -197,17 +205,66 @@ pub(crate) fn count_over_time<C: Storable>(
         series: cells.into_series::<C>(),
         start_unix_nano,
         step_nano: spec.step_nano,
+        count_error: sample.map_or(0, |sample| sample.count_error(found)),
         coverage: progress.finish(),
     })
 }
 
-/// Counts the rows that match.
+/// What one thread counted.
+struct Worker<'a> {
+    cells: Cells,
+    /// None when each record is counted.
+    estimates: Option<Estimates<'a>>,
+    progress: Progress<'a>,
+}
+
+impl Worker<'_> {
+    /// False when the search has to end.
+    fn count_unit<C: Storable>(
+        &mut self,
+        snapshot: &Snapshot<C>,
+        filter: &Filter<'_>,
+        unit: &Unit<'_, C>,
+    ) -> bool {
+        let Self {
+            cells,
+            estimates,
+            progress,
+        } = self;
+        if !progress.look() {
+            return false;
+        }
+        if let Unit::Chunk(chunk) = unit
+            && cells.count_whole(chunk.bounds(), chunk.rows() as u64, filter, progress)
+        {
+            return true;
+        }
+        if let Some(mut sight) = unit.open(snapshot, progress) {
+            let counted = match (unit, estimates) {
+                (Unit::Pieces(block, pieces), Some(estimates)) => {
+                    estimates.begin(block, pieces);
+                    let counted = count(&mut sight, filter, cells, progress, |row, group| {
+                        estimates.count(row, group);
+                    });
+                    // Nothing is concluded from what cannot be read.
+                    counted.map(|()| estimates.end(cells, filter.range()))
+                }
+                _ => count(&mut sight, filter, cells, progress, |_, _| {}),
+            };
+            progress.read(sight.bytes_read());
+            readable(snapshot, counted, progress);
+        }
+        progress.look()
+    }
+}
+
+/// Counts the rows that match, and hands the number of each to `visit`, ascending, with its group.
 fn count<C: Storable>(
     sight: &mut Sight<'_, C>,
     filter: &Filter<'_>,
-    group: HistogramGroup,
     cells: &mut Cells,
     progress: &mut Progress<'_>,
+    mut visit: impl FnMut(usize, Option<usize>),
 ) -> Result<(), BlockError> {
     progress.scan(sight.rows() as u64);
     let selected = sight.select(filter)?;
@@ -215,13 +272,18 @@ fn count<C: Storable>(
         return Ok(());
     }
     let times = sight.times()?;
-    match group {
-        HistogramGroup::None => cells.add_all(&times, &selected, |_| Some(0)),
+    let mut add = |cells: &mut Cells, row: usize, group| {
+        cells.add(group, times.get(row).copied().unwrap_or_default(), 1);
+        visit(row, group);
+    };
+    match cells.group() {
+        HistogramGroup::None => selected.iter().for_each(|row| add(cells, row, Some(0))),
         HistogramGroup::Level => {
             let grades = sight.grades()?;
-            cells.add_all(&times, &selected, |row| {
-                Some(C::level_of(grades.get(row).copied().unwrap_or(0)))
-            });
+            for row in selected.iter() {
+                let level = C::level_of(grades.get(row).copied().unwrap_or(0));
+                add(cells, row, Some(level));
+            }
         }
         HistogramGroup::Service => {
             let Named { numbers, names } = sight.services()?;
@@ -230,8 +292,7 @@ fn count<C: Storable>(
                 let number = numbers.get(row).map_or(0, |number| *number as usize);
                 if let Some((known, name)) = groups.get_mut(number).zip(names.get(number)) {
                     let group = *known.get_or_insert_with(|| cells.group_of(name));
-                    let time = times.get(row).copied().unwrap_or_default();
-                    cells.add(group, time, 1);
+                    add(cells, row, group);
                 }
             }
         }
@@ -258,6 +319,7 @@ mod tests {
             end_unix_nano,
             step_nano,
             group: HistogramGroup::None,
+            rows_max: None,
         }
     }
 

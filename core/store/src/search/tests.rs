@@ -152,6 +152,7 @@ fn each_question_can_be_stopped_at_each_part() {
         end_unix_nano: 10_000,
         step_nano: 10,
         group: HistogramGroup::Level,
+        rows_max: None,
     };
     stop_everywhere(|stop| {
         let found = store.histogram(&histogram, stop).unwrap();
@@ -163,6 +164,7 @@ fn each_question_can_be_stopped_at_each_part() {
         range: TimeRange::ALL,
         fields: vec![Field::named("status")],
         values_max: 5,
+        rows_max: None,
     };
     stop_everywhere(|stop| {
         let found = store.facets(&facets, stop);

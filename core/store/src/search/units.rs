@@ -1,12 +1,17 @@
-//! What a question that counts has to read, cut into units: chunks in memory, and stretches of neighbouring pieces, which
-//! share what reading a column costs once. The newest come first, so that what is missing of a partial answer is old.
+//! What a question that counts has to read: **parts**, which are chunks in memory and pieces of blocks, the newest first,
+//! so that what is missing of a partial answer is old. They are read as **units**: chunks, and stretches of neighbouring
+//! pieces, which share what reading a column costs once.
+//!
+//! A question may have a bound of its own on the rows that it looks at. What is then left out is counted, and the answer
+//! is partial ([`crate::Coverage::left_out`]).
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{filter::Filter, sight::Sight, source::readable};
 use crate::{
     Stop,
-    block::{Block, BlockError, Storable},
+    block::{Block, Storable},
+    chunk::TimeBounds,
     pool::ScanPool,
     stop::Progress,
     table::Snapshot,
@@ -41,67 +46,124 @@ pub(super) enum Unit<'s, C> {
     Pieces(&'s Arc<Block<C>>, Vec<usize>),
 }
 
-/// The units of all that has rows in the range, those pieces left out that `is_done` says need not be read. Empty when
-/// the search has to end.
-pub(super) fn units<'s, C: Storable>(
+/// The least that can be read by itself: some thousand rows.
+#[derive(Debug)]
+pub(super) struct Part<'s, C> {
+    pub(super) place: Place<'s, C>,
+    pub(super) bounds: TimeBounds,
+    pub(super) rows: u64,
+}
+
+/// Where its rows are.
+#[derive(Debug)]
+pub(super) enum Place<'s, C> {
+    Chunk(&'s Arc<C>),
+    Piece {
+        block: &'s Arc<Block<C>>,
+        /// The number of the block among those of the snapshot.
+        number: usize,
+        piece: usize,
+    },
+}
+
+impl<C> Place<'_, C> {
+    /// Orders parts that end at the same time: what came last is the first.
+    fn rank(&self) -> (usize, usize) {
+        match self {
+            Self::Chunk(_) => (usize::MAX, 0),
+            Self::Piece { number, piece, .. } => (*number, *piece),
+        }
+    }
+}
+
+/// The parts that have rows in the range of which one can match, the newest first. None when the search has to end.
+pub(super) fn parts<'s, C: Storable>(
     snapshot: &'s Snapshot<C>,
     filter: &Filter<'_>,
     progress: &mut Progress<'_>,
-    mut is_done: impl FnMut(&Block<C>, usize, &mut Progress<'_>) -> Result<bool, BlockError>,
-) -> Vec<Unit<'s, C>> {
+) -> Vec<Part<'s, C>> {
     let range = filter.range();
-    let mut units = Vec::new();
-    for chunk in snapshot.chunks.iter().rev() {
-        let bounds = chunk.bounds();
-        if !bounds.is_empty() && range.overlaps(bounds.first, bounds.last) {
-            units.push(Unit::Chunk(chunk));
-        }
-    }
-    let mut blocks: Vec<&Arc<Block<C>>> = snapshot.blocks.iter().collect();
-    blocks.sort_by_key(|block| std::cmp::Reverse(block.bounds().last));
-    for block in blocks {
-        let bounds = block.bounds();
-        if !range.overlaps(bounds.first, bounds.last) {
+    let overlaps = |bounds: TimeBounds| {
+        !bounds.is_empty() && range.overlaps(bounds.first, bounds.last)
+    };
+    let chunks = snapshot.chunks.iter().rev().map(|chunk| Part {
+        place: Place::Chunk(chunk),
+        bounds: chunk.bounds(),
+        rows: chunk.rows() as u64,
+    });
+    let mut parts: Vec<Part<'s, C>> = chunks.filter(|part| overlaps(part.bounds)).collect();
+    for (number, block) in snapshot.blocks.iter().enumerate() {
+        if !overlaps(block.bounds()) {
             continue;
         }
-        let named = named_rows(snapshot, block, filter, progress);
-        let mut stretch = Stretch::new(block);
-        for (number, piece) in block.pieces().iter().enumerate().rev() {
-            let bounds = piece.bounds;
-            let has_named = named.as_ref().is_none_or(|rows| {
-                let first = rows.partition_point(|row| *row < piece.rows.start);
-                rows.get(first).is_some_and(|row| *row < piece.rows.end)
-            });
-            if !has_named || !range.overlaps(bounds.first, bounds.last) {
+        if !progress.look() {
+            return Vec::new();
+        }
+        let Some(admitted) = readable(snapshot, block.admitted(filter.needs()), progress) else {
+            continue;
+        };
+        for (piece, known) in block.pieces().iter().enumerate() {
+            if !overlaps(known.bounds) {
                 continue;
             }
-            if !progress.look() {
-                return Vec::new();
+            if !admitted.contains(piece) {
+                progress.coverage.pieces_skipped += 1;
+                continue;
             }
-            let is_done = is_done(block, number, progress);
-            if readable(snapshot, is_done, progress) == Some(false) {
-                units.extend(stretch.add(number, piece.rows.len() as u64));
-            }
+            parts.push(Part {
+                place: Place::Piece {
+                    block,
+                    number,
+                    piece,
+                },
+                bounds: known.bounds,
+                rows: known.rows.len() as u64,
+            });
         }
-        units.extend(stretch.end());
     }
-    units
+    // Stable: of chunks that end at the same time the last one stays the first.
+    parts.sort_by_key(|part| std::cmp::Reverse((part.bounds.last, part.place.rank())));
+    parts
 }
 
-/// The rows of the traces that a query names, when it does.
-fn named_rows<C: Storable>(
-    snapshot: &Snapshot<C>,
-    block: &Block<C>,
-    filter: &Filter<'_>,
+/// Keeps the newest parts that have so many rows together, at least one of them, and says what is left out.
+pub(super) fn keep_newest<C>(
+    parts: &mut Vec<Part<'_, C>>,
+    rows_max: u64,
     progress: &mut Progress<'_>,
-) -> Option<Vec<u32>> {
-    let mut rows = Vec::new();
-    for id in filter.traces()? {
-        let of_trace = readable(snapshot, block.rows_of_trace(*id), progress);
-        rows.extend(of_trace.into_iter().flatten());
+) {
+    let mut rows = 0;
+    let mut fits = |part: &Part<'_, C>| {
+        rows += part.rows;
+        rows <= rows_max
+    };
+    let kept = parts.iter().take_while(|part| fits(part)).count().max(1);
+    let left_out: u64 = parts.iter().skip(kept).map(|part| part.rows).sum();
+    parts.truncate(kept);
+    progress.coverage.leave_out(left_out);
+}
+
+/// Parts as they are read.
+pub(super) fn units<C: Storable>(parts: Vec<Part<'_, C>>) -> Vec<Unit<'_, C>> {
+    let mut units = Vec::new();
+    // Of each block: what is put together now.
+    let mut stretches: BTreeMap<usize, Stretch<'_, C>> = BTreeMap::new();
+    for part in parts {
+        match part.place {
+            Place::Chunk(chunk) => units.push(Unit::Chunk(chunk)),
+            Place::Piece {
+                block,
+                number,
+                piece,
+            } => {
+                let stretch = stretches.entry(number);
+                let stretch = stretch.or_insert_with(|| Stretch::new(block));
+                units.extend(stretch.add(piece, part.rows));
+            }
+        }
     }
-    rows.sort_unstable();
-    Some(rows)
+    units.extend(stretches.into_values().filter_map(|mut stretch| stretch.end()));
+    units
 }
 
 /// Pieces that are put together, from the last one on.
@@ -141,11 +203,10 @@ impl<'s, C: Storable> Stretch<'s, C> {
 }
 
 impl<'s, C: Storable> Unit<'s, C> {
-    /// Opens the rows where something can match; none when nothing can, or when they cannot be read.
+    /// Opens the rows; none when they cannot be read.
     pub(super) fn open(
         &self,
         snapshot: &Snapshot<C>,
-        filter: &Filter<'_>,
         progress: &mut Progress<'_>,
     ) -> Option<Sight<'s, C>> {
         let (block, pieces) = match self {
@@ -155,14 +216,7 @@ impl<'s, C: Storable> Unit<'s, C> {
             }
             Self::Pieces(block, pieces) => (*block, pieces),
         };
-        let possible = readable(snapshot, block.admitted(filter.needs()), progress)?;
-        let mut admitted = pieces.clone();
-        admitted.retain(|piece| possible.contains(*piece));
-        progress.coverage.pieces_skipped += (pieces.len() - admitted.len()) as u64;
-        if admitted.is_empty() {
-            return None;
-        }
-        progress.coverage.pieces_read += admitted.len() as u64;
-        readable(snapshot, Sight::of_pieces(block, &admitted), progress)
+        progress.coverage.pieces_read += pieces.len() as u64;
+        readable(snapshot, Sight::of_pieces(block, pieces), progress)
     }
 }

@@ -114,6 +114,7 @@ fn a_histogram_of_everything_reads_no_piece_that_lies_in_one_step() {
         end_unix_nano: 100_000,
         step_nano: 100_000,
         group: HistogramGroup::None,
+        rows_max: None,
     };
     let found = store.histogram(&spec, &Stop::never()).unwrap();
     assert_eq!(found.series[0].counts, [50_000]);

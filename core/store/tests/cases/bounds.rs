@@ -164,6 +164,7 @@ fn a_search_that_is_stopped_says_so() {
             range: TimeRange::ALL,
             fields: Vec::new(),
             values_max: 3,
+            rows_max: None,
         };
         assert!(store.facets(&spec, &stop).coverage.partial);
     }
@@ -186,6 +187,7 @@ fn values_that_do_not_fit_into_the_answer_are_counted_as_others_and_said() {
         range: TimeRange::ALL,
         fields: vec![log_tracer_query::Field::named("k")],
         values_max: 10,
+        rows_max: None,
     };
     let found = store.facets(&spec, &Stop::never());
     assert!(found.coverage.partial);
@@ -220,6 +222,7 @@ fn the_heaviest_values_stay_when_there_are_more_than_can_be_counted() {
         range: TimeRange::ALL,
         fields: ["k", "few"].map(log_tracer_query::Field::named).into(),
         values_max: 3,
+        rows_max: None,
     };
     let found = store.facets(&spec, &Stop::never());
     let [of_k, of_few] = &found.facets[..] else {

@@ -15,6 +15,7 @@ fn facets(store: &Store, signal: Signal, fields: &[&str], values_max: usize) -> 
         range: TimeRange::ALL,
         fields: fields.iter().map(|name| Field::named(name)).collect(),
         values_max,
+        rows_max: None,
     };
     store.facets(&spec, &Stop::never())
 }
@@ -149,6 +150,7 @@ fn a_histogram_has_a_series_for_each_level_that_it_met() {
         end_unix_nano: 131,
         step_nano: 10,
         group: HistogramGroup::Level,
+        rows_max: None,
     };
     let found = store.histogram(&spec, &Stop::never()).unwrap();
     assert_eq!((found.start_unix_nano, found.coverage.matched), (100, 3));

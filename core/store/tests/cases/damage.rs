@@ -119,6 +119,7 @@ fn counts_are_of_the_other_blocks() {
         end_unix_nano: 3000,
         step_nano: 10,
         group: HistogramGroup::Level,
+        rows_max: None,
     };
     let found = store.histogram(&spec, &Stop::never()).unwrap();
     assert_says(&found.coverage, ruined);
@@ -129,6 +130,7 @@ fn counts_are_of_the_other_blocks() {
         range: TimeRange::ALL,
         fields: vec![Field::named("service")],
         values_max: 3,
+        rows_max: None,
     };
     let found = store.facets(&spec, &Stop::never());
     assert_says(&found.coverage, ruined);

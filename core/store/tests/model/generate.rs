@@ -343,6 +343,7 @@ fn histogram() -> impl Strategy<Value = HistogramSpec> {
             end_unix_nano: start_unix_nano + width,
             step_nano,
             group,
+            rows_max: None,
         },
     )
 }
@@ -386,5 +387,6 @@ fn facets() -> impl Strategy<Value = FacetSpec> {
             range,
             fields: names.into_iter().map(Field::named).collect(),
             values_max,
+            rows_max: None,
         })
 }

@@ -96,6 +96,7 @@ async fn count(
             }),
             step_nano: nanos,
             group: HistogramGroup::Service.into(),
+            records_max: 0,
         };
         let answer = client.histogram(request).await;
         let answer = match answer {

@@ -2,8 +2,6 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use log_tracer_query::RowSet;
-
 use super::{HistogramGroup, HistogramSeries, HistogramSpec};
 use crate::{
     TimeRange,
@@ -114,17 +112,29 @@ impl Cells {
         }
     }
 
-    /// Counts the rows of a set, which have these times.
-    pub(super) fn add_all(
-        &mut self,
-        times: &[u64],
-        selected: &RowSet,
-        group_of: impl Fn(usize) -> Option<usize>,
-    ) {
-        for row in selected.iter() {
-            let time = times.get(row).copied().unwrap_or_default();
-            self.add(group_of(row), time, 1);
-        }
+    /// By what the counts are split.
+    pub(super) fn group(&self) -> HistogramGroup {
+        self.group
+    }
+
+    /// The steps that lie between two times and in the range, by a time in each, with the part of the whole time between
+    /// the two that does.
+    pub(super) fn steps_within(
+        &self,
+        bounds: TimeBounds,
+        range: TimeRange,
+    ) -> impl Iterator<Item = (u64, f64)> + use<> {
+        let step_nano = self.step_nano;
+        let width = bounds.last.saturating_sub(bounds.first) as f64 + 1.0;
+        let first = bounds.first.max(range.start_unix_nano);
+        let range_last = range.end_unix_nano.map_or(u64::MAX, |end| end.saturating_sub(1));
+        let last = bounds.last.min(range_last);
+        let steps = (first <= last).then(|| first / step_nano..=last / step_nano);
+        steps.into_iter().flatten().map(move |step| {
+            let start = (step * step_nano).max(first);
+            let end = (step * step_nano).saturating_add(step_nano - 1).min(last);
+            (start, ((end - start) as f64 + 1.0) / width)
+        })
     }
 
     /// Adds the counts of another thread.
