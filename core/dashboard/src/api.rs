@@ -77,6 +77,13 @@ pub(crate) fn coverage(coverage: Option<&Coverage>) -> Value {
     })
 }
 
+/// A coverage with one more reason.
+fn covered(own: Option<Coverage>, reason: Option<String>) -> Value {
+    let mut own = own.unwrap_or_default();
+    own.reasons.extend(reason);
+    coverage(Some(&own))
+}
+
 /// Which kind of record is asked about; logs when it is not said.
 fn signal(params: &Params) -> Result<Signal, Fault> {
     let signal = params.read("signal", |text| match text {

@@ -1,11 +1,12 @@
 //! How much is looked at to count what stands beside a list: as much as [`crate::Config`] allows, or all of it. The address
 //! says `count=all` for the latter. What a bound leaves out is said on the page, with a link that counts all.
 
-use log_tracer_proto::v1::{Coverage, FacetsRequest, HistogramResponse, Signal};
+use log_tracer_proto::v1::{
+    Coverage, DurationHeatmapResponse, FacetsRequest, HistogramResponse, Signal,
+};
 
 use crate::{
-    Config,
-    clock,
+    Config, clock,
     fault::Fault,
     params::{Link, Params},
     range::Range,
@@ -44,7 +45,13 @@ impl Counting {
     }
 
     /// Asks for the facets that a page shows.
-    pub(crate) fn facets(self, config: &Config, signal: Signal, query: String, range: Range) -> FacetsRequest {
+    pub(crate) fn facets(
+        self,
+        config: &Config,
+        signal: Signal,
+        query: String,
+        range: Range,
+    ) -> FacetsRequest {
         FacetsRequest {
             signal: signal.into(),
             query,
@@ -64,7 +71,9 @@ pub(crate) fn share(coverage: &Coverage) -> Option<String> {
 /// Why facets do not count everything, when a bound is why.
 pub(crate) fn newest_only(coverage: Option<&Coverage>) -> Option<String> {
     let share = share(coverage?)?;
-    Some(format!("only the newest {share} records that may match were looked at"))
+    Some(format!(
+        "only the newest {share} records that may match were looked at"
+    ))
 }
 
 /// Why the counts of a histogram are no exact ones, when a bound is why.
@@ -74,6 +83,14 @@ pub(crate) fn estimated(answer: &HistogramResponse) -> Option<String> {
     Some(format!(
         "estimated from {share} records that may match, within {error} of all in 19 of 20 cases"
     ))
+}
+
+/// Why the counts of a heat map are no exact ones, when a bound is why.
+pub(crate) fn part_of_traces(answer: &DurationHeatmapResponse) -> Option<String> {
+    let one_of = answer.one_of;
+    (one_of > 1).then(|| {
+        format!("estimated from one trace in {one_of}: each that was counted stands for so many")
+    })
 }
 
 #[cfg(test)]
@@ -97,7 +114,12 @@ mod tests {
             let raw = link.split_once('?').map_or("", |(_, raw)| raw);
             assert_eq!(read(raw).unwrap(), own);
         }
-        assert!(read("count=some").unwrap_err().message().starts_with("count"));
+        assert!(
+            read("count=some")
+                .unwrap_err()
+                .message()
+                .starts_with("count")
+        );
     }
 
     #[test]

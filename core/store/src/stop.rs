@@ -144,7 +144,8 @@ fn readable_bytes(bytes: u64) -> String {
 pub struct Coverage {
     /// Whether records may be missing that the question asked for.
     pub partial: bool,
-    /// Why it is partial, in words for a person; empty when it is not, or when only `left_out` says why.
+    /// Why it is partial, in words for a person; empty when it is not, or when only a bound of the question is why, which
+    /// `left_out` or the answer itself says.
     pub reasons: Vec<String>,
     /// Rows that can match and were not looked at because of a bound that the question has itself. Then the answer is
     /// partial.

@@ -4,7 +4,7 @@ use log_tracer_proto::{
     json,
     otlp::trace::span::SpanKind,
     v1::{
-        ConsumerRole, ConsumerStatus, Coverage, FacetsRequest, HistogramGroup, HistogramRequest,
+        ConsumerRole, ConsumerStatus, FacetsRequest, HistogramGroup, HistogramRequest,
         ListOperationsRequest, QuarantinedEnvelope, Signal, StatusResponse, StorageStatus,
         TimeRange, TraceSummary,
     },
@@ -12,7 +12,7 @@ use log_tracer_proto::{
 use serde_json::{Value, json};
 use warp::reply::Response;
 
-use super::{Call, check, coverage, export, json_answer, signal};
+use super::{Call, check, coverage, covered, export, json_answer, signal};
 use crate::{
     charts::histogram::step,
     clock,
@@ -190,13 +190,6 @@ pub(super) async fn histogram(call: &Call<'_>) -> Result<Response, Fault> {
         "countError": found.count_error.to_string(),
         "coverage": covered(found.coverage, estimated),
     }))
-}
-
-/// A coverage with one more reason.
-fn covered(own: Option<Coverage>, reason: Option<String>) -> Value {
-    let mut own = own.unwrap_or_default();
-    own.reasons.extend(reason);
-    coverage(Some(&own))
 }
 
 /// One trace with its logs.

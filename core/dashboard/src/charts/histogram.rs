@@ -235,7 +235,7 @@ mod tests {
                 .collect(),
             start_unix_nano: 0,
             step_nano: 10,
-            coverage: None,
+            ..HistogramResponse::default()
         }
     }
 

@@ -6,8 +6,8 @@ mod patterns;
 
 use http::StatusCode;
 use log_tracer_proto::v1::{
-    HistogramGroup, HistogramRequest, HistogramResponse, LogHit, RecordKey,
-    SearchLogsRequest, SearchLogsResponse, ServiceInfo, Signal, StatusResponse, TimeRange,
+    HistogramGroup, HistogramRequest, HistogramResponse, LogHit, RecordKey, SearchLogsRequest,
+    SearchLogsResponse, ServiceInfo, Signal, StatusResponse, TimeRange,
 };
 use log_tracer_query::{Query, Signals, parse};
 use serde::Serialize;

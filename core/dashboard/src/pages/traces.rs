@@ -4,8 +4,8 @@ pub(crate) mod heat;
 
 use http::StatusCode;
 use log_tracer_proto::v1::{
-    FacetsResponse, SearchTracesRequest, SearchTracesResponse, ServiceInfo, Signal,
-    TraceCursor, TraceOrder, TraceSummary,
+    FacetsResponse, SearchTracesRequest, SearchTracesResponse, ServiceInfo, Signal, TraceCursor,
+    TraceOrder, TraceSummary,
 };
 use log_tracer_query::{Query, Signals, parse};
 use serde::Serialize;
@@ -205,8 +205,7 @@ pub(crate) async fn page(app: &App, visitor: &Visitor, params: &Params) -> Resul
         }
         Ok(query) => {
             let counting = search.counting;
-            let facets =
-                counting.facets(&app.config, Signal::Spans, search.query(), search.range);
+            let facets = counting.facets(&app.config, Signal::Spans, search.query(), search.range);
             let (traces, facets, heat) = tokio::try_join!(
                 app.ask.search_traces(search.request(now)),
                 app.ask.facets(facets),

@@ -5,12 +5,15 @@
 //! compares them ([`super::candidates`]), and their starts and ends are looked up in the tables of traces. Each thread has
 //! cells of its own, which are added up at the end.
 //!
+//! Without a query, all traces are counted by those tables alone, or an even part of them ([`sampled`]).
+//!
 //! Without a query, the spans of whole minutes are counted by the rollups, of which each bucket lies in one of the heat map;
 //! only those of the minutes at the ends that the range cuts are looked at.
 //!
 //! Durations lie in the buckets of a [`Scale`], which are the same for every store, so that answers can be added.
 
 mod cells;
+mod sampled;
 mod traces;
 
 use log_tracer_query::Query;
@@ -57,6 +60,9 @@ pub struct HeatmapSpec {
     pub duration_min_nano: u64,
     /// The greatest one that counts; none is no bound.
     pub duration_max_nano: Option<u64>,
+    /// Traces to count at most when all of them are asked for: of more, an even part is counted in place of all. None is
+    /// no bound.
+    pub traces_max: Option<usize>,
 }
 
 /// What a heat map counts.
@@ -103,7 +109,10 @@ pub struct Heatmap {
     pub step_nano: u64,
     /// The buckets of the durations.
     pub scale: Scale,
-    /// What was covered; what matched is what was counted.
+    /// For how many each that was counted stands; the counts are then estimates, and are multiples of it. 1 when all were
+    /// counted.
+    pub one_of: u64,
+    /// What was covered; what matched is the sum of the counts.
     pub coverage: Coverage,
 }
 
@@ -205,6 +214,7 @@ pub(crate) fn count_durations(
 ) -> Result<Heatmap, HeatmapError> {
     let grid = spec.grid()?;
     let mut progress = Progress::start(asking.stop);
+    let mut one_of = 1;
     let cells = match spec.of {
         HeatmapOf::Spans => {
             spans.cover(spec.range(), &mut progress.coverage);
@@ -219,13 +229,31 @@ pub(crate) fn count_durations(
             }
             cells
         }
-        HeatmapOf::Traces => traces::count(spans, spec, &grid, asking, &mut progress),
+        HeatmapOf::Traces => {
+            // A trace that starts in the range may have spans at any later time.
+            let from_start = TimeRange {
+                end_unix_nano: None,
+                ..spec.range()
+            };
+            spans.cover(from_start, &mut progress.coverage);
+            match spec.traces_max.filter(|_| spec.query.is_empty()) {
+                Some(max) => {
+                    let cells;
+                    (cells, one_of) =
+                        sampled::count(spans, spec, &grid, max, asking, &mut progress);
+                    cells
+                }
+                None => traces::count(spans, spec, &grid, asking, &mut progress),
+            }
+        }
     };
     progress.coverage.matched = cells.total();
+    progress.coverage.partial |= one_of > 1;
     Ok(Heatmap {
         steps: cells.into_steps(),
         step_nano: spec.step_nano,
         scale: spec.scale,
+        one_of,
         coverage: progress.finish(),
     })
 }
@@ -314,6 +342,7 @@ mod tests {
             scale: Scale::new(per_octave).unwrap(),
             duration_min_nano: 0,
             duration_max_nano: max,
+            traces_max: None,
         }
     }
 

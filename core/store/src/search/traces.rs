@@ -315,7 +315,7 @@ fn nothing_of(id: u128) -> TraceEntry {
 }
 
 /// What is known of a trace from two places.
-fn both(one: TraceEntry, other: TraceEntry) -> TraceEntry {
+pub(super) fn both(one: TraceEntry, other: TraceEntry) -> TraceEntry {
     TraceEntry {
         id: one.id,
         row_count: one.row_count.saturating_add(other.row_count),

@@ -83,9 +83,8 @@ pub(super) fn parts<'s, C: Storable>(
     progress: &mut Progress<'_>,
 ) -> Vec<Part<'s, C>> {
     let range = filter.range();
-    let overlaps = |bounds: TimeBounds| {
-        !bounds.is_empty() && range.overlaps(bounds.first, bounds.last)
-    };
+    let overlaps =
+        |bounds: TimeBounds| !bounds.is_empty() && range.overlaps(bounds.first, bounds.last);
     let chunks = snapshot.chunks.iter().rev().map(|chunk| Part {
         place: Place::Chunk(chunk),
         bounds: chunk.bounds(),
@@ -162,7 +161,11 @@ pub(super) fn units<C: Storable>(parts: Vec<Part<'_, C>>) -> Vec<Unit<'_, C>> {
             }
         }
     }
-    units.extend(stretches.into_values().filter_map(|mut stretch| stretch.end()));
+    units.extend(
+        stretches
+            .into_values()
+            .filter_map(|mut stretch| stretch.end()),
+    );
     units
 }
 

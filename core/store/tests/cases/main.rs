@@ -14,5 +14,6 @@ mod damage;
 mod durable;
 mod pages;
 mod records;
+mod samples;
 mod traces;
 mod words;

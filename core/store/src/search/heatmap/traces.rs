@@ -23,12 +23,6 @@ pub(super) fn count(
     progress: &mut Progress<'_>,
 ) -> Cells {
     let range = spec.range();
-    // A trace that starts in the range may have spans at any later time.
-    let from_start = TimeRange {
-        end_unix_nano: None,
-        ..range
-    };
-    spans.cover(from_start, &mut progress.coverage);
     // The range is that of traces, so that a span is asked for the query alone.
     let filter = Filter::new(&spec.query, TimeRange::ALL);
     let mut candidates = Candidates::new(spans, &filter, range, asking);

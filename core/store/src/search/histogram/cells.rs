@@ -127,7 +127,9 @@ impl Cells {
         let step_nano = self.step_nano;
         let width = bounds.last.saturating_sub(bounds.first) as f64 + 1.0;
         let first = bounds.first.max(range.start_unix_nano);
-        let range_last = range.end_unix_nano.map_or(u64::MAX, |end| end.saturating_sub(1));
+        let range_last = range
+            .end_unix_nano
+            .map_or(u64::MAX, |end| end.saturating_sub(1));
         let last = bounds.last.min(range_last);
         let steps = (first <= last).then(|| first / step_nano..=last / step_nano);
         steps.into_iter().flatten().map(move |step| {

@@ -47,7 +47,8 @@ impl Sample {
     pub(super) fn take<C: Storable>(parts: &mut Vec<Part<'_, C>>, rows_max: u64) -> Option<Self> {
         let is_piece = |part: &Part<'_, C>| matches!(part.place, Place::Piece { .. });
         let pieces = parts.iter().filter(|part| is_piece(part));
-        let (count, rows) = pieces.fold((0, 0), |(count, rows), part| (count + 1, rows + part.rows));
+        let (count, rows) =
+            pieces.fold((0, 0), |(count, rows), part| (count + 1, rows + part.rows));
         if rows <= rows_max {
             return None;
         }

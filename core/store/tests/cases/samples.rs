@@ -1,0 +1,197 @@
+//! Counts of a part of the records, and what they say of all.
+
+use log_tracer_query::{Field, Query, parse};
+use log_tracer_record::{SpanRow, TraceId, otlp::common::any_value::Value};
+use log_tracer_store::{
+    FacetSpec, Heatmap, HeatmapOf, HeatmapSpec, Histogram, HistogramGroup, HistogramSpec, Scale,
+    Signal, Stop, Store, TimeRange,
+};
+
+use crate::build::{at, durable_store, log, pair, span, store, write_out};
+
+/// Logs of the times 0, 1, 2 and so on, each with the thousand that its time is in, and a third of them with a word.
+fn write_logs(store: &Store, count: u64) {
+    for thousand in 0..count / 1_000 {
+        let rows: Vec<_> = (thousand * 1_000..(thousand + 1) * 1_000)
+            .map(|time| {
+                // A hash, so that neighbours have nothing to do with each other.
+                let has_word = (time + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & 0xff < 86;
+                let mut row = log(
+                    time,
+                    if has_word {
+                        "cache hit"
+                    } else {
+                        "no such thing"
+                    },
+                );
+                row.record.severity_number = if time % 4 == 0 { 17 } else { 9 };
+                row.record.attributes = vec![pair("thousand", Value::IntValue(thousand as i64))];
+                row
+            })
+            .collect();
+        store.apply_logs(at(thousand), &rows);
+    }
+}
+
+fn facets(rows_max: Option<u64>) -> FacetSpec {
+    FacetSpec {
+        signal: Signal::Logs,
+        query: Query::default(),
+        range: TimeRange::ALL,
+        fields: vec![Field::named("thousand")],
+        values_max: 100,
+        rows_max,
+    }
+}
+
+#[test]
+fn facets_of_the_newest_records_say_how_many_were_left_out() {
+    let (on_disk, _directory) = durable_store();
+    write_logs(&on_disk, 40_000);
+    write_out(&on_disk);
+    let in_memory = store();
+    write_logs(&in_memory, 40_000);
+    for store in [on_disk, in_memory] {
+        let ask = |rows_max| store.facets(&facets(rows_max), &Stop::never());
+        let all = ask(None);
+        assert!(!all.coverage.partial && all.coverage.left_out == 0);
+        assert_eq!(all.facets[0].values.len(), 40);
+        for rows_max in [1, 9_000, 20_000] {
+            let found = ask(Some(rows_max));
+            let coverage = &found.coverage;
+            assert!(
+                coverage.partial && coverage.reasons.is_empty(),
+                "{coverage:?}"
+            );
+            assert_eq!(coverage.scanned + coverage.left_out, 40_000);
+            assert!(coverage.scanned > 0 && coverage.scanned <= rows_max.max(8_192));
+            // The newest thousand is whole, and what is counted has no gap.
+            let values = &found.facets[0].values;
+            let counts: u64 = values.iter().map(|value| value.count).sum();
+            assert_eq!(counts, coverage.scanned);
+            let newest = 40 - values.len();
+            for value in values {
+                let thousand: usize = value.value.parse().unwrap();
+                assert!(thousand >= newest, "{values:?}");
+                assert!(value.count == 1_000 || thousand == newest, "{values:?}");
+            }
+        }
+        let enough = ask(Some(40_000));
+        assert_eq!(enough.facets, all.facets);
+        assert!(!enough.coverage.partial);
+    }
+}
+
+fn histogram(store: &Store, rows_max: Option<u64>) -> Histogram {
+    let spec = HistogramSpec {
+        signal: Signal::Logs,
+        query: parse("cache").unwrap(),
+        start_unix_nano: 0,
+        end_unix_nano: 100_000,
+        step_nano: 20_000,
+        group: HistogramGroup::Level,
+        rows_max,
+    };
+    store.histogram(&spec, &Stop::never()).unwrap()
+}
+
+fn sum(histogram: &Histogram) -> u64 {
+    let counts = histogram.series.iter().flat_map(|series| &series.counts);
+    counts.sum()
+}
+
+#[test]
+fn a_histogram_of_a_sample_is_close_to_all_and_says_how_close() {
+    let (store, _directory) = durable_store();
+    write_logs(&store, 100_000);
+    write_out(&store);
+    let all = histogram(&store, None);
+    assert_eq!((all.count_error, all.coverage.left_out), (0, 0));
+    let enough = histogram(&store, Some(100_000));
+    assert_eq!(enough.series, all.series);
+    assert!(!enough.coverage.partial);
+
+    let found = histogram(&store, Some(30_000));
+    let coverage = &found.coverage;
+    assert!(
+        coverage.partial && coverage.left_out >= 60_000,
+        "{coverage:?}"
+    );
+    assert!(coverage.scanned <= 40_000 && coverage.scanned >= 20_000);
+    assert!(coverage.matched < sum(&found));
+    assert!(found.count_error > 0 && found.count_error < sum(&all) / 10);
+    assert!(sum(&found).abs_diff(sum(&all)) <= found.count_error);
+    assert_eq!(found.series.len(), all.series.len());
+    for (found, all) in found.series.iter().zip(&all.series) {
+        assert_eq!(found.group, all.group);
+        for (found, all) in found.counts.iter().zip(&all.counts) {
+            assert!(found.abs_diff(*all) < all / 5 + 50, "{found} of {all}");
+        }
+    }
+}
+
+#[test]
+fn a_sample_of_one_piece_promises_nothing() {
+    let (store, _directory) = durable_store();
+    write_logs(&store, 40_000);
+    write_out(&store);
+    let found = histogram(&store, Some(1));
+    assert_eq!(found.count_error, found.coverage.left_out);
+}
+
+/// Two spans of a trace, 1,000 apart, so that the trace takes 1,007 and each of them 7.
+fn spans_of(number: u64, second: bool) -> SpanRow {
+    let start = number + if second { 1_000 } else { 0 };
+    let mut row = span(1, 0, start, start + 7);
+    let high = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+    let id = [high, (number + 1).to_be_bytes()].concat();
+    row.span.trace_id = TraceId::from_bytes(&id).unwrap().to_bytes();
+    row
+}
+
+fn heatmap(store: &Store, traces_max: Option<usize>) -> Heatmap {
+    let spec = HeatmapSpec {
+        of: HeatmapOf::Traces,
+        query: Query::default(),
+        start_unix_nano: 0,
+        end_unix_nano: 5_000,
+        step_nano: 5_000,
+        scale: Scale::new(36).unwrap(),
+        duration_min_nano: 0,
+        duration_max_nano: None,
+        traces_max,
+    };
+    store.heatmap(&spec, &Stop::never()).unwrap()
+}
+
+#[test]
+fn an_even_part_of_the_traces_stands_for_all_and_each_is_known_whole() {
+    let (store, _directory) = durable_store();
+    let rows = |second| {
+        (0..6_000)
+            .map(|number| spans_of(number, second))
+            .collect::<Vec<_>>()
+    };
+    store.apply_spans(at(0), &rows(false));
+    write_out(&store);
+    // The rest of each trace is elsewhere.
+    store.apply_spans(at(1), &rows(true));
+    let all = heatmap(&store, None);
+    assert_eq!((all.one_of, all.coverage.matched), (1, 5_000));
+    assert!(!all.coverage.partial);
+    let enough = heatmap(&store, Some(6_000));
+    assert_eq!((&enough.steps, enough.one_of), (&all.steps, 1));
+
+    let part = heatmap(&store, Some(800));
+    assert!([8, 16].contains(&part.one_of), "{}", part.one_of);
+    assert!(part.coverage.partial && part.coverage.reasons.is_empty());
+    let total = part.coverage.matched;
+    assert!(
+        total.abs_diff(5_000) < 1_000 && total % part.one_of == 0,
+        "{total}"
+    );
+    // No trace was taken for shorter than it is.
+    assert_eq!(part.steps.len(), 1);
+    assert_eq!(part.steps[0].first_bucket, all.steps[0].first_bucket);
+    assert_eq!(part.steps[0].counts.len(), 1);
+}
