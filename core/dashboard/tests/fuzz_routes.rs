@@ -156,6 +156,7 @@ const KEYS: [&str; 80] = [
     "smin",
     "smax",
     "buckets",
+    "count",
     "hide",
     "last",
     "quantile",

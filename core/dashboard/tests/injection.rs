@@ -82,7 +82,7 @@ async fn script_in_the_address_is_only_shown() {
         "around", "add", "not", "span", "t", "fold", "from", "logs", "tab", "f", "theme", "back",
         "zoom", "lq", "group", "a", "b", "id", "at", "by", "colour", "show", "of", "smin", "smax",
         "buckets", "hide", "x", "name", "focus", "depth", "sort", "page", "before", "cols", "col",
-        "view", "format",
+        "view", "format", "count",
     ];
     let trace = trace();
     for path in [

@@ -89,3 +89,54 @@ fn add(sum: &mut [u64], counts: &[u64]) {
         *sum = sum.saturating_add(*count);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use log_tracer_proto::v1::{Coverage, TimeRange};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::fan::Answer;
+
+    #[test]
+    fn what_each_estimated_and_left_out_is_added() {
+        let request = HistogramRequest {
+            range: Some(TimeRange {
+                start_unix_nano: 0,
+                end_unix_nano: 20,
+            }),
+            step_nano: 10,
+            ..HistogramRequest::default()
+        };
+        let answer = |counts: [u64; 2], count_error, left_out| Answer {
+            member: 0,
+            label: String::new(),
+            body: HistogramResponse {
+                series: vec![HistogramSeries {
+                    group: "info".to_owned(),
+                    counts: counts.to_vec(),
+                }],
+                step_nano: 10,
+                coverage: Some(Coverage {
+                    partial: left_out > 0,
+                    left_out,
+                    ..Coverage::default()
+                }),
+                count_error,
+                ..HistogramResponse::default()
+            },
+        };
+        let mut round = Round {
+            answers: vec![answer([1, 2], 30, 500), answer([10, 20], 4, 600)],
+            gaps: Vec::new(),
+            is_whole: true,
+        };
+        let covering = Covering::of(&mut round, Instant::now());
+        let merged = histogram(round, covering, &request, 1 << 20);
+        assert_eq!(merged.series[0].counts, [11, 22]);
+        assert_eq!(merged.count_error, 34);
+        let coverage = merged.coverage.unwrap();
+        assert!(coverage.partial && coverage.reasons.is_empty());
+        assert_eq!(coverage.left_out, 1_100);
+    }
+}
