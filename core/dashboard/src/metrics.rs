@@ -8,12 +8,14 @@
 //! |---|---|
 //! | `log_tracer_dashboard_…`, `process_…` | this process: [`own`] |
 //! | `log_tracer_consumer_…`, `_transport_…`, `_partition_…`, `_store_…`, `_storage_…` | the consumer's `Status`: [`consumer`] |
+//! | `log_tracer_producer_…` | each producer's `ProducerStatus`: [`producers`] |
 //! | `log_tracer_service_…` | the consumer's `Rates`, with `metrics_of_services`: [`services`] |
 //!
-//! What a producer refuses is not among them: the consumer does not know of it.
+//! Of producers, those that the dashboard knows: the one of the same process, or those of the key `producers`.
 
 mod consumer;
 mod own;
+mod producers;
 mod services;
 mod write;
 
@@ -32,11 +34,13 @@ pub(crate) async fn answer(app: &App, headers: &HeaderMap) -> Response {
         .filter_map(|value| value.to_str().ok());
     let format = Format::of(accept);
     let mut page = Page::new(format);
-    let status = app.ask.status().await.ok();
+    let (status, told) = tokio::join!(app.ask.status(), producers::ask(&app.producers));
+    let status = status.ok();
     own::write(app, status.is_some(), &mut page);
     if let Some(status) = &status {
         consumer::write(status, &mut page);
     }
+    producers::write(&told, &mut page);
     if app.config.metrics_of_services
         && let Ok(rates) = app.ask.rates(services::request(crate::clock::now())).await
     {

@@ -60,6 +60,14 @@ async fn what_a_producer_refused_is_shown_with_its_reason() {
     assert_eq!(status["recent"][0]["count"], "2");
     assert_eq!(status["recent"][0]["client"], "thisMachine");
     assert_eq!(status["recent"][0]["port"], "grpc");
+
+    let metrics = real.site.get("/metrics").await;
+    let counts = |line: &&str| {
+        line.starts_with("log_tracer_producer_refused_requests_total")
+            && line.contains("reason=\"wrong_port\"")
+            && line.ends_with(" 2")
+    };
+    assert_eq!(metrics.text().lines().filter(counts).count(), 1);
 }
 
 #[tokio::test]

@@ -55,8 +55,16 @@ async fn journal(files: &FakeFiles, config: &Config) -> (DiskTransport, Vec<Enve
     for one in &sent {
         publish(&transport, vec![one.clone()]).await.unwrap();
     }
-    // Whatever the other thread was about to write is written.
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    // The thread that keeps house has made the next segment, and has nothing left to write that a fault could meet.
+    eventually("the next segment is there", || {
+        let names = files.disk().names(DIRECTORY.as_ref());
+        names
+            .iter()
+            .filter(|name| name.ends_with(".segment"))
+            .count()
+            == 2
+    })
+    .await;
     (transport, sent)
 }
 

@@ -4,7 +4,7 @@
 
 use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
-use log_tracer_fault_proxy::{Fault, FaultProxy, Faults};
+use log_tracer_fault_proxy::{Counts, Fault, FaultProxy, Faults};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -12,7 +12,7 @@ use tokio::{
 };
 
 /// What must come comes within this.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What must not come is waited for so long.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -65,6 +65,17 @@ impl Stage {
         assert!(heard.is_err(), "{heard:?}");
     }
 
+    /// Waits until a number is what it must become; bytes are counted a moment after they were moved.
+    async fn counts<T: PartialEq + std::fmt::Debug>(&self, of: impl Fn(Counts) -> T, wanted: T) {
+        let waits = timeout(PATIENCE, async {
+            while of(self.proxy.counts()) != wanted {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        let found = || of(self.proxy.counts());
+        assert!(waits.await.is_ok(), "{:?} and not {wanted:?}", found());
+    }
+
     async fn hear_a_reset(&mut self) {
         let error = self.hear(1).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
@@ -81,9 +92,9 @@ async fn without_a_fault_every_byte_goes_through_and_is_counted() {
     said.unwrap();
     read.unwrap();
     assert!(heard == sent);
+    let moved = |counts: Counts| (counts.to_server_bytes, counts.to_client_bytes);
+    stage.counts(moved, (3_000_005, 3_000_005)).await;
     let counts = stage.proxy.counts();
-    assert_eq!(counts.to_server_bytes, 3_000_005);
-    assert_eq!(counts.to_client_bytes, 3_000_005);
     assert_eq!((counts.connections, counts.open, counts.refused), (1, 1, 0));
 }
 
@@ -134,7 +145,7 @@ async fn what_is_dropped_never_arrives_and_its_connection_is_not_used_again() {
     });
     stage.say(b"lost").await;
     stage.hear_nothing().await;
-    assert_eq!(stage.proxy.counts().dropped_bytes, 4);
+    stage.counts(|counts| counts.dropped_bytes, 4).await;
     assert_eq!(stage.proxy.counts().to_server_bytes, 5);
     stage.proxy.set(Faults::NONE);
     stage.say(b"after a hole").await;
@@ -152,7 +163,7 @@ async fn what_is_on_the_way_is_lost_when_dropping_begins() {
     stage.hear_nothing().await;
     stage.proxy.set(Faults::BLACK_HOLE);
     stage.hear_nothing().await;
-    assert_eq!(stage.proxy.counts().dropped_bytes, 5);
+    stage.counts(|counts| counts.dropped_bytes, 5).await;
 }
 
 #[tokio::test]
@@ -184,9 +195,9 @@ async fn a_reset_before_the_reply_comes_after_the_request_has_arrived() {
     stage.hear_nothing().await;
     stage.say(b"request").await;
     stage.hear_a_reset().await;
-    let counts = stage.proxy.counts();
-    assert_eq!((counts.to_server_bytes, counts.to_client_bytes), (12, 5));
-    assert_eq!(counts.open, 0);
+    let moved = |counts: Counts| (counts.to_server_bytes, counts.to_client_bytes);
+    stage.counts(moved, (12, 5)).await;
+    stage.counts(|counts| counts.open, 0).await;
 }
 
 #[tokio::test]

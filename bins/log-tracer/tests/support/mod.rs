@@ -14,7 +14,7 @@ use nix::{
 };
 
 /// Long enough for a busy machine; a test that passes never waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A process that is killed when the test ends.
 pub(crate) struct Process {

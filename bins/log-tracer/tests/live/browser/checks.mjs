@@ -104,11 +104,24 @@ export async function focus(page, wrong) {
   for (const fault of hidden.slice(0, 3)) wrong(`does not show the focus on ${fault}`);
 }
 
-/** All rules of WCAG 2 up to AA and the good practices of axe; where only colours differ, only their contrast. */
-export async function accessible(page, onlyColours, wrong) {
+/** Without a script nothing is shown that does nothing. */
+export async function answered(page, wrong) {
+  const idle = await page.evaluate(() => [...document.querySelectorAll("button[type=button]")].filter((button) => button.checkVisibility()).map((button) => button.outerHTML.slice(0, 80)));
+  for (const name of idle) wrong(`shows a button that only a script answers: ${name}`);
+}
+
+/** All rules of WCAG 2 up to AA, and what axe calls good practice. */
+export const ALL = {};
+/** Those whose outcome another width can change. */
+export const LAYOUT = { runOnly: ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"] };
+/** Those whose outcome other colours can change. */
+export const COLOURS = { runOnly: ["color-contrast", "link-in-text-block"] };
+
+/** Nothing that axe finds wrong. */
+export async function accessible(page, rules, wrong) {
   // By evaluate, since the page's own policy refuses scripts that are added to it.
   if (!(await page.evaluate(() => Boolean(window.axe)))) await page.evaluate(axe);
-  const options = { resultTypes: ["violations"], ...(onlyColours ? { runOnly: ["color-contrast", "link-in-text-block"] } : {}) };
+  const options = { resultTypes: ["violations"], ...rules };
   const violations = await page.evaluate(async (options) => {
     const { violations } = await window.axe.run(document, options);
     return violations.map(({ id, help, nodes }) => ({

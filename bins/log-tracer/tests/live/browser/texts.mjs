@@ -19,7 +19,7 @@ await withBrowser(async (browser) => {
       const response = await page.goto(entry.url, { waitUntil: "load" });
       await checks.answer(response, page, entry, wrong);
       await checks.width(page, wrong);
-      if (javaScriptEnabled) await checks.accessible(page, false, wrong);
+      if (javaScriptEnabled) await checks.accessible(page, checks.ALL, wrong);
       await page.close();
     }
     await context.close();
