@@ -98,6 +98,148 @@ async fn a_large_trace_comes_in_pieces_and_only_the_last_has_the_coverage() {
     assert_eq!(received, all);
 }
 
+fn outline_of(trace: u8) -> v1::GetTraceOutlineRequest {
+    v1::GetTraceOutlineRequest {
+        trace_id: trace_id(trace),
+        ..v1::GetTraceOutlineRequest::default()
+    }
+}
+
+async fn outline(
+    harness: &mut Harness,
+    request: v1::GetTraceOutlineRequest,
+) -> Result<Vec<v1::GetTraceOutlineResponse>, tonic::Status> {
+    let mut stream = harness
+        .client
+        .get_trace_outline(request)
+        .await?
+        .into_inner();
+    let mut pieces = Vec::new();
+    while let Some(piece) = stream.message().await? {
+        pieces.push(piece);
+    }
+    Ok(pieces)
+}
+
+#[tokio::test]
+async fn an_outline_is_columns_of_numbers_into_tables() {
+    let mut harness = shop().await;
+    let request = v1::GetTraceOutlineRequest {
+        span_query: "status:error".to_owned(),
+        log_query: "severity:error".to_owned(),
+        span_field: "service".to_owned(),
+        ..outline_of(1)
+    };
+    let pieces = outline(&mut harness, request).await.unwrap();
+    assert_eq!(pieces.len(), 1);
+    let piece = &pieces[0];
+    assert!(is_whole(piece.coverage.as_ref()));
+    assert_eq!(piece.names, ["GET /checkout", "checkout", "charge"]);
+    let services: Vec<_> = piece.resources.iter().map(|it| &it.service).collect();
+    assert_eq!(services, ["web", "cart", "payment"]);
+    assert_eq!(piece.values, ["web", "cart", "payment"]);
+    let spans = piece.spans.as_ref().unwrap();
+    assert_eq!(spans.span_ids.len(), 3 * 8);
+    assert_eq!(spans.parent_span_ids[..8], [0; 8]);
+    assert_eq!(spans.start_unix_nano, [0, 10, 20].map(|at| EPOCH + at * MS));
+    assert_eq!(
+        (&spans.names, &spans.resources),
+        (&vec![0, 1, 2], &vec![0, 1, 2])
+    );
+    assert_eq!(spans.values, [1, 2, 3]);
+    assert_eq!(
+        (&spans.statuses[..], &spans.matches[..]),
+        (&[0, 0, 2][..], &[0, 0, 1][..])
+    );
+    let logs = piece.logs.as_ref().unwrap();
+    assert_eq!(logs.time_unix_nano, [25, 60].map(|at| EPOCH + at * MS));
+    assert_eq!(
+        (&logs.severities[1..], &logs.matches[..]),
+        (&[17][..], &[0, 1][..])
+    );
+    assert_eq!(logs.resources, [2, 2]);
+}
+
+#[tokio::test]
+async fn an_outline_in_pieces_sends_each_name_once() {
+    let mut config = log_tracer_consumer::Config::default();
+    config.query.piece_bytes_max = 4_096;
+    let mut harness = Harness::with(config, 1).await;
+    let all: Vec<Span> = (0..500_u64)
+        .map(|index| {
+            let mut one = span(1, 1, 0, &format!("step {:03}", index / 2), index, 1);
+            one.span_id = Bytes::copy_from_slice(&(index + 1).to_be_bytes());
+            one
+        })
+        .collect();
+    let envelope = span_envelope(1, vec![spans("web", all)]);
+    harness.write(vec![envelope]).await;
+    let pieces = outline(&mut harness, outline_of(1)).await.unwrap();
+    assert!(pieces.len() > 5, "{}", pieces.len());
+    let (last, before) = pieces.split_last().unwrap();
+    assert!(before.iter().all(|piece| piece.coverage.is_none()));
+    assert!(is_whole(last.coverage.as_ref()));
+    let mut names: Vec<&str> = Vec::new();
+    let mut count = 0;
+    for piece in &pieces {
+        assert!(prost::Message::encoded_len(piece) <= 4_096 + 200);
+        names.extend(piece.names.iter().map(String::as_str));
+        for name in &piece.spans.as_ref().unwrap().names {
+            assert_eq!(names[*name as usize], format!("step {:03}", count / 2));
+            count += 1;
+        }
+    }
+    assert_eq!((count, names.len()), (500, 250));
+}
+
+#[tokio::test]
+async fn an_outline_of_nothing_is_not_found_and_a_query_that_cannot_be_read_is_refused() {
+    let mut harness = shop().await;
+    let missing = outline(&mut harness, outline_of(9)).await.unwrap_err();
+    assert_eq!(missing.code(), Code::NotFound);
+    let request = v1::GetTraceOutlineRequest {
+        span_query: "status:".to_owned(),
+        ..outline_of(1)
+    };
+    let refused = outline(&mut harness, request).await.unwrap_err();
+    assert_eq!(violation(&refused).0, "query");
+}
+
+#[tokio::test]
+async fn only_what_is_named_of_a_trace_is_answered() {
+    let mut harness = shop().await;
+    let only = |span_ids: Vec<u8>, log_times_unix_nano| v1::GetTraceRequest {
+        only: Some(v1::TraceSelection {
+            span_ids: span_ids.into(),
+            log_times_unix_nano,
+            only_events: false,
+        }),
+        ..whole(1)
+    };
+    let request = only(vec![2; 8], vec![EPOCH + 60 * MS]);
+    let pieces = get_trace(&mut harness, request).await.unwrap();
+    let all: Vec<_> = pieces
+        .iter()
+        .flat_map(|piece| &piece.resource_spans)
+        .collect();
+    assert_eq!(
+        all,
+        [&spans("cart", vec![span(1, 2, 1, "checkout", 10, 80)])]
+    );
+    assert_eq!(
+        pieces[0].resource_logs[0].scope_logs[0].log_records.len(),
+        1
+    );
+    let nothing = get_trace(&mut harness, only(vec![77; 8], Vec::new()))
+        .await
+        .unwrap();
+    assert!(nothing[0].resource_spans.is_empty() && is_whole(nothing[0].coverage.as_ref()));
+    let refused = get_trace(&mut harness, only(vec![2; 9], Vec::new()))
+        .await
+        .unwrap_err();
+    assert_eq!(violation(&refused).0, "only.span_ids");
+}
+
 #[tokio::test]
 async fn what_is_over_a_limit_of_a_trace_is_left_out_and_said() {
     let mut harness = shop().await;

@@ -1,37 +1,41 @@
-//! What the page of a trace costs, of one with 100 spans and of one with 100,000.
+//! What the pages of a trace cost: the time of the processor of dashboard, consumer and store together, of traces with 100,
+//! 10,000 and 100,000 spans, in memory and in blocks.
 //!
-//! `decode` reads what the consumer sends, `arrange` makes the rows of it, and each view is made and written as HTML from
-//! that. A page load is the sum of the three. The bytes of the HTML are printed before.
+//! Everything runs in this process, as in `log-tracer run`, and is asked over HTTP. The time is that of all threads, so that
+//! what else the machine does counts little; it has the client's part in it, which is small. Of several loads it is the
+//! median. The bytes are those of the HTML.
 
 #![allow(
     missing_docs,
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::print_stderr
+    clippy::indexing_slicing,
+    clippy::print_stdout
 )]
 
-use std::{hint::black_box, time::Duration};
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use std::{env, time::Duration};
 
 use bytes::Bytes;
-use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use log_tracer_dashboard::bench::{Pages, arrange};
-use log_tracer_proto::{
-    otlp::{
-        common::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
-        logs::{LogRecord, ResourceLogs, ScopeLogs},
-        resource::Resource,
-        trace::{ResourceSpans, ScopeSpans, Span, Status, span::SpanKind, status::StatusCode},
-    },
-    v1::GetTraceResponse,
+use common::real::Real;
+use log_tracer_consumer::Config as ConsumerConfig;
+use log_tracer_dashboard::Config;
+use log_tracer_proto::otlp::{
+    common::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
+    logs::{LogRecord, ResourceLogs, ScopeLogs},
+    resource::Resource,
+    trace::{ResourceSpans, ScopeSpans, Span, Status, span::SpanKind, status::StatusCode},
 };
-use prost::Message;
+use nix::time::{ClockId, clock_gettime};
 
 const ID: &str = "01010101010101010101010101010101";
 const START: u64 = 1_767_225_600_000_000_000;
 const MS: u64 = 1_000_000;
 const SERVICES: u32 = 10;
-/// Spans of a piece of the consumer's answer.
-const PIECE: usize = 5_000;
+/// Spans of a request.
+const REQUEST: usize = 5_000;
 
 /// The views, by what stands in the address.
 const VIEWS: [(&str, &str); 11] = [
@@ -109,13 +113,12 @@ fn record(number: u32) -> LogRecord {
     }
 }
 
-/// The consumer's answer as it comes over the wire; every tenth span has a log record.
-fn pieces(spans: u32) -> Vec<Bytes> {
+/// Sends a trace; every tenth span has a log record.
+async fn send(real: &Real, spans: u32) {
     let scope = Some(InstrumentationScope {
         name: "bench".to_owned(),
         ..InstrumentationScope::default()
     });
-    let mut pieces = Vec::new();
     for service in 0..SERVICES {
         let resource = Some(Resource {
             attributes: vec![text("service.name", format!("service-{service}"))],
@@ -124,70 +127,84 @@ fn pieces(spans: u32) -> Vec<Bytes> {
         let own: Vec<u32> = (0..spans)
             .filter(|number| number % SERVICES == service)
             .collect();
-        for chunk in own.chunks(PIECE) {
+        for chunk in own.chunks(REQUEST) {
             let logs = chunk.iter().filter(|number| *number % 100 < 10);
-            pieces.push(GetTraceResponse {
-                resource_spans: vec![ResourceSpans {
-                    resource: resource.clone(),
-                    scope_spans: vec![ScopeSpans {
-                        scope: scope.clone(),
-                        spans: chunk.iter().map(|number| span(*number)).collect(),
-                        ..ScopeSpans::default()
-                    }],
-                    ..ResourceSpans::default()
+            let of_spans = ResourceSpans {
+                resource: resource.clone(),
+                scope_spans: vec![ScopeSpans {
+                    scope: scope.clone(),
+                    spans: chunk.iter().map(|number| span(*number)).collect(),
+                    ..ScopeSpans::default()
                 }],
-                resource_logs: vec![ResourceLogs {
-                    resource: resource.clone(),
-                    scope_logs: vec![ScopeLogs {
-                        scope: scope.clone(),
-                        log_records: logs.map(|number| record(*number)).collect(),
-                        ..ScopeLogs::default()
-                    }],
-                    ..ResourceLogs::default()
+                ..ResourceSpans::default()
+            };
+            let of_logs = ResourceLogs {
+                resource: resource.clone(),
+                scope_logs: vec![ScopeLogs {
+                    scope: scope.clone(),
+                    log_records: logs.map(|number| record(*number)).collect(),
+                    ..ScopeLogs::default()
                 }],
-                ..GetTraceResponse::default()
-            });
+                ..ResourceLogs::default()
+            };
+            real.send(vec![of_spans], vec![of_logs]).await;
         }
     }
-    pieces
-        .into_iter()
-        .map(|piece| piece.encode_to_vec().into())
-        .collect()
 }
 
-fn decode(pieces: &[Bytes]) -> Vec<GetTraceResponse> {
-    pieces
-        .iter()
-        .map(|piece| GetTraceResponse::decode(piece.clone()).unwrap())
-        .collect()
+/// The time of the processor that this process took.
+fn cpu() -> Duration {
+    Duration::from(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap())
 }
 
-fn trace(criterion: &mut Criterion) {
-    let pages = Pages::new().unwrap();
-    for spans in [100_u32, 100_000] {
-        let encoded = pieces(spans);
-        let mut group = criterion.benchmark_group("trace");
-        group
-            .sample_size(10)
-            .measurement_time(Duration::from_secs(4));
-        group.bench_function(BenchmarkId::new("decode", spans), |bench| {
-            bench.iter(|| black_box(decode(&encoded)));
-        });
-        let decoded = decode(&encoded);
-        group.bench_function(BenchmarkId::new("arrange", spans), |bench| {
-            bench.iter_batched(|| decoded.clone(), arrange, BatchSize::PerIteration);
-        });
-        let arranged = arrange(decoded);
-        for (name, query) in VIEWS {
-            let page = pages.trace(&arranged, ID, query).unwrap();
-            eprintln!("{name}, {spans} spans: {} bytes of HTML", page.len());
-            group.bench_function(BenchmarkId::new(name, spans), |bench| {
-                bench.iter(|| black_box(pages.trace(&arranged, ID, query).unwrap()));
-            });
+/// Waits until nothing is written or merged any more.
+async fn until_quiet() {
+    loop {
+        let before = cpu();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if cpu() - before < Duration::from_millis(20) {
+            return;
         }
-        group.finish();
+    }
+}
+
+async fn measure(place: &str, spans: u32, config: ConsumerConfig) {
+    let real = Real::with(Config::default(), config).await;
+    send(&real, spans).await;
+    until_quiet().await;
+    let only = env::var("VIEW").unwrap_or_default();
+    for (name, query) in VIEWS.iter().filter(|(name, _)| name.contains(&only)) {
+        let address = format!("/trace/{ID}?{query}");
+        let bytes = real.site.page(&address).await.len();
+        let mut loads = Vec::new();
+        for _ in 0..7 {
+            let before = cpu();
+            real.site.page(&address).await;
+            loads.push(cpu() - before);
+        }
+        loads.sort();
+        let millis = loads[loads.len() / 2].as_secs_f64() * 1e3;
+        println!("| {place} | {spans} | {name} | {millis:.1} | {bytes} |");
     }
 }
 
-criterion_group!(benches, trace);
-criterion_main!(benches);
+#[tokio::main(worker_threads = 2)]
+async fn main() {
+    println!("| where | spans | view | CPU ms | bytes |\n|---|---|---|---|---|");
+    let sizes = env::var("SPANS").map_or(vec![100, 10_000, 100_000], |spans| {
+        vec![spans.parse().unwrap()]
+    });
+    for spans in sizes {
+        measure("memory", spans, ConsumerConfig::default()).await;
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = ConsumerConfig {
+            store_directory: Some(directory.path().join("store")),
+            ..ConsumerConfig::default()
+        };
+        // All rows go to blocks at once, however old they are.
+        config.store.flush_rows_max = 1;
+        config.store.retention_age_max_ms = u64::MAX;
+        config.store.disk_reserve_bytes = 0;
+        measure("blocks", spans, config).await;
+    }
+}

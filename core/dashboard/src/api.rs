@@ -20,6 +20,7 @@ mod pipeline;
 mod rates;
 mod table;
 mod tail;
+mod trace;
 
 use std::sync::Arc;
 

@@ -7,21 +7,23 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use log_tracer_proto::v1::{
     Coverage, DurationHeatmapRequest, DurationHeatmapResponse, ExportRequest, ExportResponse,
-    FacetsRequest, FacetsResponse, GetTraceRequest, GetTraceResponse, HistogramRequest,
-    HistogramResponse, ListOperationsRequest, ListOperationsResponse, ListServicesRequest,
-    Position, RatesRequest, RatesResponse, SearchLogsRequest, SearchLogsResponse,
-    SearchTracesRequest, SearchTracesResponse, ServiceGraphRequest, ServiceGraphResponse,
-    ServiceInfo, Signal, StatusHistoryRequest, StatusHistoryResponse, StatusRequest,
-    StatusResponse, TailRequest, TailResponse, WaitForPositionRequest,
-    query_service_client::QueryServiceClient,
+    FacetsRequest, FacetsResponse, GetTraceOutlineRequest, GetTraceOutlineResponse,
+    GetTraceRequest, GetTraceResponse, HistogramRequest, HistogramResponse, ListOperationsRequest,
+    ListOperationsResponse, ListServicesRequest, Position, RatesRequest, RatesResponse,
+    SearchLogsRequest, SearchLogsResponse, SearchTracesRequest, SearchTracesResponse,
+    ServiceGraphRequest, ServiceGraphResponse, ServiceInfo, Signal, StatusHistoryRequest,
+    StatusHistoryResponse, StatusRequest, StatusResponse, TailRequest, TailResponse,
+    TraceSelection, WaitForPositionRequest, query_service_client::QueryServiceClient,
 };
+use log_tracer_query::{Field, Query};
 use prost::Message;
 use tokio::sync::Semaphore;
-use tonic::{Request, Response, Status, Streaming, transport::Channel};
+use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
 
 use crate::{
     Config,
     fault::Fault,
+    trace::{model::Trace, question::Question},
     units,
     uploads::{Upload, Uploads},
 };
@@ -195,6 +197,7 @@ impl Ask {
             trace_id: trace_id.to_vec().into(),
             spans_max: self.trace_spans_max,
             logs_max: self.trace_logs_max,
+            only: None,
         };
         let mut stream = self
             .unary(Box::pin(client.get_trace(self.request(request))))
@@ -223,10 +226,7 @@ impl Ask {
             is_whole = piece.coverage.is_some();
             pieces.push(piece);
             if bytes > self.trace_bytes_max && !is_whole {
-                let room = units::bytes(self.trace_bytes_max as u64);
-                pieces.push(cut_off(format!(
-                    "the trace is larger than the {room} that its page reads"
-                )));
+                pieces.push(cut_off(self.too_large()));
                 return Ok(pieces);
             }
         }
@@ -234,6 +234,117 @@ impl Ask {
             pieces.push(cut_off(CUT_OFF.to_owned()));
         }
         Ok(pieces)
+    }
+
+    /// A trace as far as its pictures need it, with the answer to a question about each of its spans and log records.
+    pub(crate) async fn outline(
+        &self,
+        trace_id: [u8; 16],
+        question: &Question,
+    ) -> Result<TraceAnswer, Fault> {
+        if self.upload(&trace_id).is_some() {
+            return self.trace(trace_id).await.map(TraceAnswer::Whole);
+        }
+        let text =
+            |query: &Option<Query>| query.as_ref().map_or_else(String::new, Query::to_string);
+        let field = question.field.as_ref();
+        let request = GetTraceOutlineRequest {
+            trace_id: trace_id.to_vec().into(),
+            spans_max: self.trace_spans_max,
+            logs_max: self.trace_logs_max,
+            span_query: text(&question.spans),
+            log_query: text(&question.logs),
+            span_field: field.map_or_else(String::new, Field::to_string),
+        };
+        let mut client = self.client.clone();
+        let asked = self
+            .answered(Box::pin(client.get_trace_outline(self.request(request))))
+            .await?;
+        let mut stream = match asked {
+            Ok(stream) => stream,
+            // A consumer that is older than this dashboard.
+            Err(status) if status.code() == Code::Unimplemented => {
+                return self.trace(trace_id).await.map(TraceAnswer::Whole);
+            }
+            Err(status) => return Err(status.into()),
+        };
+        let mut pieces: Vec<GetTraceOutlineResponse> = Vec::new();
+        let mut bytes = 0;
+        let mut is_whole = false;
+        while let Some(piece) = within(self.deadline, stream.message()).await? {
+            bytes += piece.encoded_len();
+            is_whole = piece.coverage.is_some();
+            pieces.push(piece);
+            if bytes > self.trace_bytes_max && !is_whole {
+                let end = cut_off(self.too_large());
+                pieces.push(GetTraceOutlineResponse {
+                    coverage: end.coverage,
+                    ..GetTraceOutlineResponse::default()
+                });
+                return Ok(TraceAnswer::Outline(pieces));
+            }
+        }
+        if !is_whole {
+            pieces.push(GetTraceOutlineResponse {
+                coverage: cut_off(CUT_OFF.to_owned()).coverage,
+                ..GetTraceOutlineResponse::default()
+            });
+        }
+        Ok(TraceAnswer::Outline(pieces))
+    }
+
+    /// Some spans and log records of a trace, whole, one selection after the other. Those that have left meanwhile are not
+    /// among them.
+    pub(crate) async fn selected(
+        &self,
+        trace_id: [u8; 16],
+        selections: Vec<TraceSelection>,
+    ) -> Result<Vec<GetTraceResponse>, Fault> {
+        let answers = selections
+            .into_iter()
+            .map(|selection| self.one_selected(trace_id, selection));
+        let answers = futures_util::future::try_join_all(answers).await?;
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    async fn one_selected(
+        &self,
+        trace_id: [u8; 16],
+        selection: TraceSelection,
+    ) -> Result<Vec<GetTraceResponse>, Fault> {
+        /// Different spans of one id, and records of one time, for each that is wanted.
+        const ALIKE_MAX: usize = 8;
+        let max = |count: usize| u32::try_from(count * ALIKE_MAX).unwrap_or(u32::MAX).max(1);
+        let request = GetTraceRequest {
+            trace_id: trace_id.to_vec().into(),
+            spans_max: max(selection.span_ids.len() / 8).min(self.trace_spans_max),
+            logs_max: max(selection.log_times_unix_nano.len()).min(self.trace_logs_max),
+            only: Some(selection),
+        };
+        let mut client = self.client.clone();
+        let asked = self
+            .answered(Box::pin(client.get_trace(self.request(request))))
+            .await?;
+        let mut stream = match asked {
+            Ok(stream) => stream,
+            Err(status) if status.code() == Code::NotFound => return Ok(Vec::new()),
+            Err(status) => return Err(status.into()),
+        };
+        let mut pieces = Vec::new();
+        let mut bytes = 0;
+        while let Some(piece) = within(self.deadline, stream.message()).await? {
+            bytes += piece.encoded_len();
+            pieces.push(piece);
+            if bytes > self.trace_bytes_max {
+                break;
+            }
+        }
+        Ok(pieces)
+    }
+
+    fn too_large(&self) -> String {
+        let room = units::bytes(self.trace_bytes_max as u64);
+        format!("the trace is larger than the {room} that its page reads")
     }
 
     /// What a tail begins with: the newest records that match, oldest first.
@@ -300,13 +411,43 @@ impl Ask {
         &self,
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, Fault> {
+        Ok(self.answered(call).await??)
+    }
+
+    /// What the consumer answers, or the status that it answers instead.
+    async fn answered<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<Result<T, Status>, Fault> {
         let turn = tokio::time::timeout(self.deadline, self.questions.acquire()).await;
         let Ok(Ok(_turn)) = turn else {
             return Err(Fault::busy(
                 "as many questions are under way as the consumer is asked at a time",
             ));
         };
-        within(self.deadline, call).await.map(Response::into_inner)
+        let settled = async { Ok(call.await.map(Response::into_inner)) };
+        within(self.deadline, settled).await
+    }
+}
+
+/// What is known of a trace.
+#[derive(Debug)]
+pub(crate) enum TraceAnswer {
+    Outline(Vec<GetTraceOutlineResponse>),
+    Whole(Vec<GetTraceResponse>),
+}
+
+impl TraceAnswer {
+    /// The trace, with the answer to what was asked.
+    pub(crate) fn trace(self, question: &Question) -> Trace {
+        match self {
+            Self::Outline(pieces) => Trace::outlined(pieces),
+            Self::Whole(pieces) => {
+                let mut trace = Trace::new(pieces);
+                trace.answer(question);
+                trace
+            }
+        }
     }
 }
 

@@ -13,8 +13,6 @@ mod api;
 mod app;
 mod ask;
 mod assets;
-#[doc(hidden)]
-pub mod bench;
 mod body;
 mod charts;
 mod clock;

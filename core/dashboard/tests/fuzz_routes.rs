@@ -21,7 +21,7 @@ use log_tracer_proto::v1::{
 };
 use proptest::prelude::*;
 
-const PATHS: [&str; 59] = [
+const PATHS: [&str; 61] = [
     "/",
     "/service",
     "/map",
@@ -44,6 +44,8 @@ const PATHS: [&str; 59] = [
     "/static/",
     "/api/v1/traces",
     "/api/v1/traces/01010101010101010101010101010101",
+    "/api/v1/traces/01010101010101010101010101010101/spans",
+    "/api/v1/traces/01010101010101010101010101010101/statistics",
     "/api/v1/logs",
     "/api/v1/services",
     "/api/v1/operations",

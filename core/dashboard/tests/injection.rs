@@ -213,6 +213,8 @@ async fn the_interface_is_json_that_no_browser_takes_for_a_page() {
     for path in [
         "/api/v1/traces".to_owned(),
         format!("/api/v1/traces/{}", otlp::trace_hex(1)),
+        format!("/api/v1/traces/{}/spans", otlp::trace_hex(1)),
+        format!("/api/v1/traces/{}/statistics", otlp::trace_hex(1)),
         "/api/v1/logs".to_owned(),
         "/api/v1/services".to_owned(),
         "/api/v1/operations".to_owned(),

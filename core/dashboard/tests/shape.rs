@@ -72,6 +72,23 @@ fn checkout() -> Vec<ResourceSpans> {
 }
 
 #[tokio::test]
+async fn a_filter_narrows_the_flame_graph_and_the_graph_and_stays_in_their_links() {
+    let site = site(checkout()).await;
+    for (tab, further) in [("flame", "at="), ("graph", "by=service")] {
+        let page = site.page(&address(&format!("{tab}&f=name:charge"))).await;
+        assert!(page.contains("2 of 5 spans match"), "{tab}");
+        assert!(!page.contains("authorize: "), "{tab}: below what matches");
+        // The checkout is there, faded, since the charges are below it.
+        assert!(page.contains(" dim\""), "{tab}");
+        let links = html::links(&page, "");
+        let kept = |link: &String| link.contains("f=name%3Acharge") && link.contains(further);
+        assert!(links.iter().any(kept), "{tab}: {links:?}");
+        let page = site.page(&address(&format!("{tab}&f=name:nothing"))).await;
+        assert!(page.contains("No span matches"), "{tab}");
+    }
+}
+
+#[tokio::test]
 async fn the_flame_graph_has_a_frame_for_each_path_and_a_table_with_its_numbers() {
     let site = site(checkout()).await;
     let page = site.page(&address("flame")).await;

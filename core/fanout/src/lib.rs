@@ -29,6 +29,7 @@
 //! | `SearchLogs` | the key of a record; equal keys once | nothing |
 //! | `SearchTraces` | start and id, or the rank that was asked for | see below |
 //! | `GetTrace` | spans by start, then logs by time; equal spans of two consumers once | nothing |
+//! | `GetTraceOutline` | the same; spans are equal when all their numbers are | nothing |
 //! | `Histogram` | step and group | nothing |
 //! | `DurationHeatmap` | step and bucket | traces that lie on two sets count twice: see below |
 //! | `Facets` | field and value, of the first [`Config::facet_values_max`] of each | beyond those, counts may be low: said |

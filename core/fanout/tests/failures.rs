@@ -13,25 +13,15 @@ mod common;
 use std::time::Duration;
 
 use common::{
-    Client, endpoint,
+    Client, asked_as_one,
     fake::{Act, Fake},
     is_whole,
-    records::{log, span, spans},
+    records::{span, spans},
 };
-use log_tracer_fanout::{Config, Fanout};
+use log_tracer_fanout::Config;
 use log_tracer_proto::{otlp::trace::ResourceSpans, v1};
 use tokio::time::Instant;
 use tonic::{Code, Request, Status};
-
-/// A fan-out over consumers; it lives as long as its client is used.
-fn asked_as_one(fakes: &[&Fake], config: Config) -> (Fanout, Client) {
-    let endpoints = fakes.iter().enumerate();
-    let endpoints =
-        endpoints.map(|(number, fake)| endpoint(&format!("http://f{number}"), fake.channel()));
-    let fanout = Fanout::new(endpoints.collect(), config, log());
-    let client = Client::new(fanout.connect());
-    (fanout, client)
-}
 
 async fn services(client: &mut Client) -> Result<(Vec<String>, v1::Coverage), Status> {
     within(client, Duration::from_secs(10)).await

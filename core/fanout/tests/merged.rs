@@ -11,7 +11,7 @@
 mod common;
 
 use common::{
-    Client, Cluster, is_whole,
+    Client, Cluster, is_whole, outline,
     records::{
         EPOCH, MS, SECOND, attribute, failed, log_envelope, logs, record, shop, span,
         span_envelope, spans, trace_id,
@@ -427,6 +427,8 @@ proptest! {
             for trace in 1..12 {
                 let merged = whole_trace(&mut cluster.merged, trace).await;
                 assert_eq!(merged, whole_trace(&mut cluster.whole, trace).await);
+                let merged = outline(&mut cluster.merged, trace).await;
+                assert_eq!(merged, outline(&mut cluster.whole, trace).await);
             }
             assert_exports_are_the_same(&mut cluster).await;
             for signal in [v1::Signal::Spans, v1::Signal::Logs] {

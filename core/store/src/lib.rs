@@ -69,10 +69,10 @@ pub use rollup::{
 pub use search::{
     Facet, FacetSpec, FacetValue, Facets, HEATMAP_CELLS_MAX, Heatmap, HeatmapError, HeatmapOf,
     HeatmapSpec, HeatmapStep, Histogram, HistogramError, HistogramGroup, HistogramSeries,
-    HistogramSpec, Hit, LogHit, LogResults, LogSearch, OperationInfo, Operations, RecordResults,
-    RecordSearch, STEPS_MAX, ServiceCount, ServiceInfo, Services, Signal, SpanHit, SpanResults,
-    SpanSearch, Trace, TraceCursor, TraceLimits, TraceOrder, TraceResults, TraceSearch,
-    TraceSummary,
+    HistogramSpec, Hit, LogHit, LogResults, LogSearch, OperationInfo, Operations, OutlineLog,
+    OutlineSpan, OutlineSpec, RecordResults, RecordSearch, STEPS_MAX, ServiceCount, ServiceInfo,
+    Services, Signal, SpanHit, SpanResults, SpanSearch, Trace, TraceCursor, TraceLimits,
+    TraceOrder, TraceOutline, TraceResults, TraceSearch, TraceSelection, TraceSummary,
 };
 pub use stop::{Coverage, Stop};
 pub use store::{Stats, Store, TableStats};

@@ -11,8 +11,9 @@ use prost::Message;
 use crate::{
     Config, ConfigError, DurableStats, FacetSpec, Facets, GraphSpec, Heatmap, HeatmapError,
     HeatmapSpec, Histogram, HistogramError, HistogramSpec, LogResults, LogSearch, LogVolume, Mark,
-    OpenError, Operations, Origin, Rates, RatesError, RatesSpec, Restored, SealError, ServiceGraph,
-    Services, Signal, SpanResults, SpanSearch, Stop, Trace, TraceLimits, TraceResults, TraceSearch,
+    OpenError, Operations, Origin, OutlineSpec, Rates, RatesError, RatesSpec, Restored, SealError,
+    ServiceGraph, Services, Signal, SpanResults, SpanSearch, Stop, Trace, TraceLimits,
+    TraceOutline, TraceResults, TraceSearch, TraceSelection,
     chunk::{LogChunk, SpanChunk},
     engine::{self, Engine, Options, Tables},
     pool::ScanPool,
@@ -267,6 +268,24 @@ impl Store {
     pub fn trace(&self, id: TraceId, limits: TraceLimits, stop: &Stop) -> Trace {
         let (spans, logs) = (self.spans.snapshot(), self.logs.snapshot());
         search::find_trace(&spans, &logs, id, limits, stop)
+    }
+
+    /// Some spans and log records of one trace; empty when there are none.
+    pub fn selected(
+        &self,
+        id: TraceId,
+        selection: &TraceSelection,
+        limits: TraceLimits,
+        stop: &Stop,
+    ) -> Trace {
+        let (spans, logs) = (self.spans.snapshot(), self.logs.snapshot());
+        search::find_selected(&spans, &logs, id, selection, limits, stop)
+    }
+
+    /// One trace in numbers; empty when there is no record of it.
+    pub fn outline(&self, spec: &OutlineSpec, stop: &Stop) -> TraceOutline {
+        let (spans, logs) = (self.spans.snapshot(), self.logs.snapshot());
+        search::find_outline(&spans, &logs, spec, stop)
     }
 
     /// Traces with a span that matches.

@@ -3,6 +3,7 @@
 mod answer;
 pub(crate) mod export;
 mod gate;
+mod outline;
 mod pieces;
 mod rates;
 mod records;
@@ -86,6 +87,7 @@ impl Queries {
 #[tonic::async_trait]
 impl QueryService for Queries {
     type GetTraceStream = Answers<v1::GetTraceResponse>;
+    type GetTraceOutlineStream = Answers<v1::GetTraceOutlineResponse>;
     type TailStream = Answers<v1::TailResponse>;
     type ExportStream = Answers<v1::ExportResponse>;
     type ExportQuarantineStream = Answers<v1::ExportQuarantineResponse>;
@@ -97,18 +99,48 @@ impl QueryService for Queries {
         let deadline = self.deadline(&request);
         let request = request.into_inner();
         let id = request::trace_id("trace_id", &request.trace_id)?;
-        let limits = request::trace_limits(&request, &self.shared.config.query);
+        let limits = request::trace_limits(
+            request.spans_max,
+            request.logs_max,
+            &self.shared.config.query,
+        );
+        let selection = request.only.as_ref().map(request::selection).transpose()?;
+        let is_selected = selection.is_some();
         let (turn, mut trace) = self
-            .ask(deadline, move |store, stop| store.trace(id, limits, stop))
+            .ask(deadline, move |store, stop| match selection {
+                None => store.trace(id, limits, stop),
+                Some(selection) => store.selected(id, &selection, limits, stop),
+            })
             .await?;
         let coverage = std::mem::take(&mut trace.coverage);
-        if trace.is_empty() {
+        if trace.is_empty() && !is_selected {
             return Err(not_found(id, &self.covered(coverage)));
         }
         let covered = self.covered(coverage);
         let shared = Arc::clone(&self.shared);
         let pieces = pieces::stream(turn, move |sink| {
             trace::send(&trace, covered, &shared.config.query, sink)
+        });
+        Ok(Response::new(Box::pin(pieces)))
+    }
+
+    async fn get_trace_outline(
+        &self,
+        request: Request<v1::GetTraceOutlineRequest>,
+    ) -> Result<Response<Self::GetTraceOutlineStream>, Status> {
+        let deadline = self.deadline(&request);
+        let spec = outline::spec(request.get_ref(), &self.shared.config.query)?;
+        let asked = spec.clone();
+        let (turn, mut found) = self
+            .ask(deadline, move |store, stop| store.outline(&asked, stop))
+            .await?;
+        let covered = self.covered(std::mem::take(&mut found.coverage));
+        if found.spans.is_empty() && found.logs.is_empty() {
+            return Err(not_found(spec.trace_id, &covered));
+        }
+        let shared = Arc::clone(&self.shared);
+        let pieces = pieces::stream(turn, move |sink| {
+            outline::send(&found, covered, &spec, &shared.config.query, sink)
         });
         Ok(Response::new(Box::pin(pieces)))
     }

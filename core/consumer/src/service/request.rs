@@ -6,7 +6,7 @@ use log_tracer_record::TraceId;
 use log_tracer_store::{
     FacetSpec, HeatmapError, HeatmapOf, HeatmapSpec, HistogramError, HistogramGroup, HistogramSpec,
     LogSearch, RecordKey, Scale, Signal, TimeRange, TraceCursor, TraceLimits, TraceOrder,
-    TraceSearch,
+    TraceSearch, TraceSelection,
 };
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -50,19 +50,28 @@ pub(crate) fn trace_id(field: &str, bytes: &[u8]) -> Result<TraceId, Status> {
     })
 }
 
-pub(crate) fn trace_limits(request: &v1::GetTraceRequest, config: &QueryConfig) -> TraceLimits {
+pub(crate) fn trace_limits(spans_max: u32, logs_max: u32, config: &QueryConfig) -> TraceLimits {
+    let (spans, logs) = (config.trace_spans_max, config.trace_logs_max);
     TraceLimits {
-        spans_max: limit(
-            request.spans_max,
-            config.trace_spans_max,
-            config.trace_spans_max,
-        ),
-        logs_max: limit(
-            request.logs_max,
-            config.trace_logs_max,
-            config.trace_logs_max,
-        ),
+        spans_max: limit(spans_max, spans, spans),
+        logs_max: limit(logs_max, logs, logs),
     }
+}
+
+pub(crate) fn selection(only: &v1::TraceSelection) -> Result<TraceSelection, Status> {
+    let (ids, rest) = only.span_ids.as_chunks::<8>();
+    if !rest.is_empty() {
+        let bytes = only.span_ids.len();
+        return Err(invalid(
+            "only.span_ids",
+            format!("expected ids of 8 bytes, got {bytes} bytes"),
+        ));
+    }
+    Ok(TraceSelection {
+        span_ids: ids.iter().copied().collect(),
+        log_times: only.log_times_unix_nano.iter().copied().collect(),
+        only_events: only.only_events,
+    })
 }
 
 pub(crate) fn trace_search(

@@ -9,7 +9,7 @@ use log_tracer_proto::{
         common::{AnyValue, KeyValue},
         logs::{LogRecord, ResourceLogs, ScopeLogs},
         resource::Resource,
-        trace::{ResourceSpans, ScopeSpans, Span},
+        trace::{ResourceSpans, ScopeSpans, Span, status::StatusCode},
     },
     v1::{
         Coverage, ExportRequest, ExportResponse, LogHit, ResourceEntry, ScopeEntry, Signal, SpanHit,
@@ -292,6 +292,7 @@ fn csv(message: ExportResponse, columns: &[String]) -> String {
 fn span_cells(of: &Of<'_, Span>) -> Vec<String> {
     let span = of.record;
     let status = span.status.as_ref();
+    let code = status.map_or(StatusCode::Unset, |status| status.code());
     let duration = span
         .end_time_unix_nano
         .saturating_sub(span.start_time_unix_nano);
@@ -301,7 +302,7 @@ fn span_cells(of: &Of<'_, Span>) -> Vec<String> {
         service(of.resource),
         span.name.clone(),
         fields::kind(span.kind()).to_owned(),
-        fields::status_word(span).to_owned(),
+        fields::status_word(code).to_owned(),
         status.map_or_else(String::new, |status| status.message.clone()),
         hex(&span.trace_id),
         hex(&span.span_id),

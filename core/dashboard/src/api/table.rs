@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use warp::reply::Response;
 
-use super::{Call, answers, compare, export, heatmap, openapi, pipeline, rates, tail};
+use super::{Call, answers, compare, export, heatmap, openapi, pipeline, rates, tail, trace};
 use crate::fault::Fault;
 
 /// The future of an answer.
@@ -158,7 +158,7 @@ const STEP: Param = Param {
 };
 
 /// All operations, in the order in which they are described.
-pub(super) const OPERATIONS: [Operation; 18] = [
+pub(super) const OPERATIONS: [Operation; 20] = [
     Operation {
         id: "searchTraces",
         path: "/api/v1/traces",
@@ -176,6 +176,70 @@ pub(super) const OPERATIONS: [Operation; 18] = [
         params: &[],
         answer: &[(JSON, "Trace")],
         run: |call| Box::pin(answers::trace(call)),
+    },
+    Operation {
+        id: "getTraceSpans",
+        path: "/api/v1/traces/{traceId}/spans",
+        summary: "The spans of one trace as a table",
+        words: "Without attributes and events, which `getTrace` has, and with what the trace says of each: its self time (while none of its children ran), its part of the critical path, its depth, and what is odd about it.",
+        params: &[
+            Param {
+                words: "Only spans that match this query; empty takes all.",
+                ..Q
+            },
+            Param {
+                name: "sort",
+                words: "The order: `service`, `operation`, `kind`, `status`, `start` (which is meant when it is not given), `duration`, `self` or `depth`; with `-` before it the other way round. Times that are long come first.",
+                kind: Kind::Text,
+                example: "self",
+            },
+            Param {
+                name: "offset",
+                words: "Spans of that order that are left out before the first.",
+                kind: Kind::Number(0, trace::OFFSET_MAX),
+                example: "100",
+            },
+            Param {
+                name: "limit",
+                words: "Spans at most; 100 when not given.",
+                kind: Kind::Number(1, trace::SPANS_MAX),
+                example: "20",
+            },
+        ],
+        answer: &[(JSON, "TraceSpans")],
+        run: |call| Box::pin(trace::spans(call)),
+    },
+    Operation {
+        id: "getTraceStatistics",
+        path: "/api/v1/traces/{traceId}/statistics",
+        summary: "The spans of one trace counted together",
+        words: "By operation, or by the first value that a span has of any field; spans without it are a group without a value. `more` counts the groups above the limit.",
+        params: &[
+            Param {
+                words: "Only spans that match this query; empty takes all.",
+                ..Q
+            },
+            Param {
+                name: "group",
+                words: "A field as the query language names it; the operation (service and name) when not given.",
+                kind: Kind::Text,
+                example: "http.route",
+            },
+            Param {
+                name: "sort",
+                words: "The order: `group`, `count`, `errors`, `total`, `mean`, `min`, `p50`, `p95`, `max`, `self` (which is meant when it is not given) or `critical`, the most first; with `-` before it the other way round.",
+                kind: Kind::Text,
+                example: "p95",
+            },
+            Param {
+                name: "limit",
+                words: "Groups at most; 100 when not given.",
+                kind: Kind::Number(1, trace::GROUPS_MAX),
+                example: "20",
+            },
+        ],
+        answer: &[(JSON, "TraceStatistics")],
+        run: |call| Box::pin(trace::statistics(call)),
     },
     Operation {
         id: "compareTraces",

@@ -36,7 +36,7 @@ use crate::{
     lines::{hex, level, valid_hex},
     trace::{
         marks::marks,
-        model::{Item, LogItem, Process, SpanItem, Trace},
+        model::{Item, LogItem, Process, SpanItem, Trace, WholeSpan},
         tree::{Root, Row},
     },
     value,
@@ -127,7 +127,7 @@ pub(crate) fn trace<'a>(trace: &'a Trace, id: &[u8], warnings: Vec<String>) -> T
     let spans = trace.rows.iter().enumerate().filter_map(|(at, row)| {
         let item = trace.span(row)?;
         let logs = logs.get(&at).map(Vec::as_slice).unwrap_or_default();
-        Some(span(trace, id, row, item, logs))
+        span(trace, id, row, item, logs)
     });
     let mut warnings = warnings;
     if trace.coverage.partial {
@@ -192,26 +192,27 @@ fn span<'a>(
     row: &Row,
     item: &'a SpanItem,
     records: &[&'a LogItem],
-) -> SpanJson<'a> {
-    let own = &item.span;
+) -> Option<SpanJson<'a>> {
+    let whole = trace.whole(item)?;
+    let own = &whole.span;
     let trace_id = valid_hex::<16>(&own.trace_id).unwrap_or_else(|| hex(id));
     let marks = marks(trace, row, item);
     let mut logs: Vec<Log<'a>> = own.events.iter().map(event).collect();
-    logs.extend(records.iter().map(|item| record(item)));
+    logs.extend(records.iter().filter_map(|item| record(trace, item)));
     logs.sort_by_key(|log| log.timestamp);
-    SpanJson {
+    Some(SpanJson {
         span_id: hex(&own.span_id),
         flags: own.flags & 0xff,
         operation_name: &own.name,
         references: references(own, row, &trace_id),
         start_time: own.start_time_unix_nano / 1_000,
         duration: item.duration() / 1_000,
-        tags: tags(trace, item),
+        tags: tags(trace, whole),
         logs,
         process_id: process_id(item.process),
         warnings: some(marks.into_iter().map(|mark| mark.words()).collect()),
         trace_id,
-    }
+    })
 }
 
 /// The parent first, then the links.
@@ -240,10 +241,10 @@ fn link_kind(link: &Link) -> &'static str {
     }
 }
 
-fn tags<'a>(trace: &'a Trace, item: &'a SpanItem) -> Vec<Tag<'a>> {
-    let own = &item.span;
+fn tags<'a>(trace: &'a Trace, whole: &'a WholeSpan) -> Vec<Tag<'a>> {
+    let own = &whole.span;
     let mut tags = Vec::with_capacity(own.attributes.len() + 4);
-    if let Some(scope) = trace.scopes.get(item.scope) {
+    if let Some(scope) = trace.scopes.get(whole.scope) {
         let known = [
             ("otel.scope.name", scope.scope.name.as_str()),
             ("otel.scope.version", scope.scope.version.as_str()),
@@ -301,8 +302,8 @@ fn event(event: &Event) -> Log<'_> {
     }
 }
 
-fn record(item: &LogItem) -> Log<'_> {
-    let record = &item.record;
+fn record<'a>(trace: &'a Trace, item: &LogItem) -> Option<Log<'a>> {
+    let record = &trace.whole_log(item)?.record;
     let mut fields = Vec::with_capacity(record.attributes.len() + 3);
     if !record.event_name.is_empty() {
         fields.push(text("event", &record.event_name));
@@ -323,10 +324,10 @@ fn record(item: &LogItem) -> Log<'_> {
         });
     }
     fields.extend(record.attributes.iter().map(tag));
-    Log {
-        timestamp: item.time() / 1_000,
+    Some(Log {
+        timestamp: item.time / 1_000,
         fields,
-    }
+    })
 }
 
 fn text<'a>(key: &'static str, value: &'a str) -> Tag<'a> {

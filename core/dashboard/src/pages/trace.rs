@@ -10,6 +10,7 @@ mod shape;
 mod span;
 mod spans;
 mod state;
+mod subject;
 mod timeline;
 
 use http::StatusCode;
@@ -18,9 +19,17 @@ use warp::reply::Response;
 
 pub(crate) use self::{
     download::{logs_json, span_items, spans_json, whole_json},
+    operations::{Key as GroupKey, groups_of, sorted_groups},
     shape::{filter, html_bytes, kind_word},
-    spans::file::{self as table, Format},
-    state::State,
+    spans::{
+        file::{self as table, Format},
+        sorted_spans,
+    },
+    state::{State, View},
+};
+pub(crate) use self::{
+    filter::question,
+    subject::{Around, Subject},
 };
 use self::{
     filter::{FilterView, Sieve},
@@ -30,7 +39,6 @@ use self::{
     shape::{flame::FlameView, graph::GraphView},
     span::SpanView,
     spans::SpansView,
-    state::View,
     timeline::TimelineView,
 };
 use crate::{
@@ -41,10 +49,9 @@ use crate::{
     params::{Link, Params},
     reply,
     search::{CoverageView, Problem},
-    trace::{critical::Segment, model::Trace, zoom::Axis},
+    trace::{critical::Segment, model::Trace, visible::Window, zoom::Axis},
     units::count,
     uploads::Upload,
-    views::{Shell, Views},
     visitor::Visitor,
 };
 
@@ -60,63 +67,36 @@ pub(crate) async fn page(
         return Ok(reply::see_other(&edited.address()));
     }
     let _slot = app.trace_slot().await?;
-    let (pieces, services) = tokio::try_join!(app.ask.trace(state.id), app.ask.services())?;
+    let question = question(&state);
+    let (answer, services) =
+        tokio::try_join!(app.ask.outline(state.id, &question), app.ask.services())?;
     let known: Vec<String> = services
         .into_iter()
         .map(|service| service.service)
         .collect();
+    let id = state.id;
+    let around = Around {
+        known,
+        rows_max: app.config.trace_rows_max,
+        upload: app.ask.upload(&id),
+    };
+    let subject = blocking(move || Subject::new(answer.trace(&question), state, around)).await?;
+    let pieces = app.ask.selected(id, subject.lacking()).await?;
     let views = app.views.clone();
     let visitor = visitor.clone();
-    let rows_max = app.config.trace_rows_max;
-    let upload = app.ask.upload(&state.id);
-    // Arranging a hundred thousand spans is work for a thread of its own.
-    let built = tokio::task::spawn_blocking(move || {
-        let around = Around {
-            known: &known,
-            rows_max,
-            upload,
-        };
-        render(&views, &visitor, &Trace::new(pieces), &state, around)
-    })
-    .await;
-    let (status, page) = built
-        .map_err(|error| Fault::internal(format!("building a trace page failed: {error}")))??;
+    let built = blocking(move || subject.filled(pieces).render(&views, &visitor)).await?;
+    let (status, page) = built?;
     Ok(reply::html(status, page))
 }
 
-/// What a page needs to know beside its trace.
-#[derive(Debug)]
-pub(crate) struct Around<'a> {
-    /// All services, for their colours.
-    pub(crate) known: &'a [String],
-    /// Rows of the timeline on one page at most.
-    pub(crate) rows_max: usize,
-    /// Set when the trace comes from a file.
-    pub(crate) upload: Option<Upload>,
+/// Arranging a hundred thousand spans is work for a thread of its own.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Fault::internal(format!("building a trace page failed: {error}")))
 }
-
-/// The page of a state.
-pub(crate) fn render(
-    views: &Views,
-    visitor: &Visitor,
-    trace: &Trace,
-    state: &State,
-    around: Around<'_>,
-) -> Result<(StatusCode, String), Fault> {
-    let (status, mut view) = view(trace, state, around.known, around.rows_max);
-    if let Some(upload) = around.upload {
-        view.comes_from(upload);
-    }
-    let title = view.overview.title.clone();
-    let shell = Shell {
-        title: &title,
-        section: "traces",
-        refresh_s: None,
-    };
-    let page = views.page("trace.html", &shell, visitor, &view)?;
-    Ok((status, page))
-}
-
 #[derive(Debug, Serialize)]
 struct PageView {
     overview: Overview,
@@ -165,6 +145,8 @@ struct Scene<'a> {
     errors: &'a [bool],
     /// The critical path.
     path: &'a [Segment],
+    /// The rows that the timeline shows.
+    window: Option<&'a Window>,
     /// The time that bars are drawn over.
     axis: Axis,
     sieve: &'a Sieve,
@@ -176,12 +158,12 @@ struct Scene<'a> {
 
 impl PageView {
     /// Says which file the trace comes from, and calls it by the id that it has there.
-    fn comes_from(&mut self, upload: Upload) {
+    fn comes_from(&mut self, upload: &Upload) {
         let trace_id = hex(&upload.trace_id);
         self.logs_href = logs_href(&trace_id);
         self.overview.call(&trace_id);
         self.upload = Some(UploadView {
-            file: upload.file,
+            file: upload.file.clone(),
             stored_href: trace_href(&trace_id, ""),
             trace_id,
         });
@@ -196,38 +178,21 @@ struct UploadView {
     stored_href: String,
 }
 
-fn view(trace: &Trace, state: &State, known: &[String], rows_max: usize) -> (StatusCode, PageView) {
-    let palette = Palette::new(
-        known.iter().map(String::as_str),
-        trace
-            .processes
-            .iter()
-            .map(|process| process.service.as_str()),
-    );
-    let sieve = Sieve::new(trace, state);
-    let scene = Scene {
+fn view(scene: &Scene<'_>) -> (StatusCode, PageView) {
+    let Scene {
         trace,
         state,
-        palette: &palette,
-        errors: &trace.errors(),
-        path: &trace.critical_path(),
-        axis: Axis::new(trace.start, trace.end, state.zoom),
-        sieve: &sieve,
-        selected: state.span.and_then(|id| trace.row_of(id)),
-        rows_max,
-    };
-    let window = (state.view == View::Timeline).then(|| timeline::window(&scene));
-    let overview = Overview::new(&scene, window.as_ref());
+        sieve,
+        ..
+    } = *scene;
+    let overview = Overview::new(scene);
     let mut body = match state.view {
-        View::Timeline => Body::Timeline(Box::new(timeline::view(
-            &scene,
-            &window.unwrap_or_default(),
-        ))),
-        View::Spans => Body::Spans(Box::new(spans::view(&scene))),
-        View::Operations => Body::Operations(Box::new(operations::view(&scene))),
-        View::Flame => Body::Flame(Box::new(shape::flame::view(&scene))),
-        View::Graph => Body::Graph(Box::new(shape::graph::view(&scene))),
-        View::Logs => Body::Logs(Box::new(logs::view(&scene))),
+        View::Timeline => Body::Timeline(Box::new(timeline::view(scene))),
+        View::Spans => Body::Spans(Box::new(spans::view(scene))),
+        View::Operations => Body::Operations(Box::new(operations::view(scene))),
+        View::Flame => Body::Flame(Box::new(shape::flame::view(scene))),
+        View::Graph => Body::Graph(Box::new(shape::graph::view(scene))),
+        View::Logs => Body::Logs(Box::new(logs::view(scene))),
     };
     let problem = match &mut body {
         Body::Logs(view) => view.problem.take(),
@@ -240,8 +205,8 @@ fn view(trace: &Trace, state: &State, known: &[String], rows_max: usize) -> (Sta
         filter: state
             .view
             .takes_filter()
-            .then(|| FilterView::new(trace, state, &sieve)),
-        detail: detail(&scene),
+            .then(|| FilterView::new(trace, state, sieve)),
+        detail: detail(scene),
         coverage: CoverageView::new(Some(&trace.coverage)),
         logs_href: logs_href(&hex(&state.id)),
         problem,
@@ -279,10 +244,8 @@ fn detail(scene: &Scene<'_>) -> Option<SpanView> {
         .selected
         .and_then(|at| trace.rows.get(at))
         .and_then(|row| Some((row, trace.span(row)?)));
-    Some(match found {
-        Some((row, item)) => SpanView::new(trace, state, scene.palette, row, item),
-        None => SpanView::missing(state, id),
-    })
+    let view = found.and_then(|(row, item)| SpanView::new(trace, state, scene.palette, row, item));
+    Some(view.unwrap_or_else(|| SpanView::missing(state, id)))
 }
 
 /// A search for all log records of a trace.

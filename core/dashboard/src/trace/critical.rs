@@ -30,19 +30,19 @@ pub(crate) fn critical_path(nodes: &[Node], rows: &[Row], root: usize) -> Vec<Se
         .map(|node| (root, node.start, node.end))
         .into_iter()
         .collect();
+    let mut below: Vec<(usize, u64, u64)> = Vec::new();
     while let Some((at, start, end)) = waiting.pop() {
         let Some(row) = rows.get(at) else { continue };
-        let mut children: Vec<(usize, u64, u64)> = children(rows, at)
-            .filter_map(|child| {
-                let node = nodes.get(rows.get(child)?.node)?;
-                let (from, to) = (node.start.max(start), node.end.min(end));
-                (node.id.is_some() && from < to).then_some((child, from, to))
-            })
-            .collect();
+        below.clear();
+        below.extend(children(rows, at).filter_map(|child| {
+            let node = nodes.get(rows.get(child)?.node)?;
+            let (from, to) = (node.start.max(start), node.end.min(end));
+            (node.id.is_some() && from < to).then_some((child, from, to))
+        }));
         // The last to end first; of those that end together, the longest.
-        children.sort_unstable_by_key(|(child, from, to)| (std::cmp::Reverse(*to), *from, *child));
+        below.sort_unstable_by_key(|(child, from, to)| (std::cmp::Reverse(*to), *from, *child));
         let mut until = end;
-        for (child, from, to) in children {
+        for (child, from, to) in below.iter().copied() {
             if to > until {
                 continue;
             }

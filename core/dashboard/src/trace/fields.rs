@@ -19,12 +19,14 @@ pub(crate) struct SpanFields<'a> {
 pub(super) type Visit<'a> = &'a mut dyn FnMut(Value<'_>) -> bool;
 
 impl<'a> SpanFields<'a> {
-    pub(crate) fn new(trace: &'a Trace, item: &'a SpanItem) -> Self {
-        Self {
-            span: &item.span,
+    /// None for a span that is not there whole.
+    pub(crate) fn new(trace: &'a Trace, item: &SpanItem) -> Option<Self> {
+        let whole = trace.whole(item)?;
+        Some(Self {
+            span: &whole.span,
             process: trace.processes.get(item.process),
-            scope: trace.scopes.get(item.scope),
-        }
+            scope: trace.scopes.get(whole.scope),
+        })
     }
 
     fn intrinsic(&self, field: Intrinsic, visit: Visit<'_>) -> bool {
@@ -36,7 +38,10 @@ impl<'a> SpanFields<'a> {
                 .is_some_and(|process| visit(Value::Str(&process.service))),
             Intrinsic::Name => visit(Value::Str(&span.name)),
             Intrinsic::Kind => visit(Value::Str(kind(span.kind()))),
-            Intrinsic::Status => visit(Value::Str(status_word(span))),
+            Intrinsic::Status => {
+                let code = status.map_or(StatusCode::Unset, |status| status.code());
+                visit(Value::Str(status_word(code)))
+            }
             Intrinsic::StatusMessage => {
                 status.is_some_and(|status| visit(Value::Str(&status.message)))
             }
@@ -111,12 +116,8 @@ pub(crate) fn kind(kind: SpanKind) -> &'static str {
 }
 
 /// The status of a span in a word of the query language.
-pub(crate) fn status_word(span: &Span) -> &'static str {
-    match span
-        .status
-        .as_ref()
-        .map_or(StatusCode::Unset, |status| status.code())
-    {
+pub(crate) fn status_word(code: StatusCode) -> &'static str {
+    match code {
         StatusCode::Unset => "unset",
         StatusCode::Ok => "ok",
         StatusCode::Error => "error",
@@ -238,7 +239,7 @@ mod tests {
     #[test]
     fn a_filter_sees_intrinsics_attributes_and_texts() {
         let trace = trace();
-        let fields = SpanFields::new(&trace, &trace.spans[0]);
+        let fields = SpanFields::new(&trace, &trace.spans[0]).unwrap();
         for yes in [
             "service:payment",
             "status:error duration>250ms kind:client",

@@ -21,13 +21,15 @@ pub(crate) struct LogFields<'a> {
 }
 
 impl<'a> LogFields<'a> {
-    pub(crate) fn new(trace: &'a Trace, item: &'a LogItem) -> Self {
-        Self {
-            record: &item.record,
-            time: item.time(),
+    /// None for a record that is not there whole.
+    pub(crate) fn new(trace: &'a Trace, item: &LogItem) -> Option<Self> {
+        let whole = trace.whole_log(item)?;
+        Some(Self {
+            record: &whole.record,
+            time: item.time,
             process: trace.processes.get(item.process),
-            scope: trace.scopes.get(item.scope),
-        }
+            scope: trace.scopes.get(whole.scope),
+        })
     }
 
     fn intrinsic(&self, field: Intrinsic, visit: Visit<'_>) -> bool {
@@ -153,7 +155,7 @@ mod tests {
             }],
             ..GetTraceResponse::default()
         }]);
-        let fields = LogFields::new(&trace, &trace.logs[0]);
+        let fields = LogFields::new(&trace, &trace.logs[0]).unwrap();
         for yes in [
             "service:payment severity>=warn",
             "severity:error",

@@ -24,7 +24,7 @@ pub(crate) enum Mark {
     /// It has no end.
     NoEnd,
     /// It came so many times.
-    Copies(usize),
+    Copies(u32),
     /// Another span has the same id.
     SharedId,
 }
@@ -67,7 +67,7 @@ impl Mark {
             Self::NoStart => "It was sent without a start time, and is drawn at the start of the trace.".to_owned(),
             Self::NoEnd => "It was sent without an end time, and is drawn without a length.".to_owned(),
             Self::Copies(copies) => {
-                format!("Exactly this span came {}; it is shown once.", plural(copies as u64, "time", "times"))
+                format!("Exactly this span came {}; it is shown once.", plural(copies.into(), "time", "times"))
             }
             Self::SharedId => {
                 "Other spans of this trace have the same id; what is below them may belong to either.".to_owned()
@@ -78,8 +78,7 @@ impl Mark {
 
 /// All that is odd about the span in a row.
 pub(crate) fn marks(trace: &Trace, row: &Row, item: &SpanItem) -> Vec<Mark> {
-    let span = &item.span;
-    let (start, end) = (span.start_time_unix_nano, span.end_time_unix_nano);
+    let (start, end) = (item.start, item.end);
     let mut marks = Vec::new();
     match row.root {
         Some(Root::Orphan(_)) => marks.push(Mark::MissingParent),
@@ -106,12 +105,8 @@ pub(crate) fn marks(trace: &Trace, row: &Row, item: &SpanItem) -> Vec<Mark> {
 fn early(trace: &Trace, row: &Row, item: &SpanItem) -> Option<Mark> {
     let above = trace.rows.get(row.parent?)?;
     let parent = trace.span(above)?;
-    let start = item.span.start_time_unix_nano;
-    let before = parent
-        .span
-        .start_time_unix_nano
-        .checked_sub(start)
-        .filter(|nanos| *nanos > 0)?;
+    let start = item.start;
+    let before = parent.start.checked_sub(start).filter(|nanos| *nanos > 0)?;
     match start {
         0 => None,
         _ if parent.process != item.process => Some(Mark::Skew(before)),

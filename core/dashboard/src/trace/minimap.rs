@@ -47,7 +47,7 @@ fn line(trace: &Trace, spans: &[(usize, &SpanItem)]) -> Option<Line> {
     let (row, _) = spans.first()?;
     let mut bars: Vec<Bar> = Vec::new();
     for (_, item) in spans {
-        let start = item.span.start_time_unix_nano.max(trace.start);
+        let start = item.start.max(trace.start);
         let bar = Bar {
             start,
             end: start.saturating_add(item.duration()),

@@ -1,47 +1,52 @@
-//! A trace as the consumer hands it out, ready for its page: spans and logs in flat lists, resources and scopes once,
-//! and the arrangement of the rows.
-
-use std::{
-    cmp::Ordering,
-    collections::{HashMap, hash_map::Entry},
-};
+//! A trace, ready for its page: spans and logs in flat lists, resources and scopes once, and the arrangement of the rows.
+//!
+//! Of each span and log record a few numbers are there always: what stands in a picture. What was sent whole is there for
+//! all of them (`whole`), or for those that are looked at (`outline`).
 
 use bytes::Bytes;
 use log_tracer_proto::{
     otlp::{
-        common::{InstrumentationScope, KeyValue},
-        logs::{LogRecord, ResourceLogs},
+        common::InstrumentationScope,
+        logs::LogRecord,
         resource::Resource,
-        trace::{ResourceSpans, Span, span::SpanKind, status::StatusCode},
+        trace::{Span, span::SpanKind, status::StatusCode},
     },
-    v1::{Coverage, GetTraceResponse},
+    v1::Coverage,
 };
-use prost::Message;
 
 use super::{
     critical::{Segment, critical_path},
     tree::{self, Id, Node, Row, Side},
 };
-use crate::value;
 
 /// What a service is called that gave no name.
-const UNKNOWN_SERVICE: &str = "unknown_service";
+pub(super) const UNKNOWN_SERVICE: &str = "unknown_service";
 
 /// A trace with its logs.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     /// Senders; equal resources are one.
     pub(crate) processes: Vec<Process>,
-    /// Instrumentation scopes; equal ones are one.
+    /// Instrumentation scopes of what is there whole; equal ones are one.
     pub(crate) scopes: Vec<Scope>,
-    /// In the order in which they came, without exact copies.
+    /// Names of spans, and values of the field that was asked about; equal ones are one.
+    pub(super) names: Vec<String>,
+    pub(super) values: Vec<String>,
+    /// By start, end and id, without exact copies.
     pub(crate) spans: Vec<SpanItem>,
     /// In the order in which they came.
     pub(crate) logs: Vec<LogItem>,
+    /// What is there whole.
+    pub(super) whole_spans: Vec<WholeSpan>,
+    pub(super) whole_logs: Vec<WholeLog>,
     /// The spans, then the logs.
     pub(crate) nodes: Vec<Node>,
     /// In the order of display.
     pub(crate) rows: Vec<Row>,
+    /// Of each node its row.
+    row_of_node: Vec<usize>,
+    /// The spans among the nodes by their ids.
+    by_id: Vec<(u64, usize)>,
     /// The row that stands for the trace; none without a span.
     pub(crate) main: Option<usize>,
     /// The earliest start and the latest end of a span, or of a log without spans, nanoseconds since 1970.
@@ -68,24 +73,59 @@ pub(crate) struct Scope {
     pub(crate) schema_url: String,
 }
 
-/// A span.
-#[derive(Debug)]
+/// A span, as far as it stands in a picture.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct SpanItem {
-    pub(crate) span: Span,
-    /// Index into the processes and the scopes.
+    /// Zeros for none.
+    pub(super) id: Id,
+    pub(super) parent: Id,
+    /// Nanoseconds since 1970, as they were sent.
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    /// Index into the processes, and into the names.
     pub(crate) process: usize,
-    pub(crate) scope: usize,
+    pub(crate) name: u32,
+    pub(crate) kind: SpanKind,
+    pub(crate) status: StatusCode,
     /// How many times exactly this span came.
-    pub(crate) copies: usize,
+    pub(crate) copies: u32,
     /// Whether another span of the trace has the same id and is not the other side of a call.
     pub(crate) shares_id: bool,
+    /// Whether it matches what was asked.
+    pub(crate) matches: bool,
+    /// Index into the values of the field that was asked about.
+    pub(super) value: Option<u32>,
+    /// Index into what is there whole.
+    pub(super) whole: Option<u32>,
 }
 
-/// A log record.
-#[derive(Debug)]
+/// A log record, as far as it stands in a picture.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct LogItem {
-    pub(crate) record: LogRecord,
+    /// The span that it belongs to.
+    pub(crate) span: Option<Id>,
+    /// Its own, or when it was observed.
+    pub(crate) time: u64,
+    pub(crate) severity: i32,
+    /// Index into the processes.
     pub(crate) process: usize,
+    /// Whether it matches what was asked.
+    pub(crate) matches: bool,
+    /// Index into what is there whole.
+    pub(super) whole: Option<u32>,
+}
+
+/// A span as it was sent; `scope` is an index into the scopes.
+#[derive(Debug)]
+pub(crate) struct WholeSpan {
+    pub(crate) span: Span,
+    pub(crate) scope: usize,
+}
+
+/// A log record as it was sent; `scope` is an index into the scopes.
+#[derive(Debug)]
+pub(crate) struct WholeLog {
+    pub(crate) record: LogRecord,
     pub(crate) scope: usize,
 }
 
@@ -97,52 +137,30 @@ pub(crate) enum Item<'a> {
 }
 
 impl SpanItem {
+    pub(crate) fn id(&self) -> Option<Id> {
+        named(self.id)
+    }
+
+    pub(crate) fn parent(&self) -> Option<Id> {
+        named(self.parent)
+    }
+
+    /// The number of its first value of the field that was asked about.
+    pub(crate) fn value_number(&self) -> Option<u32> {
+        self.value
+    }
+
     pub(crate) fn is_error(&self) -> bool {
-        self.span
-            .status
-            .as_ref()
-            .is_some_and(|status| status.code() == StatusCode::Error)
+        self.status == StatusCode::Error
     }
 
     /// Zero when the end lies before the start.
     pub(crate) fn duration(&self) -> u64 {
-        self.span
-            .end_time_unix_nano
-            .saturating_sub(self.span.start_time_unix_nano)
-    }
-}
-
-impl LogItem {
-    /// The record's time, or when it was observed.
-    pub(crate) fn time(&self) -> u64 {
-        match self.record.time_unix_nano {
-            0 => self.record.observed_time_unix_nano,
-            time => time,
-        }
+        self.end.saturating_sub(self.start)
     }
 }
 
 impl Trace {
-    /// Puts the pieces of an answer together.
-    pub(crate) fn new(pieces: Vec<GetTraceResponse>) -> Self {
-        let mut builder = Builder::default();
-        for piece in pieces {
-            piece
-                .resource_spans
-                .into_iter()
-                .for_each(|spans| builder.add_spans(spans));
-            piece
-                .resource_logs
-                .into_iter()
-                .for_each(|logs| builder.add_logs(logs));
-            builder.trace.duplicate_spans += piece.duplicate_spans;
-            if let Some(coverage) = piece.coverage {
-                builder.trace.coverage = coverage;
-            }
-        }
-        builder.finish()
-    }
-
     /// What stands in a row.
     pub(crate) fn item(&self, row: &Row) -> Option<Item<'_>> {
         match self.spans.get(row.node) {
@@ -159,11 +177,70 @@ impl Trace {
         self.spans.get(row.node)
     }
 
+    /// The span that stands for the trace.
+    pub(crate) fn root(&self) -> Option<&SpanItem> {
+        self.span(self.rows.get(self.main?)?)
+    }
+
+    /// The name of a span.
+    pub(crate) fn name(&self, item: &SpanItem) -> &str {
+        self.name_of(item.name)
+    }
+
+    /// The name of a number.
+    pub(crate) fn name_of(&self, number: u32) -> &str {
+        let name = self.names.get(number as usize);
+        name.map_or("", String::as_str)
+    }
+
+    /// The value of a number, of the field that was asked about.
+    pub(crate) fn value_of(&self, number: u32) -> &str {
+        let value = self.values.get(number as usize);
+        value.map_or("", String::as_str)
+    }
+
+    /// A span as it was sent, where it is there whole.
+    pub(crate) fn whole(&self, item: &SpanItem) -> Option<&WholeSpan> {
+        self.whole_spans.get(item.whole? as usize)
+    }
+
+    /// A log record as it was sent, where it is there whole.
+    pub(crate) fn whole_log(&self, item: &LogItem) -> Option<&WholeLog> {
+        self.whole_logs.get(item.whole? as usize)
+    }
+
     /// The name of a process's service.
     pub(crate) fn service(&self, process: usize) -> &str {
         self.processes
             .get(process)
             .map_or(UNKNOWN_SERVICE, |process| &process.service)
+    }
+
+    /// The services in the order of their names, and of each process the place of its service among them.
+    pub(crate) fn services(&self) -> (Vec<&str>, Vec<usize>) {
+        let all = || self.processes.iter().map(|one| one.service.as_str());
+        let mut names: Vec<&str> = all().collect();
+        names.sort_unstable();
+        names.dedup();
+        let places = all().map(|name| names.partition_point(|other| *other < name));
+        let places = places.collect();
+        (names, places)
+    }
+
+    /// Of each name its place in the order of the alphabet.
+    pub(crate) fn name_ranks(&self) -> Vec<usize> {
+        let mut sorted: Vec<(&str, usize)> = (0..)
+            .zip(&self.names)
+            .map(|(at, name)| (name.as_str(), at))
+            .collect();
+        sorted.sort_unstable();
+        let mut ranks = vec![0; sorted.len()];
+        for (rank, (_, at)) in sorted.into_iter().enumerate() {
+            if let Some(place) = ranks.get_mut(at) {
+                *place = rank;
+            }
+        }
+        ranks
     }
 
     /// Whether a row is a span with an error status, for every row.
@@ -192,170 +269,96 @@ impl Trace {
 
     /// The row of a span id; of several, the first on the page.
     pub(crate) fn row_of(&self, id: Id) -> Option<usize> {
-        self.rows.iter().position(|row| {
-            self.nodes
-                .get(row.node)
-                .is_some_and(|node| node.id == Some(id))
-        })
+        let of_id = self.nodes_of(id).iter();
+        of_id
+            .filter_map(|(_, node)| self.row_of_node.get(*node))
+            .min()
+            .copied()
+    }
+
+    /// The spans of an id, as nodes.
+    pub(super) fn nodes_of(&self, id: Id) -> &[(u64, usize)] {
+        let id = u64::from_be_bytes(id);
+        let from = self.by_id.partition_point(|(other, _)| *other < id);
+        let same = self.by_id.get(from..).unwrap_or_default();
+        let to = same.partition_point(|(other, _)| *other == id);
+        same.get(..to).unwrap_or_default()
+    }
+
+    /// Arranges the spans and logs that are there.
+    pub(super) fn arranged(mut self) -> Self {
+        sort(&mut self.spans);
+        self.nodes = nodes(&self.spans, &self.logs);
+        self.by_id = tree::by_id(&self.nodes);
+        mark_shared_ids(&mut self.spans, &self.by_id);
+        self.rows = tree::arrange_by(&self.nodes, &self.by_id);
+        self.row_of_node = vec![0; self.rows.len()];
+        for (at, row) in self.rows.iter().enumerate() {
+            if let Some(place) = self.row_of_node.get_mut(row.node) {
+                *place = at;
+            }
+        }
+        self.main = tree::main_root(&self.nodes, &self.rows);
+        (self.start, self.end) = bounds(&self);
+        self
     }
 }
 
 /// Eight bytes that are not all zero.
 pub(crate) fn span_id(bytes: &Bytes) -> Option<Id> {
-    Id::try_from(bytes.as_ref())
-        .ok()
-        .filter(|id| *id != Id::default())
+    Id::try_from(bytes.as_ref()).ok().and_then(named)
 }
 
-#[derive(Default)]
-struct Builder {
-    trace: Trace,
-    processes: HashMap<(Vec<u8>, String), usize>,
-    scopes: HashMap<(Vec<u8>, String), usize>,
+pub(super) fn named(id: Id) -> Option<Id> {
+    (id != Id::default()).then_some(id)
 }
 
-impl Builder {
-    fn add_spans(&mut self, group: ResourceSpans) {
-        let process = self.process(group.resource, group.schema_url);
-        for scoped in group.scope_spans {
-            let scope = self.scope(scoped.scope, scoped.schema_url);
-            self.trace
-                .spans
-                .extend(scoped.spans.into_iter().map(|span| SpanItem {
-                    span,
-                    process,
-                    scope,
-                    copies: 1,
-                    shares_id: false,
-                }));
+/// By start, end and id. A consumer sends them by their start, so that only those that start at once are to be sorted.
+fn sort(spans: &mut [SpanItem]) {
+    if !spans.is_sorted_by_key(|item| item.start) {
+        spans.sort_by_key(|item| item.start);
+    }
+    for moment in spans.chunk_by_mut(|a, b| a.start == b.start) {
+        if moment.len() > 1 {
+            moment.sort_by_key(|item| (item.end, u64::from_be_bytes(item.id)));
         }
     }
+}
 
-    fn add_logs(&mut self, group: ResourceLogs) {
-        let process = self.process(group.resource, group.schema_url);
-        for scoped in group.scope_logs {
-            let scope = self.scope(scoped.scope, scoped.schema_url);
-            self.trace
-                .logs
-                .extend(scoped.log_records.into_iter().map(|record| LogItem {
-                    record,
-                    process,
-                    scope,
-                }));
+/// Marks different spans that have one id.
+fn mark_shared_ids(spans: &mut [SpanItem], by_id: &[(u64, usize)]) {
+    for group in by_id.chunk_by(|a, b| a.0 == b.0) {
+        if group.len() < 2 {
+            continue;
         }
-    }
-
-    /// A trace comes in pieces, each of which repeats its resources.
-    fn process(&mut self, resource: Option<Resource>, schema_url: String) -> usize {
-        let resource = resource.unwrap_or_default();
-        let next = self.trace.processes.len();
-        match self
-            .processes
-            .entry((resource.encode_to_vec(), schema_url.clone()))
-        {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                new.insert(next);
-                let service = service_name(&resource.attributes);
-                self.trace.processes.push(Process {
-                    resource,
-                    schema_url,
-                    service,
-                });
-                next
+        let of_side = |wanted: Side| {
+            let sides = group.iter().filter_map(|(_, at)| spans.get(*at));
+            sides.filter(|item| side(item.kind) == wanted).count()
+        };
+        let is_call = group.len() == 2 && of_side(Side::Caller) == 1 && of_side(Side::Callee) == 1;
+        for (_, at) in group {
+            if let Some(item) = spans.get_mut(*at) {
+                item.shares_id = !is_call;
             }
         }
     }
-
-    fn scope(&mut self, scope: Option<InstrumentationScope>, schema_url: String) -> usize {
-        let scope = scope.unwrap_or_default();
-        let next = self.trace.scopes.len();
-        match self
-            .scopes
-            .entry((scope.encode_to_vec(), schema_url.clone()))
-        {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                new.insert(next);
-                self.trace.scopes.push(Scope { scope, schema_url });
-                next
-            }
-        }
-    }
-
-    fn finish(self) -> Trace {
-        let mut trace = self.trace;
-        merge_copies(&mut trace.spans);
-        trace.nodes = nodes(&trace.spans, &trace.logs);
-        trace.rows = tree::arrange(&trace.nodes);
-        trace.main = tree::main_root(&trace.nodes, &trace.rows);
-        (trace.start, trace.end) = bounds(&trace);
-        trace
-    }
-}
-
-fn service_name(attributes: &[KeyValue]) -> String {
-    match value::of(attributes, "service.name") {
-        Some(name) if !name.is_empty() => name.to_owned(),
-        _ => UNKNOWN_SERVICE.to_owned(),
-    }
-}
-
-/// Makes exact copies one, and marks different spans that have one id.
-fn merge_copies(spans: &mut Vec<SpanItem>) {
-    // Sorted by id, so that spans which may be copies of one another stand side by side; stable, so that the first of
-    // them stays the first.
-    spans.sort_by(|a, b| a.span.span_id.cmp(&b.span.span_id));
-    spans.dedup_by(|copy, first| {
-        let same =
-            copy.process == first.process && copy.scope == first.scope && copy.span == first.span;
-        if same {
-            first.copies += copy.copies;
-        }
-        same
-    });
-    for group in spans.chunk_by_mut(|a, b| a.span.span_id == b.span.span_id) {
-        let callers = group
-            .iter()
-            .filter(|item| side(item.span.kind()) == Side::Caller)
-            .count();
-        let callees = group
-            .iter()
-            .filter(|item| side(item.span.kind()) == Side::Callee)
-            .count();
-        let is_call = group.len() == 2 && callers == 1 && callees == 1;
-        if group.len() > 1 && !is_call {
-            group.iter_mut().for_each(|item| item.shares_id = true);
-        }
-    }
-    spans.sort_by(in_time);
-}
-
-fn in_time(a: &SpanItem, b: &SpanItem) -> Ordering {
-    let key = |item: &SpanItem| (item.span.start_time_unix_nano, item.span.end_time_unix_nano);
-    key(a)
-        .cmp(&key(b))
-        .then_with(|| a.span.span_id.cmp(&b.span.span_id))
 }
 
 fn nodes(spans: &[SpanItem], logs: &[LogItem]) -> Vec<Node> {
     let spans = spans.iter().map(|item| Node {
         // A span without a valid id is refused at the door; should one come, it is still a span.
-        id: Some(span_id(&item.span.span_id).unwrap_or_default()),
-        parent: span_id(&item.span.parent_span_id),
-        start: item.span.start_time_unix_nano,
-        end: item
-            .span
-            .end_time_unix_nano
-            .max(item.span.start_time_unix_nano),
-        side: side(item.span.kind()),
+        id: Some(item.id),
+        parent: item.parent(),
+        start: item.start,
+        end: item.end.max(item.start),
+        side: side(item.kind),
         process: item.process,
     });
     let logs = logs.iter().map(|item| Node {
         id: None,
-        parent: span_id(&item.record.span_id),
-        start: item.time(),
-        end: item.time(),
+        parent: item.span,
+        start: item.time,
+        end: item.time,
         side: Side::Inner,
         process: item.process,
     });

@@ -17,12 +17,15 @@ pub(crate) mod calls;
 pub(crate) mod compare;
 pub(crate) mod flame;
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    ops::Range,
+};
 
 use log_tracer_proto::otlp::trace::span::SpanKind;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{critical::critical_path, model::Trace, self_time::self_times};
+use super::{critical::critical_path, model::Trace, self_time::self_times, visible::Counts};
 
 /// One step of a path: which spans may be merged.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,6 +53,8 @@ pub(crate) struct Sums {
     pub(crate) total: u64,
     pub(crate) own: u64,
     pub(crate) critical: u64,
+    /// How many of the spans the filter finds; all without one.
+    pub(crate) matched: u64,
 }
 
 impl Sums {
@@ -59,6 +64,7 @@ impl Sums {
         self.total = self.total.saturating_add(other.total);
         self.own = self.own.saturating_add(other.own);
         self.critical = self.critical.saturating_add(other.critical);
+        self.matched = self.matched.saturating_add(other.matched);
     }
 }
 
@@ -89,6 +95,16 @@ pub(crate) struct Shape {
 
 impl Shape {
     pub(crate) fn new(trace: &Trace) -> Self {
+        Self::narrowed(trace, None)
+    }
+
+    /// Of the spans that a filter finds and of those above them. `matches` tells of each row whether it finds its span.
+    pub(crate) fn narrowed(trace: &Trace, matches: Option<&[bool]>) -> Self {
+        let found = matches.map(|matches| Counts::new(matches.iter().copied()));
+        let found = |rows: Range<usize>| {
+            let found = found.as_ref();
+            found.map_or(rows.len(), |found| found.between(&rows)) as u64
+        };
         let mut builder = Builder::default();
         let own = self_times(&trace.nodes, &trace.rows);
         let mut critical = vec![0_u64; trace.spans.len()];
@@ -101,23 +117,37 @@ impl Shape {
                 *nanos += segment.end - segment.start;
             }
         }
+        let (_, services) = trace.services();
+        // The numbers of the steps, by numbers that stand for their texts.
+        let mut steps: HashMap<(Option<&usize>, u32, SpanKind), usize> = HashMap::new();
         // Of each row its node; rows of logs have none, and nothing stands below them.
         let mut of_row: Vec<Option<usize>> = Vec::with_capacity(trace.rows.len());
-        for (row, own) in trace.rows.iter().zip(own) {
-            let Some(item) = trace.span(row) else {
+        for (at, (row, own)) in trace.rows.iter().zip(own).enumerate() {
+            // One that leads to no match has none below it that does.
+            let is_left = found(at..at + row.size) > 0;
+            let Some(item) = trace.span(row).filter(|_| is_left) else {
                 of_row.push(None);
                 continue;
             };
             let parent = row
                 .parent
                 .and_then(|parent| of_row.get(parent).copied().flatten());
-            let step = builder.step(trace.service(item.process), &item.span.name, item.span.kind);
+            let step = *steps
+                .entry((services.get(item.process), item.name, item.kind))
+                .or_insert_with(|| {
+                    builder.tree.step(Step {
+                        service: trace.service(item.process).to_owned(),
+                        name: trace.name(item).to_owned(),
+                        kind: item.kind.into(),
+                    })
+                });
             let sums = Sums {
                 count: 1,
                 errors: u64::from(item.is_error()),
                 total: item.duration(),
                 own,
                 critical: critical.get(row.node).copied().unwrap_or(0),
+                matched: found(at..at + 1),
             };
             of_row.push(Some(builder.merge(parent, step, &sums)));
         }
@@ -269,27 +299,9 @@ fn path_id(above: PathId, step: Option<&Step>) -> PathId {
 #[derive(Debug, Default)]
 struct Builder {
     tree: Tree<Sums>,
-    /// The last step, since siblings are often alike.
-    last: Option<usize>,
 }
 
 impl Builder {
-    fn step(&mut self, service: &str, name: &str, kind: i32) -> usize {
-        let same = |step: &Step| step.name == name && step.kind == kind && step.service == service;
-        if let Some(last) = self.last
-            && self.tree.steps.get(last).is_some_and(same)
-        {
-            return last;
-        }
-        let step = self.tree.step(Step {
-            service: service.to_owned(),
-            name: name.to_owned(),
-            kind,
-        });
-        self.last = Some(step);
-        step
-    }
-
     fn merge(&mut self, parent: Option<usize>, step: usize, sums: &Sums) -> usize {
         let (node, own) = self.tree.child(parent, step);
         if let Some(own) = own {

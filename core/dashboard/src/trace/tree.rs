@@ -80,13 +80,19 @@ impl Place {
 }
 
 /// Arranges the nodes of a trace.
+#[cfg(test)]
 pub(crate) fn arrange(nodes: &[Node]) -> Vec<Row> {
-    let index = Index::new(nodes);
-    let mut places: Vec<Place> = nodes
-        .iter()
-        .enumerate()
-        .map(|(at, node)| index.place(at, node))
-        .collect();
+    arrange_by(nodes, &by_id(nodes))
+}
+
+/// The spans among the nodes in the order of their ids.
+pub(crate) fn by_id(nodes: &[Node]) -> Vec<(u64, usize)> {
+    sorted(nodes.iter().map(|node| node.id))
+}
+
+/// Arranges the nodes of a trace. `by_id` has the spans among them in the order of their ids.
+pub(crate) fn arrange_by(nodes: &[Node], by_id: &[(u64, usize)]) -> Vec<Row> {
+    let mut places = places(nodes, by_id);
     cut_cycles(nodes, &mut places);
     place_logs_without_span(nodes, &mut places);
     walk(nodes, &places)
@@ -111,75 +117,120 @@ pub(crate) fn main_root(nodes: &[Node], rows: &[Row]) -> Option<usize> {
         .map(|(_, at)| at)
 }
 
-/// Spans by id.
-struct Index<'a> {
-    nodes: &'a [Node],
-    /// Sorted.
-    by_id: Vec<(Id, usize)>,
+/// Where each node goes: the spans in the order of their ids stand beside the nodes in the order of the ids that they
+/// want above them, so that one pass over both finds every parent, and no lookup is made.
+fn places(nodes: &[Node], by_id: &[(u64, usize)]) -> Vec<Place> {
+    let mut places: Vec<Place> = nodes.iter().map(without_parent).collect();
+    let wanting = sorted(nodes.iter().map(|node| node.parent));
+    let mut wanting = wanting.chunk_by(|a, b| a.0 == b.0).peekable();
+    let id_of = |group: &[(u64, usize)]| group.first().map(|(id, _)| *id);
+    for group in by_id.chunk_by(|a, b| a.0 == b.0) {
+        let id = id_of(group);
+        while wanting.next_if(|below| id_of(below) < id).is_some() {}
+        if let Some(below) = wanting.next_if(|below| id_of(below) == id) {
+            let candidates = Candidates::new(nodes, group);
+            for (_, at) in below {
+                let process = nodes.get(*at).map(|node| node.process);
+                if let Some(parent) = candidates.choose(*at, process)
+                    && let Some(place) = places.get_mut(*at)
+                {
+                    *place = Place::Below(parent);
+                }
+            }
+        }
+    }
+    // The other side of a call goes before what a span names, and so it comes last.
+    for group in by_id.chunk_by(|a, b| a.0 == b.0) {
+        if group.len() > 1 {
+            place_callees_of_shared_id(nodes, group, &mut places);
+        }
+    }
+    places
 }
 
-impl<'a> Index<'a> {
-    fn new(nodes: &'a [Node]) -> Self {
-        let mut by_id: Vec<(Id, usize)> = nodes
+/// The place of a node whose parent is not there.
+fn without_parent(node: &Node) -> Place {
+    Place::Root(match (node.id, node.parent) {
+        (None, _) => Root::Stray,
+        (Some(_), None) => Root::First,
+        (Some(id), Some(parent)) if id == parent => Root::Cycle,
+        (Some(_), Some(parent)) => Root::Orphan(parent),
+    })
+}
+
+/// The nodes that have an id, in its order.
+fn sorted(ids: impl Iterator<Item = Option<Id>>) -> Vec<(u64, usize)> {
+    let mut sorted: Vec<(u64, usize)> = ids
+        .enumerate()
+        .filter_map(|(at, id)| Some((u64::from_be_bytes(id?), at)))
+        .collect();
+    sorted.sort_unstable();
+    sorted
+}
+
+/// Some senders give both sides of a call the same id (as Zipkin did): the callee stands below the caller.
+fn place_callees_of_shared_id(nodes: &[Node], group: &[(u64, usize)], places: &mut [Place]) {
+    let side = |at: usize| nodes.get(at).map(|node| node.side);
+    let mut members = group.iter().map(|(_, at)| *at);
+    let Some(caller) = members.find(|at| side(*at) == Some(Side::Caller)) else {
+        return;
+    };
+    for (_, at) in group {
+        if side(*at) == Some(Side::Callee)
+            && let Some(place) = places.get_mut(*at)
+        {
+            *place = Place::Below(caller);
+        }
+    }
+}
+
+/// Spans of one id, of which one is the parent of those that name it: the one of the same process, then the callee,
+/// then the first; but none is its own.
+struct Candidates {
+    /// By process, callees first.
+    by_process: Vec<(usize, bool, usize)>,
+    /// The best two of all: one of them is not the span that asks.
+    best: Vec<(bool, usize)>,
+}
+
+impl Candidates {
+    fn new(nodes: &[Node], group: &[(u64, usize)]) -> Self {
+        let candidate = |at: usize| {
+            let node = nodes.get(at)?;
+            Some((node.process, node.side != Side::Callee, at))
+        };
+        let members = group.iter().filter_map(|(_, at)| candidate(*at));
+        if group.len() == 1 {
+            return Self {
+                best: members.map(|(_, rank, at)| (rank, at)).collect(),
+                by_process: Vec::new(),
+            };
+        }
+        let mut by_process: Vec<(usize, bool, usize)> = members.collect();
+        by_process.sort_unstable();
+        let mut best: Vec<(bool, usize)> = by_process
             .iter()
-            .enumerate()
-            .filter_map(|(at, node)| Some((node.id?, at)))
+            .map(|(_, rank, at)| (*rank, *at))
             .collect();
-        by_id.sort_unstable();
-        Self { nodes, by_id }
+        best.sort_unstable();
+        best.truncate(2);
+        Self { by_process, best }
     }
 
-    /// The spans of an id, except one.
-    fn spans(&self, id: Id, except: usize) -> impl Iterator<Item = (usize, &'a Node)> {
-        let from = self.by_id.partition_point(|(other, _)| *other < id);
-        self.by_id
+    fn choose(&self, asking: usize, process: Option<usize>) -> Option<usize> {
+        let from = self
+            .by_process
+            .partition_point(|(other, ..)| Some(*other) < process);
+        let mut of_process = self
+            .by_process
             .iter()
             .skip(from)
-            .take_while(move |(other, _)| *other == id)
-            .filter(move |(_, at)| *at != except)
-            .filter_map(|(_, at)| Some((*at, self.nodes.get(*at)?)))
-    }
-
-    fn place(&self, at: usize, node: &Node) -> Place {
-        if let Some(caller) = self.caller_of_shared_id(at, node) {
-            return Place::Below(caller);
-        }
-        let Some(wanted) = node.parent else {
-            return Place::Root(if node.id.is_some() {
-                Root::First
-            } else {
-                Root::Stray
-            });
-        };
-        match self.choose(wanted, at, node) {
-            Some(parent) => Place::Below(parent),
-            None if node.id == Some(wanted) => Place::Root(Root::Cycle),
-            None if node.id.is_none() => Place::Root(Root::Stray),
-            None => Place::Root(Root::Orphan(wanted)),
-        }
-    }
-
-    /// Some senders give both sides of a call the same id (as Zipkin did): the callee stands below the caller.
-    fn caller_of_shared_id(&self, at: usize, node: &Node) -> Option<usize> {
-        if node.side != Side::Callee {
-            return None;
-        }
-        self.spans(node.id?, at)
-            .find(|(_, other)| other.side == Side::Caller)
-            .map(|(other, _)| other)
-    }
-
-    /// Of several spans with the wanted id, the one of the same process, then the callee, then the first.
-    fn choose(&self, wanted: Id, at: usize, node: &Node) -> Option<usize> {
-        self.spans(wanted, at)
-            .min_by_key(|(other, span)| {
-                (
-                    span.process != node.process,
-                    span.side != Side::Callee,
-                    *other,
-                )
-            })
-            .map(|(other, _)| other)
+            .take_while(|(other, ..)| Some(*other) == process)
+            .map(|(.., at)| *at);
+        let mut best = self.best.iter().map(|(_, at)| *at);
+        of_process
+            .find(|at| *at != asking)
+            .or_else(|| best.find(|at| *at != asking))
     }
 }
 
@@ -249,27 +300,11 @@ fn place_logs_without_span(nodes: &[Node], places: &mut [Place]) {
 
 /// Writes the rows, parents first, siblings by time.
 fn walk(nodes: &[Node], places: &[Place]) -> Vec<Row> {
-    // Children of the same parent stand together, roots first.
-    let mut order: Vec<(Option<usize>, u64, usize)> = places
-        .iter()
-        .zip(nodes)
-        .enumerate()
-        .map(|(at, (place, node))| (place.parent(), node.start, at))
-        .collect();
-    order.sort_unstable();
-    let children = |parent: Option<usize>| {
-        let from = order.partition_point(|(other, ..)| *other < parent);
-        let to = order.partition_point(|(other, ..)| *other <= parent);
-        order.get(from..to).unwrap_or_default()
-    };
-
+    let below = Below::new(nodes, places);
     let mut rows: Vec<Row> = Vec::with_capacity(nodes.len());
     // Nodes to write next, the nearest on top, each with the row above it.
-    let mut waiting: Vec<(usize, Option<usize>, usize)> = children(None)
-        .iter()
-        .rev()
-        .map(|(_, _, at)| (*at, None, 0))
-        .collect();
+    let mut waiting: Vec<(usize, Option<usize>, usize)> = Vec::new();
+    waiting.extend(below.roots().iter().rev().map(|at| (*at, None, 0)));
     while let Some((node, parent, depth)) = waiting.pop() {
         let row = rows.len();
         rows.push(Row {
@@ -282,14 +317,72 @@ fn walk(nodes: &[Node], places: &[Place]) -> Vec<Row> {
                 _ => None,
             },
         });
-        let below = children(Some(node))
-            .iter()
-            .rev()
-            .map(|(_, _, at)| (*at, Some(row), depth + 1));
-        waiting.extend(below);
+        let below = below.of(node).iter().rev();
+        waiting.extend(below.map(|at| (*at, Some(row), depth + 1)));
     }
     add_sizes(&mut rows);
     rows
+}
+
+/// What stands below each node, by time.
+struct Below {
+    /// Where those of each node begin; the roots stand after those of the last.
+    starts: Vec<usize>,
+    nodes: Vec<usize>,
+}
+
+impl Below {
+    /// Counts, and then puts each into its place: siblings are in order since all nodes are.
+    fn new(nodes: &[Node], places: &[Place]) -> Self {
+        let mut by_time: Vec<(u64, usize)> = nodes
+            .iter()
+            .enumerate()
+            .map(|(at, node)| (node.start, at))
+            .collect();
+        // Mostly in order, for which this sort is the quick one.
+        by_time.sort();
+        let roots = places.len();
+        let above = |at: usize| {
+            let parent = places.get(at).and_then(|place| place.parent());
+            parent.unwrap_or(roots)
+        };
+        let mut starts = vec![0_usize; places.len() + 2];
+        for at in 0..places.len() {
+            if let Some(count) = starts.get_mut(above(at) + 1) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        let mut ends = starts.clone();
+        let mut below = vec![0; places.len()];
+        for (_, at) in by_time {
+            if let Some(end) = ends.get_mut(above(at)) {
+                if let Some(place) = below.get_mut(*end) {
+                    *place = at;
+                }
+                *end += 1;
+            }
+        }
+        Self {
+            starts,
+            nodes: below,
+        }
+    }
+
+    fn of(&self, node: usize) -> &[usize] {
+        let bound = |at: usize| self.starts.get(at).copied().unwrap_or(0);
+        self.nodes
+            .get(bound(node)..bound(node + 1))
+            .unwrap_or_default()
+    }
+
+    fn roots(&self) -> &[usize] {
+        self.of(self.starts.len().saturating_sub(2))
+    }
 }
 
 fn add_sizes(rows: &mut [Row]) {

@@ -1,7 +1,7 @@
 //! Which rows of a trace a page shows: what is collapsed, what a filter leaves, what lies in the shown time, and the
 //! window of rows.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Range};
 
 use super::tree::{Id, Node, Row};
 
@@ -61,9 +61,9 @@ pub(crate) fn visible(
     wish: &Wish,
 ) -> Vec<Shown> {
     let below = |at: usize, row: &Row| (at + 1)..(at + row.size);
-    let error_count = prefix_sums(errors.iter().map(|error| usize::from(*error)));
+    let error_count = Counts::new(errors.iter().copied());
     let kept = kept(nodes, rows, within, wish.logs);
-    let kept_count = prefix_sums(kept.iter().map(|kept| usize::from(*kept)));
+    let kept_count = Counts::new(kept.iter().copied());
     let depth = open_depth(rows, &kept, wish.fold);
 
     let mut shown = Vec::new();
@@ -74,11 +74,11 @@ pub(crate) fn visible(
             continue;
         }
         let children = below(at, row);
-        let has_children = between(&kept_count, &children) > 0;
+        let has_children = kept_count.between(&children) > 0;
         let holds_selected = wish
             .selected
             .is_some_and(|selected| children.contains(&selected));
-        let on_the_way_to_error = wish.fold == Fold::Auto && between(&error_count, &children) > 0;
+        let on_the_way_to_error = wish.fold == Fold::Auto && error_count.between(&children) > 0;
         let toggled = nodes
             .get(row.node)
             .and_then(|node| node.id)
@@ -98,24 +98,24 @@ pub(crate) fn kept(nodes: &[Node], rows: &[Row], within: Option<&[bool]>, logs: 
     let is_log = |row: &Row| nodes.get(row.node).is_some_and(|node| node.id.is_none());
     let own = rows.iter().enumerate().map(|(at, row)| {
         let is_within = within.is_none_or(|within| within.get(at) == Some(&true));
-        usize::from(is_within && (logs || !is_log(row)))
+        is_within && (logs || !is_log(row))
     });
-    let counts = prefix_sums(own);
+    let counts = Counts::new(own);
     rows.iter()
         .enumerate()
-        .map(|(at, row)| between(&counts, &(at..at + row.size)) > 0)
+        .map(|(at, row)| counts.between(&(at..at + row.size)) > 0)
         .collect()
 }
 
 /// Only the rows that match, and what is above them.
 pub(crate) fn filtered(rows: &[Row], matches: &[bool]) -> Vec<Shown> {
-    let counts = prefix_sums(matches.iter().map(|matched| usize::from(*matched)));
+    let counts = Counts::new(matches.iter().copied());
     rows.iter()
         .enumerate()
-        .filter(|(at, row)| between(&counts, &(*at..at + row.size)) > 0)
+        .filter(|(at, row)| counts.between(&(*at..at + row.size)) > 0)
         .map(|(at, row)| Shown {
             row: at,
-            open: (between(&counts, &(at + 1..at + row.size)) > 0).then_some(true),
+            open: (counts.between(&(at + 1..at + row.size)) > 0).then_some(true),
         })
         .collect()
 }
@@ -144,40 +144,58 @@ pub(crate) fn window(
 
 /// Rows with a smaller depth are open to begin with.
 fn open_depth(rows: &[Row], kept: &[bool], fold: Fold) -> usize {
-    let depths = || {
-        rows.iter()
-            .zip(kept)
-            .filter(|(_, kept)| **kept)
-            .map(|(row, _)| row.depth)
-    };
     match fold {
-        Fold::Open => usize::MAX,
-        Fold::Closed => 0,
-        Fold::Auto if depths().count() <= ROWS_OPEN_MAX => usize::MAX,
-        Fold::Auto => {
-            let mut depths: Vec<usize> = depths().collect();
-            depths.sort_unstable();
-            // All rows of the levels up to the result fit; at least the first level is open.
-            let first_left_out = depths.get(ROWS_OPEN_MAX).copied().unwrap_or(usize::MAX);
-            first_left_out.saturating_sub(1).max(1)
+        Fold::Open => return usize::MAX,
+        Fold::Closed => return 0,
+        Fold::Auto => {}
+    }
+    let mut of_depth: Vec<usize> = Vec::new();
+    for (row, _) in rows.iter().zip(kept).filter(|(_, kept)| **kept) {
+        if of_depth.len() <= row.depth {
+            of_depth.resize(row.depth + 1, 0);
+        }
+        if let Some(count) = of_depth.get_mut(row.depth) {
+            *count += 1;
         }
     }
-}
-
-/// Sums before each element, and the whole at the end.
-fn prefix_sums(numbers: impl Iterator<Item = usize>) -> Vec<usize> {
-    let mut sums = vec![0];
-    let mut sum = 0;
-    for number in numbers {
-        sum += number;
-        sums.push(sum);
+    // All rows of the levels up to the result fit; at least the first level is open.
+    let mut left = ROWS_OPEN_MAX;
+    for (depth, count) in of_depth.into_iter().enumerate() {
+        match left.checked_sub(count) {
+            Some(rest) => left = rest,
+            None => return depth.saturating_sub(1).max(1),
+        }
     }
-    sums
+    usize::MAX
 }
 
-fn between(sums: &[usize], range: &std::ops::Range<usize>) -> usize {
-    let at = |index: usize| sums.get(index).or(sums.last()).copied().unwrap_or(0);
-    at(range.end).saturating_sub(at(range.start))
+/// How many of some rows there are between any two.
+#[derive(Clone, Debug)]
+pub(crate) struct Counts {
+    /// Those before each row, and all at the end.
+    before: Vec<u32>,
+}
+
+impl Counts {
+    /// Of each row whether it counts.
+    pub(crate) fn new(rows: impl Iterator<Item = bool>) -> Self {
+        let mut before = Vec::with_capacity(rows.size_hint().0 + 1);
+        before.push(0);
+        let mut sum = 0;
+        before.extend(rows.map(|counts| {
+            sum += u32::from(counts);
+            sum
+        }));
+        Self { before }
+    }
+
+    pub(crate) fn between(&self, range: &Range<usize>) -> usize {
+        let at = |index: usize| {
+            let before = self.before.get(index).or(self.before.last());
+            before.copied().unwrap_or(0)
+        };
+        at(range.end).saturating_sub(at(range.start)) as usize
+    }
 }
 
 #[cfg(test)]

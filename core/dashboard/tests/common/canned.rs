@@ -6,12 +6,12 @@ use futures_util::{Stream, StreamExt, stream};
 use log_tracer_proto::v1::{
     DurationHeatmapRequest, DurationHeatmapResponse, ExportQuarantineRequest,
     ExportQuarantineResponse, ExportRequest, ExportResponse, FacetsRequest, FacetsResponse,
-    GetTraceRequest, GetTraceResponse, HistogramRequest, HistogramResponse, ListOperationsRequest,
-    ListOperationsResponse, ListServicesRequest, ListServicesResponse, RatesRequest, RatesResponse,
-    SearchLogsRequest, SearchLogsResponse, SearchTracesRequest, SearchTracesResponse,
-    ServiceGraphRequest, ServiceGraphResponse, StatusHistoryRequest, StatusHistoryResponse,
-    StatusRequest, StatusResponse, TailRequest, TailResponse, WaitForPositionRequest,
-    WaitForPositionResponse,
+    GetTraceOutlineRequest, GetTraceOutlineResponse, GetTraceRequest, GetTraceResponse,
+    HistogramRequest, HistogramResponse, ListOperationsRequest, ListOperationsResponse,
+    ListServicesRequest, ListServicesResponse, RatesRequest, RatesResponse, SearchLogsRequest,
+    SearchLogsResponse, SearchTracesRequest, SearchTracesResponse, ServiceGraphRequest,
+    ServiceGraphResponse, StatusHistoryRequest, StatusHistoryResponse, StatusRequest,
+    StatusResponse, TailRequest, TailResponse, WaitForPositionRequest, WaitForPositionResponse,
     query_service_server::{QueryService, QueryServiceServer},
 };
 use tokio::net::TcpListener;
@@ -79,6 +79,7 @@ impl Canned {
 #[tonic::async_trait]
 impl QueryService for Canned {
     type GetTraceStream = Pieces<GetTraceResponse>;
+    type GetTraceOutlineStream = Pieces<GetTraceOutlineResponse>;
     type TailStream = Pieces<TailResponse>;
     type ExportStream = Pieces<ExportResponse>;
     type ExportQuarantineStream = Pieces<ExportQuarantineResponse>;
@@ -97,6 +98,14 @@ impl QueryService for Canned {
         Ok(Response::new(
             stream::iter(pieces.into_iter().map(Ok)).boxed(),
         ))
+    }
+
+    /// As a consumer that is older than the dashboard, so that whole traces are tried, too.
+    async fn get_trace_outline(
+        &self,
+        _: Request<GetTraceOutlineRequest>,
+    ) -> Result<Response<Self::GetTraceOutlineStream>, Status> {
+        Err(Status::unimplemented("no outlines here"))
     }
 
     async fn search_traces(

@@ -134,6 +134,7 @@ macro_rules! pass_stream_through {
 #[tonic::async_trait]
 impl QueryService for Queries {
     type GetTraceStream = Answers<v1::GetTraceResponse>;
+    type GetTraceOutlineStream = Answers<v1::GetTraceOutlineResponse>;
     type TailStream = Answers<v1::TailResponse>;
     type ExportStream = Answers<v1::ExportResponse>;
     type ExportQuarantineStream = Answers<v1::ExportQuarantineResponse>;
@@ -145,6 +146,16 @@ impl QueryService for Queries {
         pass_stream_through!(self, get_trace, request);
         let deadline = self.fan.deadline(request.metadata());
         let pieces = trace::find(Arc::clone(&self.fan), request.into_inner(), deadline).await?;
+        Ok(self.until_closing(pieces))
+    }
+
+    async fn get_trace_outline(
+        &self,
+        request: Request<v1::GetTraceOutlineRequest>,
+    ) -> Result<Response<Self::GetTraceOutlineStream>, Status> {
+        pass_stream_through!(self, get_trace_outline, request);
+        let deadline = self.fan.deadline(request.metadata());
+        let pieces = trace::outline(Arc::clone(&self.fan), request.into_inner(), deadline).await?;
         Ok(self.until_closing(pieces))
     }
 

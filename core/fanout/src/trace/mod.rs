@@ -7,6 +7,7 @@
 
 mod lane;
 mod merger;
+mod outline;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::{
 };
 use lane::{Found, Lane, find_at};
 use merger::Merger;
+pub(crate) use outline::outline;
 
 /// Finds a trace; its pieces follow.
 ///

@@ -44,6 +44,7 @@ struct State {
     acts: Mutex<HashMap<&'static str, Act>>,
     services: Vec<&'static str>,
     trace: Mutex<Vec<Result<v1::GetTraceResponse, Status>>>,
+    outline: Mutex<Vec<Result<v1::GetTraceOutlineResponse, Status>>>,
     tail: Mutex<Option<mpsc::Receiver<Result<v1::TailResponse, Status>>>>,
     export: Mutex<Vec<Vec<Result<v1::ExportResponse, Status>>>>,
     exports: Mutex<Vec<v1::ExportRequest>>,
@@ -88,6 +89,7 @@ impl Fake {
             acts: Mutex::default(),
             services: vec![service],
             trace: Mutex::default(),
+            outline: Mutex::default(),
             tail: Mutex::default(),
             export: Mutex::default(),
             exports: Mutex::default(),
@@ -143,6 +145,11 @@ impl Fake {
 
     pub fn status(&self, change: impl FnOnce(&mut v1::StatusResponse)) -> &Self {
         change(&mut self.state.status.lock().unwrap());
+        self
+    }
+
+    pub fn outline(&self, pieces: Vec<Result<v1::GetTraceOutlineResponse, Status>>) -> &Self {
+        *self.state.outline.lock().unwrap() = pieces;
         self
     }
 
@@ -231,6 +238,7 @@ fn coverage() -> Option<v1::Coverage> {
 #[tonic::async_trait]
 impl QueryService for Service {
     type GetTraceStream = Answers<v1::GetTraceResponse>;
+    type GetTraceOutlineStream = Answers<v1::GetTraceOutlineResponse>;
     type TailStream = Answers<v1::TailResponse>;
     type ExportStream = Answers<v1::ExportResponse>;
     type ExportQuarantineStream = Answers<v1::ExportQuarantineResponse>;
@@ -241,6 +249,20 @@ impl QueryService for Service {
     ) -> Result<Response<Self::GetTraceStream>, Status> {
         self.asked("get_trace").await?;
         let pieces = self.0.trace.lock().unwrap().clone();
+        if pieces.is_empty() {
+            return Err(Status::not_found(
+                "there is no span and no log of the trace",
+            ));
+        }
+        Ok(Response::new(Box::pin(stream::iter(pieces))))
+    }
+
+    async fn get_trace_outline(
+        &self,
+        _: Request<v1::GetTraceOutlineRequest>,
+    ) -> Result<Response<Self::GetTraceOutlineStream>, Status> {
+        self.asked("get_trace_outline").await?;
+        let pieces = self.0.outline.lock().unwrap().clone();
         if pieces.is_empty() {
             return Err(Status::not_found(
                 "there is no span and no log of the trace",

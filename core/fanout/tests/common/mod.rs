@@ -46,6 +46,16 @@ pub fn endpoint(address: &str, channel: Channel) -> Endpoint {
     }
 }
 
+/// A fan-out over consumers; it lives as long as its client is used.
+pub fn asked_as_one(fakes: &[&fake::Fake], config: Config) -> (Fanout, Client) {
+    let endpoints = fakes.iter().enumerate();
+    let endpoints =
+        endpoints.map(|(number, fake)| endpoint(&format!("http://f{number}"), fake.channel()));
+    let fanout = Fanout::new(endpoints.collect(), config, log());
+    let client = Client::new(fanout.connect());
+    (fanout, client)
+}
+
 impl Cluster {
     /// Consumers with the partitions of each, of a log of so many.
     pub async fn start(partitions: u16, owned: &[&[u16]], config: Config) -> Self {
@@ -98,4 +108,65 @@ impl Cluster {
 
 pub fn is_whole(coverage: Option<&v1::Coverage>) -> bool {
     coverage.is_some_and(|coverage| !coverage.partial && coverage.reasons.is_empty())
+}
+
+/// The spans and logs of an outline with their texts, sorted where they share a time; none when it is not found.
+pub async fn outline(client: &mut Client, trace: u8) -> Option<Vec<String>> {
+    let request = v1::GetTraceOutlineRequest {
+        trace_id: records::trace_id(trace),
+        span_query: "status:error".to_owned(),
+        log_query: "severity:error".to_owned(),
+        span_field: "db.system".to_owned(),
+        ..v1::GetTraceOutlineRequest::default()
+    };
+    let mut pieces = match client.get_trace_outline(request).await {
+        Ok(pieces) => pieces.into_inner(),
+        Err(status) => {
+            assert_eq!(status.code(), tonic::Code::NotFound, "{status}");
+            return None;
+        }
+    };
+    let (mut resources, mut names, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rows = Vec::new();
+    while let Some(piece) = pieces.message().await.unwrap() {
+        resources.extend(piece.resources.into_iter().map(|it| it.service));
+        names.extend(piece.names);
+        values.extend(piece.values);
+        let spans = piece.spans.unwrap_or_default();
+        for at in 0..spans.names.len() {
+            let value = spans.values[at]
+                .checked_sub(1)
+                .map(|it| &values[it as usize]);
+            rows.push(format!(
+                "{} span {:?} {:?} {} {} {} {:?} {} {} {}",
+                spans.start_unix_nano[at],
+                &spans.span_ids[8 * at..][..8],
+                &spans.parent_span_ids[8 * at..][..8],
+                spans.end_unix_nano[at],
+                names[spans.names[at] as usize],
+                resources[spans.resources[at] as usize],
+                value,
+                spans.kinds[at],
+                spans.statuses[at],
+                spans.matches[at],
+            ));
+        }
+        let logs = piece.logs.unwrap_or_default();
+        for at in 0..logs.resources.len() {
+            rows.push(format!(
+                "{} log {:?} {} {} {}",
+                logs.time_unix_nano[at],
+                &logs.span_ids[8 * at..][..8],
+                resources[logs.resources[at] as usize],
+                logs.severities[at],
+                logs.matches[at],
+            ));
+        }
+        if piece.coverage.is_some() {
+            assert!(is_whole(piece.coverage.as_ref()));
+            rows.sort();
+            return Some(rows);
+        }
+    }
+    panic!("the answer broke off");
 }

@@ -8,6 +8,7 @@
 //! | `units` | what a question that counts has to read, in stretches that can be read at the same time |
 //! | `source` | what is known of a chunk or a block without reading its rows; says what cannot be read |
 //! | `rows_of_trace`, `spans_of_trace` | the rows of one trace from all places, in order |
+//! | `trace`, `selected`, `outline` | one trace whole, some of its records, or a few columns of all of them |
 //! | `candidates` | the traces with a span that matches, the newest first |
 //!
 //! Each thread has one stretch of rows in memory at a time, and what is kept for the answer has a bound.
@@ -41,9 +42,11 @@ mod facets;
 mod filter;
 mod heatmap;
 mod histogram;
+mod outline;
 mod pace;
 mod records;
 mod rows_of_trace;
+mod selected;
 mod services;
 mod sight;
 mod source;
@@ -64,11 +67,15 @@ pub(crate) use histogram::count_over_time;
 pub use histogram::{
     Histogram, HistogramError, HistogramGroup, HistogramSeries, HistogramSpec, STEPS_MAX,
 };
+pub(crate) use outline::find_outline;
+pub use outline::{OutlineLog, OutlineSpan, OutlineSpec, TraceOutline};
 pub(crate) use records::search_records;
 pub use records::{
     Hit, LogHit, LogResults, LogSearch, RecordResults, RecordSearch, SpanHit, SpanResults,
     SpanSearch,
 };
+pub use selected::TraceSelection;
+pub(crate) use selected::find_selected;
 pub use services::{OperationInfo, Operations, ServiceInfo, Services};
 pub(crate) use services::{list_operations, list_services};
 pub use summary::{ServiceCount, TraceSummary};

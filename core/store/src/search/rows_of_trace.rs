@@ -2,21 +2,24 @@
 //! millions of rows takes no more memory than what is kept of it.
 
 use std::{
+    borrow::Cow,
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
+    collections::{BinaryHeap, HashMap, binary_heap::PeekMut},
     sync::Arc,
 };
 
 use super::source::{Source, readable, sources};
 use crate::{
     RecordKey,
-    block::{Block, Columns, Storable},
+    block::{Block, BlockError, Columns, Storable},
     stop::Progress,
     table::Snapshot,
 };
 
-/// Rows of a block that are read at once.
+/// Rows of a block that are read at once: of whole rows, and of a few columns, of which a row takes little. A page that
+/// two batches share is read twice.
 const BATCH_ROWS: usize = 1024;
+const NARROW_BATCH_ROWS: usize = 32 << 10;
 
 /// Goes through the rows of a trace.
 #[derive(Debug)]
@@ -46,10 +49,11 @@ enum Stream<'s, C> {
 }
 
 impl<'s, C: Storable> RowsOfTrace<'s, C> {
-    /// Finds the rows. Reads them, with at least these columns, as they are asked for: hardly more than `wanted`.
-    pub(super) fn of(
+    /// Finds the rows in each place, ascending. Reads them, with at least these columns, as they are asked for: hardly more
+    /// than `wanted`.
+    pub(super) fn found(
         snapshot: &'s Snapshot<C>,
-        id: u128,
+        find: impl Fn(Source<'s, C>, &mut Progress<'_>) -> Result<Cow<'s, [u32]>, BlockError>,
         columns: Columns,
         wanted: usize,
         progress: &mut Progress<'_>,
@@ -59,7 +63,8 @@ impl<'s, C: Storable> RowsOfTrace<'s, C> {
         let mut ahead = BinaryHeap::new();
         let mut row_count = 0;
         for source in sources(snapshot) {
-            let rows = readable(snapshot, source.rows_of_trace(id), progress);
+            let found = find(source, progress);
+            let rows = readable(snapshot, found, progress);
             let rows = rows.unwrap_or_default();
             row_count += rows.len() as u64;
             match source {
@@ -88,11 +93,17 @@ impl<'s, C: Storable> RowsOfTrace<'s, C> {
         streams.push(Stream::Memory(in_memory.into_iter()));
         Self {
             snapshot,
+            batch_rows: wanted.clamp(
+                1,
+                match columns.all {
+                    true => BATCH_ROWS,
+                    false => NARROW_BATCH_ROWS,
+                },
+            ),
             columns: Columns {
                 keys: true,
                 ..columns
             },
-            batch_rows: wanted.clamp(1, BATCH_ROWS),
             streams,
             ahead,
             row_count,
@@ -107,7 +118,9 @@ impl<'s, C: Storable> RowsOfTrace<'s, C> {
     /// The next row; none at the end, or when the search has to end.
     pub(super) fn next(&mut self, progress: &mut Progress<'_>) -> Option<(Arc<C>, usize)> {
         loop {
-            let Reverse((key, number)) = self.ahead.pop()?;
+            // Mostly the same stream goes on, and then nothing has to be moved.
+            let mut first = self.ahead.peek_mut()?;
+            let Reverse((key, number)) = *first;
             let (found, next_key) = match self.streams.get_mut(number)? {
                 Stream::Memory(rows) => {
                     let (_, chunk, row) = rows.next()?;
@@ -142,8 +155,10 @@ impl<'s, C: Storable> RowsOfTrace<'s, C> {
                     }
                 }
             };
-            self.ahead
-                .extend(next_key.map(|key| Reverse((key, number))));
+            match next_key {
+                Some(key) => *first = Reverse((key, number)),
+                None => drop(PeekMut::pop(first)),
+            }
             if found.is_some() {
                 return progress.scan(1).then_some(found).flatten();
             }
@@ -179,8 +194,9 @@ pub(super) struct Gathered<C> {
 #[derive(Debug)]
 pub(super) struct Gatherer<C> {
     gathered: Gathered<C>,
-    /// The number of each chunk, by where it is in memory.
+    /// The number of each chunk, by where it is in memory; and the last of them, since rows of a chunk often stand together.
     numbers: HashMap<usize, u32>,
+    last: Option<(usize, u32)>,
 }
 
 impl<C> Clone for Gathered<C> {
@@ -206,6 +222,7 @@ impl<C> Default for Gatherer<C> {
         Self {
             gathered: Gathered::default(),
             numbers: HashMap::new(),
+            last: None,
         }
     }
 }
@@ -213,12 +230,17 @@ impl<C> Default for Gatherer<C> {
 impl<C> Gatherer<C> {
     pub(super) fn add(&mut self, chunk: Arc<C>, row: usize) -> RowRef {
         let Gathered { chunks, rows } = &mut self.gathered;
-        let number = self.numbers.entry(Arc::as_ptr(&chunk).addr());
-        let place = RowRef {
-            chunk_number: *number.or_insert_with(|| {
+        let address = Arc::as_ptr(&chunk).addr();
+        let chunk_number = match self.last {
+            Some((last, number)) if last == address => number,
+            _ => *self.numbers.entry(address).or_insert_with(|| {
                 chunks.push(chunk);
                 (chunks.len() - 1) as u32
             }),
+        };
+        self.last = Some((address, chunk_number));
+        let place = RowRef {
+            chunk_number,
             row: row as u32,
         };
         rows.push(place);

@@ -1,7 +1,8 @@
 //! The spans of one trace, each of them once, in the order of time.
 
 use std::{
-    collections::{HashMap, HashSet},
+    borrow::Cow,
+    collections::HashMap,
     hash::{BuildHasher, RandomState},
 };
 
@@ -9,9 +10,12 @@ use log_tracer_query::{Field, Intrinsic};
 use log_tracer_record::SpanRow;
 use prost::Message;
 
-use super::rows_of_trace::{Gathered, Gatherer, RowRef, RowsOfTrace};
+use super::{
+    rows_of_trace::{Gathered, Gatherer, RowRef, RowsOfTrace},
+    source::Source,
+};
 use crate::{
-    block::Columns,
+    block::{BlockError, Columns},
     chunk::{Chunk, SpanChunk},
     stop::Progress,
     table::Snapshot,
@@ -34,19 +38,31 @@ pub(super) struct SpansOfTrace {
 
 impl SpansOfTrace {
     /// Reads the first spans of a trace, `spans_max` at most, with at least these columns and the ids of spans.
-    pub(super) fn read(
-        snapshot: &Snapshot<SpanChunk>,
+    pub(super) fn read<'s>(
+        snapshot: &'s Snapshot<SpanChunk>,
         id: u128,
+        columns: &Columns,
+        spans_max: usize,
+        progress: &mut Progress<'_>,
+    ) -> Self {
+        let all = |source: Source<'s, SpanChunk>, _: &mut Progress<'_>| source.rows_of_trace(id);
+        Self::read_found(snapshot, all, columns, spans_max, progress)
+    }
+
+    /// Likewise of the rows that are found in each place.
+    pub(super) fn read_found<'s>(
+        snapshot: &'s Snapshot<SpanChunk>,
+        find: impl Fn(Source<'s, SpanChunk>, &mut Progress<'_>) -> Result<Cow<'s, [u32]>, BlockError>,
         columns: &Columns,
         spans_max: usize,
         progress: &mut Progress<'_>,
     ) -> Self {
         let mut with_ids = columns.clone();
         with_ids.fields.insert(Field::Intrinsic(Intrinsic::SpanId));
-        let rows = RowsOfTrace::of(snapshot, id, with_ids, spans_max, progress);
+        let rows = RowsOfTrace::found(snapshot, &find, with_ids, spans_max, progress);
         let spans = Self::from_rows(rows, columns.all, spans_max, progress);
         spans.unwrap_or_else(|| {
-            let rows = RowsOfTrace::of(snapshot, id, Columns::all(), spans_max, progress);
+            let rows = RowsOfTrace::found(snapshot, &find, Columns::all(), spans_max, progress);
             Self::from_rows(rows, true, spans_max, progress).unwrap_or_default()
         })
     }
@@ -90,17 +106,24 @@ impl SpansOfTrace {
 
     /// Whether there is a root, and each parent that is named.
     pub(super) fn is_whole(&self) -> bool {
-        let ids: HashSet<[u8; 8]> = self
-            .spans
-            .iter()
-            .map(|(chunk, row)| chunk.span_id(row))
-            .collect();
-        let mut has_root = false;
-        let has_all_parents = self.spans.iter().all(|(chunk, row)| {
-            let parent = chunk.parent_id(row);
-            has_root |= parent == NO_SPAN;
-            parent == NO_SPAN || ids.contains(&parent)
-        });
+        // As numbers, which are compared quickly.
+        let mut ids: Vec<u64> = Vec::with_capacity(self.spans.rows.len());
+        let mut parents: Vec<u64> = Vec::new();
+        for (chunk, row) in self.spans.iter() {
+            ids.push(u64::from_ne_bytes(chunk.span_id(row)));
+            let parent = u64::from_ne_bytes(chunk.parent_id(row));
+            // Siblings often stand together.
+            if parents.last() != Some(&parent) {
+                parents.push(parent);
+            }
+        }
+        ids.sort_unstable();
+        parents.sort_unstable();
+        parents.dedup();
+        let no_span = u64::from_ne_bytes(NO_SPAN);
+        let has_root = parents.first() == Some(&no_span);
+        let mut named = parents.iter().filter(|parent| **parent != no_span);
+        let has_all_parents = named.all(|parent| ids.binary_search(parent).is_ok());
         has_root && has_all_parents && self.left_out == 0
     }
 }
@@ -109,16 +132,19 @@ impl SpansOfTrace {
 #[derive(Debug, Default)]
 struct Moment {
     time: Option<u64>,
-    by_id: HashMap<[u8; 8], Alike>,
+    by_id: hashbrown::HashMap<[u8; 8], Alike>,
     hasher: RandomState,
 }
+
+/// Spans of a moment whose table is emptied for the next; a larger one is let go of, since to empty it costs its size.
+const KEPT_SPANS_MAX: usize = 64;
 
 /// Spans with the same id.
 #[derive(Debug)]
 struct Alike {
     first: RowRef,
     /// All of them by the hash of their bytes, once there are two.
-    by_hash: HashMap<u64, Vec<RowRef>>,
+    by_hash: Option<Box<HashMap<u64, Vec<RowRef>>>>,
 }
 
 /// What a span is to those before it.
@@ -130,8 +156,12 @@ enum Comparison {
 
 impl Moment {
     fn move_to(&mut self, time: u64) {
-        if self.time.replace(time) != Some(time) {
-            self.by_id.clear();
+        if self.time.replace(time) == Some(time) {
+            return;
+        }
+        match self.by_id.capacity() > KEPT_SPANS_MAX {
+            true => self.by_id = hashbrown::HashMap::new(),
+            false => self.by_id.clear(),
         }
     }
 
@@ -149,15 +179,16 @@ impl Moment {
             let (chunk, row) = gatherer.get(place)?;
             Some(identity(&chunk.row(row)))
         };
-        if alike.by_hash.is_empty()
+        let by_hash = alike.by_hash.get_or_insert_default();
+        if by_hash.is_empty()
             && let Some(first) = identity_at(alike.first)
         {
             let hash = self.hasher.hash_one(&first);
-            alike.by_hash.insert(hash, vec![alike.first]);
+            by_hash.insert(hash, vec![alike.first]);
         }
         let identity = identity(&chunk.row(row));
         let hash = self.hasher.hash_one(&identity);
-        let mut others = alike.by_hash.get(&hash).into_iter().flatten();
+        let mut others = by_hash.get(&hash).into_iter().flatten();
         match others.any(|other| identity_at(*other).as_ref() == Some(&identity)) {
             true => Comparison::Equal,
             false => Comparison::Different(Some(hash)),
@@ -167,10 +198,11 @@ impl Moment {
     fn include(&mut self, span_id: [u8; 8], place: RowRef, hash: Option<u64>) {
         let alike = self.by_id.entry(span_id).or_insert_with(|| Alike {
             first: place,
-            by_hash: HashMap::new(),
+            by_hash: None,
         });
         if let Some(hash) = hash {
-            alike.by_hash.entry(hash).or_default().push(place);
+            let by_hash = alike.by_hash.get_or_insert_default();
+            by_hash.entry(hash).or_default().push(place);
         }
     }
 }

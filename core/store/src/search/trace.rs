@@ -1,14 +1,17 @@
 //! One trace, whole, with its logs.
 
+use std::borrow::Cow;
+
 use log_tracer_record::{LogRow, SpanRow, TraceId};
 
 use super::{
     rows_of_trace::{Gathered, Gatherer, RowsOfTrace},
+    source::Source,
     spans_of_trace::SpansOfTrace,
 };
 use crate::{
     Coverage, Stop, TimeRange,
-    block::Columns,
+    block::{BlockError, Columns},
     chunk::{Chunk, LogChunk, SpanChunk, trace_number},
     stop::Progress,
     table::Snapshot,
@@ -27,8 +30,8 @@ pub struct TraceLimits {
 /// for, so that a trace of any size can be sent on piece by piece.
 #[derive(Clone, Debug)]
 pub struct Trace {
-    spans: Gathered<SpanChunk>,
-    logs: Gathered<LogChunk>,
+    pub(super) spans: Gathered<SpanChunk>,
+    pub(super) logs: Gathered<LogChunk>,
     /// Spans that were left out because the same span, equal in all its fields, is among those answered. Spans that
     /// only share their id, such as the two sides of a call, are all answered.
     pub duplicate_count: u64,
@@ -74,9 +77,27 @@ pub(crate) fn find_trace(
     let number = trace_number(id);
     let columns = Columns::all();
     let found = SpansOfTrace::read(spans, number, &columns, limits.spans_max, &mut progress);
-    let of_logs = LogsOfTrace::read(logs, number, limits.logs_max, &mut progress);
+    let of_logs = LogsOfTrace::read(logs, number, Columns::all(), limits.logs_max, &mut progress);
     progress.coverage.matched = progress.coverage.scanned;
 
+    cover(spans, logs, &found, &of_logs, limits, &mut progress);
+    Trace {
+        spans: found.spans,
+        logs: of_logs.logs,
+        duplicate_count: found.duplicate_count,
+        coverage: progress.finish(),
+    }
+}
+
+/// Says what may be missing of a trace.
+pub(super) fn cover(
+    spans: &Snapshot<SpanChunk>,
+    logs: &Snapshot<LogChunk>,
+    found: &SpansOfTrace,
+    of_logs: &LogsOfTrace,
+    limits: TraceLimits,
+    progress: &mut Progress<'_>,
+) {
     // A span that has left may lie before all that are still there: then something refers to it.
     let start = found
         .spans
@@ -107,28 +128,37 @@ pub(crate) fn find_trace(
     say_limit(span_count, limits.spans_max, found.left_out, "spans");
     let log_count = of_logs.logs.rows.len();
     say_limit(log_count, limits.logs_max, of_logs.left_out, "log records");
-    Trace {
-        spans: found.spans,
-        logs: of_logs.logs,
-        duplicate_count: found.duplicate_count,
-        coverage: progress.finish(),
-    }
 }
 
 /// The first log records of a trace, by their key.
-struct LogsOfTrace {
-    logs: Gathered<LogChunk>,
-    left_out: u64,
+#[derive(Debug, Default)]
+pub(super) struct LogsOfTrace {
+    pub(super) logs: Gathered<LogChunk>,
+    pub(super) left_out: u64,
 }
 
 impl LogsOfTrace {
-    fn read(
-        snapshot: &Snapshot<LogChunk>,
+    /// With at least these columns.
+    pub(super) fn read<'s>(
+        snapshot: &'s Snapshot<LogChunk>,
         id: u128,
+        columns: Columns,
         logs_max: usize,
         progress: &mut Progress<'_>,
     ) -> Self {
-        let mut rows = RowsOfTrace::of(snapshot, id, Columns::all(), logs_max, progress);
+        let all = |source: Source<'s, LogChunk>, _: &mut Progress<'_>| source.rows_of_trace(id);
+        Self::read_found(snapshot, all, columns, logs_max, progress)
+    }
+
+    /// Likewise of the rows that are found in each place.
+    pub(super) fn read_found<'s>(
+        snapshot: &'s Snapshot<LogChunk>,
+        find: impl Fn(Source<'s, LogChunk>, &mut Progress<'_>) -> Result<Cow<'s, [u32]>, BlockError>,
+        columns: Columns,
+        logs_max: usize,
+        progress: &mut Progress<'_>,
+    ) -> Self {
+        let mut rows = RowsOfTrace::found(snapshot, find, columns, logs_max, progress);
         let mut gatherer = Gatherer::default();
         while gatherer.rows() < logs_max
             && let Some((chunk, row)) = rows.next(progress)

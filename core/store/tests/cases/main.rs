@@ -12,6 +12,7 @@ mod build;
 mod counts;
 mod damage;
 mod durable;
+mod outlines;
 mod pages;
 mod records;
 mod samples;

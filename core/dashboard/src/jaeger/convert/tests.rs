@@ -294,8 +294,9 @@ proptest! {
             for reference in span["references"].as_array().unwrap() {
                 prop_assert!(is_id(&reference["traceID"], 32) && is_id(&reference["spanID"], 16));
             }
-            for _ in 0..trace.spans.iter().filter(|item| hex(&item.span.span_id) == span["spanID"]
-                && item.span.start_time_unix_nano / 1_000 == span["startTime"]).map(|item| item.copies).take(1).sum::<usize>() {
+            let same = trace.spans.iter().find(|item| item.id().is_some_and(|id| hex(&id) == span["spanID"])
+                && item.start / 1_000 == span["startTime"]);
+            for _ in 0..same.map_or(0, |item| item.copies) {
                 got.push((span["spanID"].as_str().unwrap().to_owned(), span["startTime"].as_u64().unwrap(), span["duration"].as_u64().unwrap()));
             }
         }

@@ -1,5 +1,7 @@
 //! A trace as far as a comparison needs it.
 
+use std::collections::HashSet;
+
 use log_tracer_proto::v1::Coverage;
 
 use super::{Id, blocking};
@@ -7,7 +9,8 @@ use crate::{
     app::App,
     fault::Fault,
     trace::{
-        model::{SpanItem, Trace},
+        model::Trace,
+        question::Question,
         shape::{Shape, Sums},
     },
 };
@@ -37,10 +40,11 @@ pub(crate) struct Subject {
 
 /// Reads a trace, for which the caller holds room.
 pub(super) async fn subject(app: &App, place: Id) -> Result<Subject, Fault> {
-    let pieces = app.ask.trace(place).await?;
+    let question = Question::default();
+    let answer = app.ask.outline(place, &question).await?;
     let upload = app.ask.upload(&place);
     blocking(move || {
-        let mut subject = Subject::new(place, &Trace::new(pieces));
+        let mut subject = Subject::new(place, &answer.trace(&question));
         if let Some(upload) = upload {
             subject.trace_id = upload.trace_id;
             subject.file = upload.file;
@@ -52,24 +56,20 @@ pub(super) async fn subject(app: &App, place: Id) -> Result<Subject, Fault> {
 
 impl Subject {
     fn new(place: Id, trace: &Trace) -> Self {
-        let root: Option<&SpanItem> = trace
-            .main
-            .and_then(|main| trace.rows.get(main))
-            .and_then(|row| trace.span(row));
+        let root = trace.root();
         let shape = Shape::new(trace);
-        let mut services: Vec<&str> = trace
+        let (_, of_process) = trace.services();
+        let services: HashSet<Option<&usize>> = trace
             .spans
             .iter()
-            .map(|item| trace.service(item.process))
+            .map(|item| of_process.get(item.process))
             .collect();
-        services.sort_unstable();
-        services.dedup();
         Self {
             place,
             trace_id: place,
             file: String::new(),
             service: root.map_or_else(String::new, |item| trace.service(item.process).to_owned()),
-            name: root.map_or_else(String::new, |item| item.span.name.clone()),
+            name: root.map_or_else(String::new, |item| trace.name(item).to_owned()),
             start: trace.start,
             end: trace.end,
             logs: trace.logs.len() as u64,

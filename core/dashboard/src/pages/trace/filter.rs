@@ -1,13 +1,13 @@
 //! The filter within a trace: which spans a query finds, and what the box above the views shows.
 
-use log_tracer_query::{ParseError, Query, parse};
+use log_tracer_query::{Field, ParseError, parse};
 use serde::Serialize;
 
-use super::State;
+use super::{State, logs, state::View};
 use crate::{
     params::Link,
     search::Problem,
-    trace::{fields::SpanFields, model::Trace},
+    trace::{model::Trace, question::Question},
     units::{count, plural},
 };
 
@@ -34,7 +34,7 @@ impl Sieve {
     pub(crate) fn new(trace: &Trace, state: &State) -> Self {
         match parse(&state.filter) {
             Ok(query) if !query.is_empty() => Self {
-                matches: Some(matches(trace, &query)),
+                matches: Some(matches(trace)),
                 problem: None,
             },
             Ok(_) => Self::default(),
@@ -90,15 +90,24 @@ pub(super) fn fields(state: &State) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Of each row of the trace whether a query finds its span.
-pub(crate) fn matches(trace: &Trace, query: &Query) -> Vec<bool> {
+/// What a state asks of the spans and log records of its trace. What cannot be read asks nothing, and is said on the page.
+pub(crate) fn question(state: &State) -> Question {
+    Question {
+        spans: parse(&state.filter).ok().filter(|query| !query.is_empty()),
+        logs: match state.view {
+            View::Logs => logs::query(state).0,
+            _ => None,
+        },
+        field: (state.view == View::Operations && !state.group.is_empty())
+            .then(|| Field::named(&state.group)),
+    }
+}
+
+/// Of each row of the trace whether what was asked finds its span.
+pub(crate) fn matches(trace: &Trace) -> Vec<bool> {
     trace
         .rows
         .iter()
-        .map(|row| {
-            trace
-                .span(row)
-                .is_some_and(|item| query.matches(&SpanFields::new(trace, item)))
-        })
+        .map(|row| trace.span(row).is_some_and(|item| item.matches))
         .collect()
 }

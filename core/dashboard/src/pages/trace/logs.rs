@@ -17,10 +17,7 @@ use crate::{
     params::Params,
     search::{self, Choice, Edit, Problem},
     sorting::{Pager, Pages},
-    trace::{
-        log_fields::LogFields,
-        model::{LogItem, Trace, span_id},
-    },
+    trace::model::{LogItem, Trace},
     units::{clip, count, plural},
 };
 
@@ -50,22 +47,14 @@ pub(crate) struct LogsView {
 pub(super) fn view(scene: &Scene<'_>) -> LogsView {
     let Scene { trace, state, .. } = *scene;
     let (query, problem) = query(state);
-    let found: Vec<usize> = in_time(trace)
-        .into_iter()
-        .filter(|at| {
-            let item = trace.logs.get(*at);
-            query.as_ref().is_none_or(|query| {
-                item.is_some_and(|item| query.matches(&LogFields::new(trace, item)))
-            })
-        })
-        .collect();
+    let found = found(trace, query.is_some());
     let pages = Pages::new(found.len(), ROWS_MAX, state.page);
     let lines = found
         .iter()
         .enumerate()
         .skip(pages.skipped)
         .take(ROWS_MAX)
-        .filter_map(|(place, at)| Some(line(scene, place, trace.logs.get(*at)?)))
+        .filter_map(|(place, at)| line(scene, place, trace.logs.get(*at)?))
         .collect();
     let all = State {
         log_query: String::new(),
@@ -109,8 +98,28 @@ pub(super) fn edited(state: &State, params: &Params) -> Result<Option<State>, Fa
     }))
 }
 
+/// The log records of a page of the list, as places in the trace.
+pub(super) fn shown(trace: &Trace, state: &State) -> Vec<usize> {
+    let found = found(trace, query(state).0.is_some());
+    let pages = Pages::new(found.len(), ROWS_MAX, state.page);
+    found
+        .into_iter()
+        .skip(pages.skipped)
+        .take(ROWS_MAX)
+        .collect()
+}
+
+/// The places of the records that are listed, in the order of the list.
+fn found(trace: &Trace, is_narrowed: bool) -> Vec<usize> {
+    let matches = |at: &usize| trace.logs.get(*at).is_some_and(|item| item.matches);
+    in_time(trace)
+        .into_iter()
+        .filter(|at| !is_narrowed || matches(at))
+        .collect()
+}
+
 /// What the records are narrowed by; none without, and with a query that cannot be read.
-fn query(state: &State) -> (Option<Query>, Option<Problem>) {
+pub(super) fn query(state: &State) -> (Option<Query>, Option<Problem>) {
     if let Err(error) = parse(&state.log_query) {
         let unasked = State {
             log_query: String::new(),
@@ -129,9 +138,10 @@ fn in_time(trace: &Trace) -> Vec<usize> {
         .logs
         .iter()
         .enumerate()
-        .map(|(at, item)| (item.time(), at))
+        .map(|(at, item)| (item.time, at))
         .collect();
-    logs.sort_unstable();
+    // Mostly in order, for which this sort is the quick one.
+    logs.sort();
     logs.into_iter().map(|(_, at)| at).collect()
 }
 
@@ -167,18 +177,20 @@ fn anchor(place: usize) -> String {
     format!("l{place}")
 }
 
-fn line(scene: &Scene<'_>, place: usize, item: &LogItem) -> LogLine {
+/// None for a record that could not be read.
+fn line(scene: &Scene<'_>, place: usize, item: &LogItem) -> Option<LogLine> {
     let Scene { trace, state, .. } = *scene;
+    let whole = trace.whole_log(item)?;
     let origin = Origin {
         service: trace.service(item.process),
         scope: trace
             .scopes
-            .get(item.scope)
+            .get(whole.scope)
             .map_or("", |scope| &scope.scope.name),
         sender: Some(item.process),
     };
-    let mut line = LogLine::new(&item.record, origin, scene.palette, anchor(place));
-    let id = span_id(&item.record.span_id);
+    let mut line = LogLine::new(&whole.record, origin, scene.palette, anchor(place));
+    let id = item.span;
     let found = id
         .and_then(|id| trace.row_of(id))
         .and_then(|row| trace.span(trace.rows.get(row)?));
@@ -195,7 +207,7 @@ fn line(scene: &Scene<'_>, place: usize, item: &LogItem) -> LogLine {
             let words = format!(
                 "{} {}",
                 clip(trace.service(span.process), 40),
-                name(&clip(&span.span.name, 120))
+                name(&clip(trace.name(span), 120))
             );
             line.leads_to(Some((target.to_string(), "span", words)));
         }
@@ -205,7 +217,7 @@ fn line(scene: &Scene<'_>, place: usize, item: &LogItem) -> LogLine {
         }
         (None, _) => line.leads_to(None),
     }
-    line
+    Some(line)
 }
 
 fn senders(scene: &Scene<'_>) -> Vec<Sender> {

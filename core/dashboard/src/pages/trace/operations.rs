@@ -1,19 +1,21 @@
 //! Statistics of a trace: spans that are counted together, by their operation or by any field.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::HashSet};
 
-use log_tracer_query::{Field, Intrinsic, Record, Value};
+use log_tracer_query::{Field, Intrinsic};
 use serde::Serialize;
 
-use super::{Scene, State, filter::fields, state::View};
+use super::{
+    Scene, State,
+    filter::{Sieve, fields},
+    state::View,
+};
 use crate::{
     charts::percent,
-    lines::hex,
     pages::traces::name,
     search::{compose, term},
-    sorting::{Column, Head, Pager, Pages},
+    sorting::{Column, Head, Order, Pager, Pages},
     trace::{
-        fields::SpanFields,
         figures::Figures,
         model::{SpanItem, Trace},
         statistics::{self, Sample, Statistics},
@@ -28,7 +30,7 @@ const ROWS_MAX: usize = 60;
 const KEYS_MAX: usize = 60;
 
 /// Spans whose attributes are looked at for those keys.
-const KEYS_FROM_SPANS_MAX: usize = 2_000;
+const SAMPLES_MAX: usize = 40;
 
 pub(super) const SORT_DEFAULT: &str = "self";
 
@@ -100,9 +102,9 @@ enum By {
 
 /// What the spans of a group have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Key<'a> {
+pub(crate) enum Key<'a> {
     Operation(&'a str, &'a str),
-    Value(String),
+    Value(&'a str),
     /// They lack the field.
     None,
 }
@@ -112,11 +114,8 @@ pub(super) fn view(scene: &Scene<'_>) -> OperationsView {
     let Scene { trace, state, .. } = *scene;
     let by = By::read(&state.group);
     let figures = Figures::new(trace, scene.path);
-    let mut groups = groups(scene, &figures, &by);
-    sort(&mut groups, state.order.key);
-    if state.order.turned {
-        groups.reverse();
-    }
+    let mut groups = groups(trace, scene.sieve.matches.as_deref(), &figures, &by);
+    sorted_groups(&mut groups, state.order);
     let pages = Pages::new(groups.len(), ROWS_MAX, state.page);
     let link = state.rewound().link();
     let counted_by = |by: &str| State {
@@ -157,20 +156,6 @@ impl By {
         }
     }
 
-    fn key<'a>(&self, trace: &'a Trace, item: &'a SpanItem) -> Key<'a> {
-        match self {
-            Self::Operation => Key::Operation(trace.service(item.process), &item.span.name),
-            Self::Field(field) => {
-                let mut first = None;
-                SpanFields::new(trace, item).any_value(field, &mut |value| {
-                    first = Some(text(&value));
-                    true
-                });
-                first.map_or(Key::None, Key::Value)
-            }
-        }
-    }
-
     /// How many groups there are, in words.
     fn words(&self, number: usize) -> String {
         let number = number as u64;
@@ -197,21 +182,31 @@ impl By {
     }
 }
 
-fn text(value: &Value<'_>) -> String {
-    match value {
-        Value::Str(text) => (*text).to_owned(),
-        Value::Int(number) => number.to_string(),
-        Value::Double(number) => format!("{number:?}"),
-        Value::Bool(value) => value.to_string(),
-        Value::Bytes(bytes) => hex(bytes),
-    }
+/// The spans that a state shows, counted together as it says.
+pub(crate) fn groups_of<'a>(
+    trace: &'a Trace,
+    figures: &Figures,
+    state: &State,
+) -> Vec<(Key<'a>, Statistics)> {
+    let sieve = Sieve::new(trace, state);
+    let by = By::read(&state.group);
+    groups(trace, sieve.matches.as_deref(), figures, &by)
 }
 
-/// The spans that the filter leaves, counted together.
-fn groups<'a>(scene: &Scene<'a>, figures: &Figures, by: &By) -> Vec<(Key<'a>, Statistics)> {
-    let trace = scene.trace;
-    let matches = scene.sieve.matches.as_deref();
+/// The spans that the filter leaves, counted together. `matches` tells of each row whether it does.
+fn groups<'a>(
+    trace: &'a Trace,
+    matches: Option<&[bool]>,
+    figures: &Figures,
+    by: &By,
+) -> Vec<(Key<'a>, Statistics)> {
+    let (services, of_process) = trace.services();
     let is_left = |at: usize| matches.is_none_or(|matches| matches.get(at) == Some(&true));
+    // Numbers stand for the texts while the spans are counted.
+    let number = |item: &SpanItem| match by {
+        By::Operation => (of_process.get(item.process).copied(), Some(item.name)),
+        By::Field(_) => (None, item.value_number()),
+    };
     let samples = trace
         .rows
         .iter()
@@ -225,9 +220,28 @@ fn groups<'a>(scene: &Scene<'a>, figures: &Figures, by: &By) -> Vec<(Key<'a>, St
                 critical: figures.critical(at),
                 is_error: item.is_error(),
             };
-            Some((by.key(trace, item), sample))
+            Some((number(item), sample))
         });
+    let key = |(service, text): (Option<usize>, Option<u32>)| match (by, text) {
+        (By::Operation, name) => Key::Operation(
+            service.and_then(|at| services.get(at)).unwrap_or(&""),
+            name.map_or("", |name| trace.name_of(name)),
+        ),
+        (By::Field(_), Some(value)) => Key::Value(trace.value_of(value)),
+        (By::Field(_), None) => Key::None,
+    };
     statistics::group(samples)
+        .into_iter()
+        .map(|(number, statistics)| (key(number), statistics))
+        .collect()
+}
+
+/// Puts groups into an order.
+pub(crate) fn sorted_groups(groups: &mut [(Key<'_>, Statistics)], order: Order) {
+    sort(groups, order.key);
+    if order.turned {
+        groups.reverse();
+    }
 }
 
 fn sort(groups: &mut [(Key<'_>, Statistics)], by: &str) {
@@ -252,7 +266,7 @@ fn row(scene: &Scene<'_>, figures: &Figures, by: &By, key: &Key<'_>, of: &Statis
     let (service, name) = match (by, key) {
         (_, Key::Operation(service, own)) => (*service, name(&clip(own, 120))),
         (By::Field(Field::Intrinsic(Intrinsic::Service)), Key::Value(service)) => {
-            (service.as_str(), String::new())
+            (*service, String::new())
         }
         (_, Key::Value(value)) if value.trim().is_empty() => ("", "(empty)".to_owned()),
         (_, Key::Value(value)) => ("", clip(value, 120)),
@@ -292,13 +306,25 @@ fn row(scene: &Scene<'_>, figures: &Figures, by: &By, key: &Key<'_>, of: &Statis
     }
 }
 
-/// The attribute keys that the first spans have, in the order of the alphabet.
-fn keys(trace: &Trace) -> Vec<String> {
-    let mut keys: Vec<&str> = trace
+/// The spans whose attributes are offered to count by, as places in the trace: the first of each operation.
+pub(super) fn samples(trace: &Trace) -> Vec<usize> {
+    let mut known = HashSet::new();
+    trace
         .spans
         .iter()
-        .take(KEYS_FROM_SPANS_MAX)
-        .flat_map(|item| &item.span.attributes)
+        .enumerate()
+        .filter(|(_, item)| known.insert((item.process, item.name)))
+        .map(|(at, _)| at)
+        .take(SAMPLES_MAX)
+        .collect()
+}
+
+/// The attribute keys that those have, in the order of the alphabet.
+fn keys(trace: &Trace) -> Vec<String> {
+    let mut keys: Vec<&str> = samples(trace)
+        .into_iter()
+        .filter_map(|at| trace.whole(trace.spans.get(at)?))
+        .flat_map(|whole| &whole.span.attributes)
         .map(|pair| pair.key.as_str())
         .collect();
     keys.sort_unstable();

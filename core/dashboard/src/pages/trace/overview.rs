@@ -12,7 +12,7 @@ use crate::{
         critical::Segment,
         marks::{Mark, marks},
         minimap::{self, Line},
-        model::{SpanItem, Trace},
+        model::Trace,
         visible::Window,
     },
     units::{self, clip, count, duration, plural},
@@ -106,8 +106,7 @@ struct Stretch {
 const LINE_HEIGHT: usize = 4;
 
 impl Overview {
-    /// `window` is the part of the rows that the page shows, where it shows rows.
-    pub(crate) fn new(scene: &Scene<'_>, window: Option<&Window>) -> Self {
+    pub(crate) fn new(scene: &Scene<'_>) -> Self {
         let Scene {
             trace,
             state,
@@ -117,8 +116,8 @@ impl Overview {
             ..
         } = *scene;
         let id = hex(&state.id);
-        let root = root_of(trace);
-        let name = root.map_or("(logs without a span)", |item| &item.span.name);
+        let root = trace.root();
+        let name = root.map_or("(logs without a span)", |item| trace.name(item));
         let service = root.map_or_else(
             || {
                 trace
@@ -132,16 +131,17 @@ impl Overview {
         let error_count = errors.iter().filter(|error| **error).count() as u64;
         let lines = minimap::minimap(trace);
         let name = super::super::traces::name(name);
+        let (services, more_services) = services(trace, state, palette, path);
         Self {
             title: format!("{} {}", clip(service, 40), clip(&name, 80)),
             service: clip(service, 60),
             colour: palette.colour(service),
             name,
             status: root.map_or("unset", |item| {
-                crate::trace::fields::status_word(&item.span)
+                crate::trace::fields::status_word(item.status)
             }),
             status_message: root
-                .and_then(|item| item.span.status.as_ref())
+                .and_then(|item| trace.whole(item)?.span.status.as_ref())
                 .map_or_else(String::new, |status| clip(&status.message, 300)),
             start: Moment::new(trace.start),
             duration: duration(length),
@@ -154,16 +154,19 @@ impl Overview {
             depth: count(minimap::depth(trace) as u64),
             logs: plural(trace.logs.len() as u64, "log record", "log records"),
             log_count: count(trace.logs.len() as u64),
-            services: services(trace, state, palette, path),
-            more_services: service_names(trace).len().saturating_sub(SERVICES_MAX),
+            services,
+            more_services,
             oddities: oddities(trace),
             height: lines.len() * LINE_HEIGHT,
-            window: window.and_then(|window| window_view(scene, window)),
+            window: scene.window.and_then(|window| window_view(scene, window)),
             lines: line_views(trace, palette, &lines),
             path: stretches(trace, palette, path),
             length: duration(length),
             first_error: first_error(trace, state, errors),
-            search: format!("/traces?{}", related(service, root)),
+            search: format!(
+                "/traces?{}",
+                related(service, root.map(|item| trace.name(item)))
+            ),
             json: format!("/trace/{id}.json"),
             logs_json: format!("/trace/{id}/logs.json"),
             compare: format!("/compare?a={id}"),
@@ -179,22 +182,12 @@ impl Overview {
     }
 }
 
-/// The span that stands for a trace.
-fn root_of(trace: &Trace) -> Option<&SpanItem> {
-    trace
-        .main
-        .and_then(|at| trace.rows.get(at))
-        .and_then(|row| trace.span(row))
-}
-
 /// A search for traces like this one.
-fn related(service: &str, root: Option<&SpanItem>) -> String {
+fn related(service: &str, root_name: Option<&str>) -> String {
     use log_tracer_query::{Field, Intrinsic};
     let mut terms = vec![crate::search::service_term(service)];
     terms.extend(
-        root.and_then(|item| {
-            crate::search::term(&Field::Intrinsic(Intrinsic::Name), &item.span.name)
-        }),
+        root_name.and_then(|name| crate::search::term(&Field::Intrinsic(Intrinsic::Name), name)),
     );
     let link = crate::params::Link::to("")
         .with("q", terms.join(" ").trim())
@@ -202,53 +195,38 @@ fn related(service: &str, root: Option<&SpanItem>) -> String {
     link.to_string().trim_start_matches('?').to_owned()
 }
 
-fn service_names(trace: &Trace) -> Vec<&str> {
-    let mut names: Vec<&str> = trace
-        .spans
-        .iter()
-        .map(|item| trace.service(item.process))
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-/// The services with the most spans first.
-fn services(trace: &Trace, state: &State, palette: &Palette, path: &[Segment]) -> Vec<ServiceView> {
+/// The services with the most spans first, and how many more there are.
+fn services(
+    trace: &Trace,
+    state: &State,
+    palette: &Palette,
+    path: &[Segment],
+) -> (Vec<ServiceView>, usize) {
     let length: u64 = path.iter().map(|segment| segment.end - segment.start).sum();
-    let mut services: Vec<(&str, u64, u64, u64)> = service_names(trace)
-        .into_iter()
-        .map(|name| (name, 0, 0, 0))
-        .collect();
-    let mut add = |name: &str, spans: u64, errors: u64, nanos: u64| {
-        if let Ok(at) = services.binary_search_by(|(other, ..)| (*other).cmp(name))
-            && let Some(service) = services.get_mut(at)
-        {
+    let (names, places) = trace.services();
+    let mut services: Vec<(&str, u64, u64, u64)> =
+        names.into_iter().map(|name| (name, 0, 0, 0)).collect();
+    let mut add = |process: usize, spans: u64, errors: u64, nanos: u64| {
+        let place = places.get(process);
+        if let Some(service) = place.and_then(|at| services.get_mut(*at)) {
             service.1 += spans;
             service.2 += errors;
             service.3 += nanos;
         }
     };
     for item in &trace.spans {
-        add(
-            trace.service(item.process),
-            1,
-            u64::from(item.is_error()),
-            0,
-        );
+        add(item.process, 1, u64::from(item.is_error()), 0);
     }
     for segment in path {
         if let Some(item) = trace.spans.get(segment.node) {
-            add(
-                trace.service(item.process),
-                0,
-                0,
-                segment.end - segment.start,
-            );
+            add(item.process, 0, 0, segment.end - segment.start);
         }
     }
+    // Some send log records only.
+    services.retain(|(_, spans, ..)| *spans > 0);
+    let more = services.len().saturating_sub(SERVICES_MAX);
     services.sort_by_key(|(name, spans, ..)| (std::cmp::Reverse(*spans), *name));
-    services
+    let views = services
         .into_iter()
         .take(SERVICES_MAX)
         .map(|(name, spans, errors, nanos)| {
@@ -279,7 +257,8 @@ fn services(trace: &Trace, state: &State, palette: &Palette, path: &[Segment]) -
                 href: filter.link().to_string(),
             }
         })
-        .collect()
+        .collect();
+    (views, more)
 }
 
 /// Counts of what is odd, each in a sentence.
@@ -296,7 +275,11 @@ fn oddities(trace: &Trace) -> Vec<String> {
         .iter()
         .filter(|row| row.root == Some(crate::trace::tree::Root::First))
         .count() as u64;
-    let copies: u64 = trace.spans.iter().map(|item| item.copies as u64 - 1).sum();
+    let copies: u64 = trace
+        .spans
+        .iter()
+        .map(|item| u64::from(item.copies) - 1)
+        .sum();
     let sentence =
         |number: u64, one: &str, many: &str| (number > 0).then(|| plural(number, one, many));
     [

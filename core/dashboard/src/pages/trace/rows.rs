@@ -11,9 +11,9 @@ use crate::{
     trace::{
         critical::Segment,
         marks::marks,
-        model::{Item, LogItem, SpanItem, Trace, span_id},
+        model::{Item, LogItem, SpanItem, Trace},
         tree::Row,
-        visible::{Shown, Window},
+        visible::{Counts, Shown, Window},
         zoom::Axis,
     },
     units::{clip, duration, plural},
@@ -115,6 +115,8 @@ pub(crate) fn rows(scene: &Scene<'_>, window: &Window) -> Vec<RowView> {
     };
     let logs: HashSet<usize> = window.shown.iter().filter_map(log_of).collect();
     let log_hrefs = logs::addresses(trace, state, &logs);
+    let spans = Counts::new(trace.rows.iter().map(|row| trace.span(row).is_some()));
+    let errors = Counts::new(errors.iter().copied());
     // Spans of one id are rows of their own: an anchor stands on a page once.
     let mut anchors = HashMap::<String, usize>::new();
     window
@@ -129,11 +131,12 @@ pub(crate) fn rows(scene: &Scene<'_>, window: &Window) -> Vec<RowView> {
                 }
                 Item::Span(item) => {
                     let mut view = span_row(scene, row, item);
+                    let below = shown.row + 1..shown.row + row.size;
+                    let spans = spans.between(&below) as u64;
                     view.toggle = shown
                         .open
-                        .and_then(|open| toggle(trace, state, shown, row, open));
-                    view.error_below =
-                        shown.open == Some(false) && below(errors, shown.row, row).contains(&true);
+                        .and_then(|open| toggle(trace, state, row, open, spans));
+                    view.error_below = shown.open == Some(false) && errors.between(&below) > 0;
                     view.dim = scene
                         .sieve
                         .matches
@@ -152,10 +155,6 @@ pub(crate) fn rows(scene: &Scene<'_>, window: &Window) -> Vec<RowView> {
         .collect()
 }
 
-fn below<'a, T>(of_rows: &'a [T], at: usize, row: &Row) -> &'a [T] {
-    of_rows.get(at + 1..at + row.size).unwrap_or_default()
-}
-
 fn span_row(scene: &Scene<'_>, row: &Row, item: &SpanItem) -> SpanRow {
     let Scene {
         trace,
@@ -166,7 +165,7 @@ fn span_row(scene: &Scene<'_>, row: &Row, item: &SpanItem) -> SpanRow {
     } = scene;
     let (start, end) = trace.interval(row);
     let bar = axis.bar(start, end, WIDTH_MIN);
-    let id = span_id(&item.span.span_id);
+    let id = item.id();
     let anchor = id.map_or_else(String::new, |id| format!("s{}", hex(&id)));
     let is_selected = id.is_some() && state.span == id;
     // A second click closes the details again; the window stays where it is.
@@ -178,7 +177,7 @@ fn span_row(scene: &Scene<'_>, row: &Row, item: &SpanItem) -> SpanRow {
         depth: row.depth.min(DEPTH_MAX),
         colour: palette.colour(trace.service(item.process)),
         service: clip(trace.service(item.process), 40),
-        name: super::super::traces::name(&clip(&item.span.name, 120)),
+        name: super::super::traces::name(&clip(trace.name(item), 120)),
         href: target.link().at(anchor.clone()).to_string(),
         selected: is_selected,
         error: item.is_error(),
@@ -194,7 +193,7 @@ fn span_row(scene: &Scene<'_>, row: &Row, item: &SpanItem) -> SpanRow {
         duration: duration(item.duration()),
         label_x: percent(bar.map_or(0.0, |(x, width)| x + width), 100.0),
         critical: Vec::new(),
-        events: events(axis, item),
+        events: events(trace, axis, item),
         marks: marks(trace, row, item)
             .into_iter()
             .map(|mark| mark.label())
@@ -203,10 +202,11 @@ fn span_row(scene: &Scene<'_>, row: &Row, item: &SpanItem) -> SpanRow {
     }
 }
 
-fn events(axis: &Axis, item: &SpanItem) -> Vec<String> {
+fn events(trace: &Trace, axis: &Axis, item: &SpanItem) -> Vec<String> {
     let mut seen = HashSet::new();
-    item.span
-        .events
+    let events = trace.whole(item).map(|whole| whole.span.events.as_slice());
+    events
+        .unwrap_or_default()
         .iter()
         .filter_map(|event| axis.position(event.time_unix_nano))
         .map(|x| percent(x, 100.0))
@@ -215,16 +215,13 @@ fn events(axis: &Axis, item: &SpanItem) -> Vec<String> {
         .collect()
 }
 
-fn toggle(trace: &Trace, state: &State, shown: &Shown, row: &Row, open: bool) -> Option<Toggle> {
+/// `spans` are those below the row.
+fn toggle(trace: &Trace, state: &State, row: &Row, open: bool, spans: u64) -> Option<Toggle> {
     // A filter shows what it shows.
     if !state.filter.is_empty() {
         return None;
     }
     let id = trace.nodes.get(row.node)?.id?;
-    let spans = below(&trace.rows, shown.row, row)
-        .iter()
-        .filter(|row| trace.span(row).is_some())
-        .count() as u64;
     let anchor = format!("s{}", hex(&id));
     let verb = if open { "Collapse" } else { "Expand" };
     Some(Toggle {
@@ -245,9 +242,11 @@ fn log_row(scene: &Scene<'_>, row: &Row, item: &LogItem, href: &str) -> LogRow {
     let at = axis.position(trace.interval(row).0);
     LogRow {
         depth: row.depth.min(DEPTH_MAX),
-        level: level(item.record.severity_number),
-        line: clip(&one_line(&item.record), 160),
-        offset: format!("+{}", duration(item.time().saturating_sub(trace.start))),
+        level: level(item.severity),
+        line: trace
+            .whole_log(item)
+            .map_or_else(String::new, |whole| clip(&one_line(&whole.record), 160)),
+        offset: format!("+{}", duration(item.time.saturating_sub(trace.start))),
         href: href.to_owned(),
         x: percent(at.unwrap_or(0.0), 100.0),
     }

@@ -6,7 +6,7 @@ pub(crate) mod graph;
 use log_tracer_query::{Field, Intrinsic, quote};
 use serde::Serialize;
 
-use super::View;
+use super::{State, View};
 use crate::{
     fault::Fault,
     params::{Link, Params},
@@ -98,21 +98,22 @@ pub(crate) fn path_param(path: PathId) -> String {
     format!("{path:016x}")
 }
 
-/// Where the pictures lead: nothing of the timeline comes along, so that their many links stay short.
-fn link(view: View, angle: Angle, from: Option<usize>) -> Link {
-    let link = Link::to("").with("tab", view.key()).with(
-        "from",
-        from.map_or_else(String::new, |from| from.to_string()),
-    );
+/// Where the pictures lead: the filter comes along and nothing of the timeline, so that their many links stay short.
+fn link(view: View, state: &State, angle: Angle, from: Option<usize>) -> Link {
+    let link = Link::to("")
+        .with("tab", view.key())
+        .with(
+            "from",
+            from.map_or_else(String::new, |from| from.to_string()),
+        )
+        .with("f", &*state.filter);
     angle.write(link)
 }
 
 /// The spans of a service, or of one of its operations, in the timeline.
-fn timeline(service: &str, name: Option<&str>) -> String {
-    Link::to("")
-        .with("f", filter(service, name))
-        .at("waterfall")
-        .to_string()
+fn timeline(state: &State, service: &str, name: Option<&str>) -> String {
+    let filter = search::compose(&state.filter, &[filter(service, name)]);
+    Link::to("").with("f", filter).at("waterfall").to_string()
 }
 
 /// Bytes of a name that stand in a query; a longer one is searched by its beginning.

@@ -2,7 +2,10 @@
 
 use log_tracer_proto::otlp::{
     common::KeyValue,
-    trace::span::{Event, Link as SpanLink},
+    trace::{
+        Span,
+        span::{Event, Link as SpanLink},
+    },
 };
 use serde::Serialize;
 
@@ -15,7 +18,7 @@ use crate::{
     trace::{
         fields,
         marks::marks,
-        model::{LogItem, SpanItem, Trace, span_id},
+        model::{LogItem, SpanItem, Trace},
         tree::{Id, Row},
     },
     units::{clip, duration, plural},
@@ -90,36 +93,34 @@ struct SpanLog {
 }
 
 impl SpanView {
-    /// The span in a row.
+    /// The span in a row; none when it could not be read whole.
     pub(crate) fn new(
         trace: &Trace,
         state: &State,
         palette: &Palette,
         row: &Row,
         item: &SpanItem,
-    ) -> Self {
-        let span = &item.span;
+    ) -> Option<Self> {
+        let whole = trace.whole(item)?;
+        let span = &whole.span;
         let process = trace.processes.get(item.process);
-        let scope = trace.scopes.get(item.scope);
+        let scope = trace.scopes.get(whole.scope);
         let service = trace.service(item.process);
-        let parent = span_id(&span.parent_span_id);
-        let logs = logs_of(trace, row);
-        Self {
+        let parent = item.parent();
+        let logs = logs_of(trace, item);
+        Some(Self {
             found: true,
             name: super::super::traces::name(&clip(&span.name, 500)),
             service: clip(service, 60),
             colour: palette.colour(service),
-            kind: fields::kind(span.kind()),
-            status: fields::status_word(span),
+            kind: fields::kind(item.kind),
+            status: fields::status_word(item.status),
             status_message: span
                 .status
                 .as_ref()
                 .map_or_else(String::new, |status| clip(&status.message, 2_000)),
-            start: Moment::new(span.start_time_unix_nano),
-            offset: format!(
-                "+{}",
-                duration(span.start_time_unix_nano.saturating_sub(trace.start))
-            ),
+            start: Moment::new(item.start),
+            offset: format!("+{}", duration(item.start.saturating_sub(trace.start))),
             duration: duration(item.duration()),
             parent: parent.map_or_else(String::new, |id| hex(&id)),
             parent_href: parent
@@ -144,7 +145,7 @@ impl SpanView {
             logs: logs
                 .into_iter()
                 .take(LIST_MAX)
-                .map(|item| log_view(trace, item))
+                .filter_map(|at| log_view(trace, trace.logs.get(at)?))
                 .collect(),
             resource: process
                 .map(|process| views(&process.resource.attributes))
@@ -168,9 +169,9 @@ impl SpanView {
             .map(|url| clip(url, 200))
             .collect(),
             trace_state: clip(&span.trace_state, 512),
-            dropped: dropped(item),
-            ..Self::missing(state, span_id(&span.span_id).unwrap_or_default())
-        }
+            dropped: dropped(span),
+            ..Self::missing(state, item.id().unwrap_or_default())
+        })
     }
 
     /// A span that the address names and the trace does not have.
@@ -273,29 +274,36 @@ fn link_view(link: &SpanLink) -> LinkView {
     }
 }
 
-/// The log records of the span in a row, by time.
-fn logs_of<'a>(trace: &'a Trace, row: &Row) -> Vec<&'a LogItem> {
-    let id = trace.nodes.get(row.node).and_then(|node| node.id);
-    let mut logs: Vec<&LogItem> = trace
-        .logs
-        .iter()
-        .filter(|item| id.is_some() && span_id(&item.record.span_id) == id)
+/// The log records of a span by time, as places in the trace.
+fn logs_of(trace: &Trace, item: &SpanItem) -> Vec<usize> {
+    let id = item.id();
+    let of_span = trace.logs.iter().enumerate();
+    let mut logs: Vec<(u64, usize)> = of_span
+        .filter(|(_, item)| id.is_some() && item.span == id)
+        .map(|(at, item)| (item.time, at))
         .collect();
-    logs.sort_by_key(|item| item.time());
+    logs.sort();
+    logs.into_iter().map(|(_, at)| at).collect()
+}
+
+/// Those of them that the details of a span show.
+pub(super) fn logs_shown(trace: &Trace, item: &SpanItem) -> Vec<usize> {
+    let mut logs = logs_of(trace, item);
+    logs.truncate(LIST_MAX);
     logs
 }
 
-fn log_view(trace: &Trace, item: &LogItem) -> SpanLog {
-    SpanLog {
-        level: level(item.record.severity_number),
-        offset: format!("+{}", duration(item.time().saturating_sub(trace.start))),
-        line: one_line(&item.record),
-    }
+fn log_view(trace: &Trace, item: &LogItem) -> Option<SpanLog> {
+    let whole = trace.whole_log(item)?;
+    Some(SpanLog {
+        level: level(item.severity),
+        offset: format!("+{}", duration(item.time.saturating_sub(trace.start))),
+        line: one_line(&whole.record),
+    })
 }
 
 /// What the sender left away before it sent the span.
-fn dropped(item: &SpanItem) -> Vec<String> {
-    let span = &item.span;
+fn dropped(span: &Span) -> Vec<String> {
     [
         (span.dropped_attributes_count, "attribute", "attributes"),
         (span.dropped_events_count, "event", "events"),

@@ -71,7 +71,7 @@ impl View {
 
     /// Whether the filter of spans applies to it.
     pub(crate) fn takes_filter(self) -> bool {
-        !matches!(self, Self::Logs | Self::Flame | Self::Graph)
+        self != Self::Logs
     }
 
     /// The columns that it can be sorted by, and which it is sorted by unless asked otherwise.

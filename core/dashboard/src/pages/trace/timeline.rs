@@ -11,7 +11,7 @@ use super::{
 use crate::{
     charts::ticks,
     trace::{
-        model::{Trace, span_id},
+        model::Trace,
         tree::{Id, Row},
         visible::{self, Fold, Window, Wish},
         zoom::{Axis, Zoom},
@@ -201,8 +201,10 @@ fn zoom(scene: &Scene<'_>) -> ZoomView {
 }
 
 /// The timeline with the rows of a window.
-pub(crate) fn view(scene: &Scene<'_>, window: &Window) -> TimelineView {
+pub(crate) fn view(scene: &Scene<'_>) -> TimelineView {
     let Scene { trace, state, .. } = scene;
+    let nothing = Window::default();
+    let window = scene.window.unwrap_or(&nothing);
     // Another way to fold starts from its own beginning.
     let folded = |fold: Fold| {
         let state = State {
@@ -280,9 +282,8 @@ fn above(trace: &Trace, state: &State, row: &Row) -> Vec<Above> {
         .take(ABOVE_MAX)
         .filter_map(|at| trace.span(trace.rows.get(at)?))
         .map(|item| {
-            let id = span_id(&item.span.span_id);
             let state = State {
-                span: id,
+                span: item.id(),
                 from: None,
                 ..state.clone()
             };
@@ -290,7 +291,7 @@ fn above(trace: &Trace, state: &State, row: &Row) -> Vec<Above> {
                 name: format!(
                     "{} {}",
                     clip(trace.service(item.process), 30),
-                    super::super::traces::name(&clip(&item.span.name, 60))
+                    super::super::traces::name(&clip(trace.name(item), 60))
                 ),
                 href: state.link().to_string(),
             }

@@ -209,6 +209,40 @@ fn a_trace_with_only_logs_has_no_shape() {
 }
 
 #[test]
+fn a_filter_leaves_what_it_finds_and_what_is_above_it() {
+    let trace = trace_of(vec![
+        span(1, 0, "root", (0, 100)),
+        span(2, 1, "left", (0, 40)),
+        span(3, 2, "deep", (5, 10)),
+        span(4, 1, "right", (50, 90)),
+        span(5, 4, "deep", (60, 70)),
+    ]);
+    let named = |name: &str| -> Vec<bool> {
+        let items = trace.rows.iter().map(|row| trace.span(row).unwrap());
+        items.map(|item| trace.name(item) == name).collect()
+    };
+    let names = |shape: &Shape| -> Vec<(String, u64)> {
+        let nodes = shape.nodes.iter();
+        nodes
+            .map(|node| (shape.step(node).unwrap().name.clone(), node.sums.matched))
+            .collect()
+    };
+    let text = |name: &str, matched| (name.to_owned(), matched);
+    let shape = Shape::narrowed(&trace, Some(&named("right")));
+    assert_eq!(names(&shape), [text("root", 0), text("right", 1)]);
+    // What stays has its own numbers, as without a filter.
+    assert_eq!(shape.nodes[0].sums.own, 20);
+    let shape = Shape::narrowed(&trace, Some(&named("deep")));
+    assert_eq!(shape.nodes.len(), 5);
+    assert_eq!(shape.whole().matched, 2);
+    assert!(
+        Shape::narrowed(&trace, Some(&named("none")))
+            .nodes
+            .is_empty()
+    );
+}
+
+#[test]
 fn a_hundred_thousand_spans_in_a_chain_do_not_overflow_the_stack() {
     let shape = shape_of(chain(100_000));
     assert_eq!(shape.nodes.len(), 100_000);

@@ -198,4 +198,27 @@ proptest! {
         let spans = nodes.iter().any(|node| node.id.is_some());
         prop_assert_eq!(main_root(&nodes, &rows).is_some(), spans);
     }
+
+    /// As a plain search for each node finds it.
+    #[test]
+    fn a_node_stands_below_the_best_span_that_it_names(nodes in any_nodes()) {
+        let rows = arrange(&nodes);
+        let others = |id: Id, at: usize| nodes.iter().enumerate().filter(move |(other, node)| *other != at && node.id == Some(id));
+        for row in rows.iter().filter(|row| row.root != Some(Root::Cycle)) {
+            let node = &nodes[row.node];
+            let caller = node.id.filter(|_| node.side == Side::Callee).and_then(|id| {
+                others(id, row.node).find(|(_, other)| other.side == Side::Caller).map(|(at, _)| at)
+            });
+            let named = node.parent.and_then(|parent| {
+                others(parent, row.node)
+                    .min_by_key(|(at, other)| (other.process != node.process, other.side != Side::Callee, *at))
+                    .map(|(at, _)| at)
+            });
+            if let Some(wanted) = caller.or(named) {
+                prop_assert_eq!(row.parent.map(|above| rows[above].node), Some(wanted));
+            } else if node.id.is_some() {
+                prop_assert!(row.root.is_some());
+            }
+        }
+    }
 }

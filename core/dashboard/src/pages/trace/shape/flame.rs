@@ -63,6 +63,8 @@ pub(crate) struct FlameView {
     place: String,
     previous: String,
     next: String,
+    /// Whether a filter leaves out what it does not find.
+    filtered: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -76,6 +78,8 @@ struct FrameView {
     colour: usize,
     is_more: bool,
     error: bool,
+    /// Faded: none of its spans matches the filter itself.
+    dim: bool,
     x: String,
     y: usize,
     width: String,
@@ -105,6 +109,7 @@ struct RowView {
     colour: usize,
     name: String,
     kind: &'static str,
+    dim: bool,
     href: String,
     sums: SumsView,
 }
@@ -122,7 +127,7 @@ impl RowView {
 }
 
 pub(crate) fn view(scene: &Scene<'_>) -> FlameView {
-    let shape = Shape::new(scene.trace);
+    let shape = Shape::narrowed(scene.trace, scene.sieve.matches.as_deref());
     let angle = scene.state.angle;
     // A path that this trace does not have, or not yet, shows all of it.
     let root = angle.root.and_then(|path| shape.find(path));
@@ -175,6 +180,7 @@ pub(crate) fn view(scene: &Scene<'_>) -> FlameView {
         place,
         previous,
         next,
+        filtered: scene.sieve.matches.is_some(),
     }
 }
 
@@ -196,7 +202,7 @@ impl Canvas<'_> {
             root: root.map(|node| node.path),
             ..self.angle
         };
-        link(View::Flame, angle, None).to_string()
+        link(View::Flame, self.scene.state, angle, None).to_string()
     }
 
     fn amount(&self, amount: u64) -> String {
@@ -257,6 +263,7 @@ impl Canvas<'_> {
                     colour: self.scene.palette.colour(&step.service),
                     is_more: false,
                     error: node.sums.errors > 0,
+                    dim: node.sums.matched == 0,
                     label: fit(&format!("{} {label}", clip(&step.service, 40))),
                     title: format!(
                         "{}: {}{with_all}",
@@ -280,6 +287,7 @@ impl Canvas<'_> {
                 colour: 0,
                 is_more: true,
                 error: sums.errors > 0,
+                dim: false,
                 label: fit(&format!("{} more", compact(nodes as u64))),
                 title: format!(
                     "{} more: {}, self {}{}",
@@ -356,6 +364,7 @@ impl Canvas<'_> {
                     colour: self.scene.palette.colour(&step.service),
                     name: name(&clip(&step.name, 80)),
                     kind: kind_word(step),
+                    dim: node.sums.matched == 0,
                     href: match Some(at) == self.root {
                         true => String::new(),
                         false => self.zoom(Some(at)),
@@ -371,7 +380,7 @@ impl Canvas<'_> {
             .collect();
         let to = from + rows.len();
         let page = |from: usize| {
-            link(View::Flame, self.angle, Some(from))
+            link(View::Flame, self.scene.state, self.angle, Some(from))
                 .at("paths")
                 .to_string()
         };

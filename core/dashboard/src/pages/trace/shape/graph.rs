@@ -76,6 +76,8 @@ pub(crate) struct GraphView {
     place: String,
     previous: String,
     next: String,
+    /// Whether a filter leaves out what it does not find.
+    filtered: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -107,6 +109,8 @@ struct NodeShape {
     /// The step of the scale; none when services are coloured.
     step: Option<usize>,
     error: bool,
+    /// Faded: none of its spans matches the filter itself.
+    dim: bool,
     is_more: bool,
     href: String,
 }
@@ -157,6 +161,7 @@ struct RowView {
     service: String,
     colour: usize,
     is_more: bool,
+    dim: bool,
     href: String,
     sums: SumsView,
     callers: Vec<CallerView>,
@@ -183,7 +188,7 @@ struct CallerView {
 }
 
 pub(crate) fn view(scene: &Scene<'_>) -> GraphView {
-    let shape = Shape::new(scene.trace);
+    let shape = Shape::narrowed(scene.trace, scene.sieve.matches.as_deref());
     let angle = scene.state.angle;
     let all = Calls::new(&shape, angle.by);
     let times = all.nodes.iter();
@@ -232,6 +237,7 @@ pub(crate) fn view(scene: &Scene<'_>) -> GraphView {
         place,
         previous,
         next,
+        filtered: scene.sieve.matches.is_some(),
     }
 }
 
@@ -296,7 +302,7 @@ const STEPS: u64 = 4;
 
 impl Canvas<'_> {
     fn at(&self, angle: Angle) -> String {
-        link(View::Graph, angle, None).to_string()
+        link(View::Graph, self.scene.state, angle, None).to_string()
     }
 
     fn by(&self) -> Vec<Choice> {
@@ -371,6 +377,7 @@ impl Canvas<'_> {
             colour: self.scene.palette.colour(&node.service),
             step: tinted(self.angle.tint, sums).map(|nanos| self.step(nanos)),
             error: sums.errors > 0,
+            dim: sums.matched == 0,
             is_more: node.gathered > 0,
             href: self.timeline(node),
         }
@@ -408,7 +415,7 @@ impl Canvas<'_> {
 
     fn timeline(&self, node: &Node) -> String {
         match node.gathered {
-            0 => timeline(&node.service, node.name.as_deref()),
+            0 => timeline(self.scene.state, &node.service, node.name.as_deref()),
             _ => "#operations".to_owned(),
         }
     }
@@ -497,7 +504,7 @@ impl Canvas<'_> {
             .collect();
         let to = from + rows.len();
         let page = |from: usize| {
-            link(View::Graph, self.angle, Some(from))
+            link(View::Graph, self.scene.state, self.angle, Some(from))
                 .at("operations")
                 .to_string()
         };
@@ -531,6 +538,7 @@ impl Canvas<'_> {
             },
             colour: self.scene.palette.colour(&node.service),
             is_more: node.gathered > 0,
+            dim: node.sums.matched == 0,
             href: self.timeline(node),
             sums: SumsView::new(&node.sums, self.path),
             callers: calls

@@ -25,6 +25,7 @@ use crate::{
         fields,
         figures::Figures,
         model::{SpanItem, Trace},
+        question::Question,
         tree::Row,
     },
 };
@@ -94,8 +95,13 @@ pub(crate) async fn answer(
     let pieces = app.ask.trace(state.id).await?;
     // As for its page: a large trace is work for a thread of its own.
     let written = tokio::task::spawn_blocking(move || {
-        let trace = Trace::new(pieces);
-        let matches = (!query.is_empty()).then(|| matches(&trace, &query));
+        let mut trace = Trace::new(pieces);
+        let asked = !query.is_empty();
+        trace.answer(&Question {
+            spans: Some(query).filter(|_| asked),
+            ..Question::default()
+        });
+        let matches = asked.then(|| matches(&trace));
         write(&trace, &state, matches.as_deref(), format)
     })
     .await;
@@ -123,7 +129,7 @@ fn write(
     let chosen = chosen(trace, &figures, matches, state.order);
     let rows = chosen.into_iter().filter_map(|at| {
         let row = trace.rows.get(at)?;
-        Some(values(trace, &figures, at, row, trace.span(row)?))
+        values(trace, &figures, at, row, trace.span(row)?)
     });
     let mut out = String::new();
     match format {
@@ -155,11 +161,11 @@ fn values(
     at: usize,
     row: &Row,
     item: &SpanItem,
-) -> [Value; HEAD.len()] {
-    let span = &item.span;
+) -> Option<[Value; HEAD.len()]> {
+    let span = &trace.whole(item)?.span;
     let status = span.status.as_ref();
     let resource = trace.processes.get(item.process);
-    [
+    Some([
         export::time(span.start_time_unix_nano).into(),
         offset(trace, item).into(),
         item.duration().into(),
@@ -167,8 +173,8 @@ fn values(
         figures.critical(at).into(),
         trace.service(item.process).into(),
         span.name.as_str().into(),
-        fields::kind(span.kind()).into(),
-        fields::status_word(span).into(),
+        fields::kind(item.kind).into(),
+        fields::status_word(item.status).into(),
         status.map_or("", |status| &status.message).into(),
         (row.depth + 1).into(),
         hex(&span.trace_id).into(),
@@ -178,7 +184,7 @@ fn values(
         resource.map_or(Value::Null, |process| {
             export::object(&process.resource.attributes)
         }),
-    ]
+    ])
 }
 
 /// A value as a cell; an object without a member is an empty one.

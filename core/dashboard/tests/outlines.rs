@@ -1,0 +1,262 @@
+//! A trace is read as an outline, and whole only where a page looks: no page differs from one made of the whole trace.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod common;
+
+use std::iter;
+
+use common::{
+    Site,
+    canned::Canned,
+    large::large,
+    otlp::{MS, epoch, error, id, id_hex, logs, pair, record, span, spans, trace_hex},
+    real::Real,
+};
+use http::StatusCode;
+use log_tracer_proto::{
+    otlp::{
+        logs::ResourceLogs,
+        trace::{
+            ResourceSpans, Span,
+            span::{Event, Link, SpanKind},
+        },
+    },
+    v1::{
+        GetTraceRequest, GetTraceResponse, ListServicesRequest,
+        query_service_client::QueryServiceClient,
+    },
+};
+
+/// Everything that a page marks or shows of a span.
+fn odd() -> (Vec<ResourceSpans>, Vec<ResourceLogs>) {
+    let of_kind = |kind: SpanKind, span: Span| Span {
+        kind: kind.into(),
+        ..span
+    };
+    let with_events = |span: Span| Span {
+        events: (1..5)
+            .map(|at| Event {
+                time_unix_nano: epoch() + at * 7 * MS,
+                name: format!("step {at}"),
+                attributes: vec![pair("exception.stacktrace", "at main")],
+                ..Event::default()
+            })
+            .collect(),
+        links: vec![Link {
+            trace_id: vec![9; 16].into(),
+            span_id: id(9).into(),
+            ..Link::default()
+        }],
+        attributes: vec![pair("http.route", "/cart"), pair("user", "u-1")],
+        ..span
+    };
+    let web = vec![
+        with_events(error(span(1, 1, 0, (0, 100)), "all is lost")),
+        of_kind(SpanKind::Client, span(1, 2, 1, (10, 60))),
+        // One that is its own ancestor, one whose parent is missing, one that ends before it starts.
+        span(1, 20, 21, (30, 40)),
+        span(1, 21, 20, (31, 39)),
+        span(1, 30, 99, (20, 25)),
+        span(1, 31, 1, (50, 45)),
+    ];
+    let stock = vec![
+        // The other side of the call has its id; and two have one more.
+        of_kind(SpanKind::Server, with_events(span(1, 2, 1, (12, 58)))),
+        span(1, 3, 2, (5, 50)),
+        span(1, 4, 2, (20, 30)),
+        span(1, 4, 2, (20, 30)),
+        error(span(1, 4, 3, (20, 30)), ""),
+        span(1, 5, 0, (70, 90)),
+    ];
+    let of_logs = vec![
+        logs(
+            "web",
+            vec![
+                record(1, 1, 5, 9, "opened"),
+                record(1, 1, 5, 17, "opened at the same time"),
+                record(1, 77, 6, 9, "of a span that is not here"),
+                record(1, 0, 7, 13, "of none"),
+            ],
+        ),
+        logs("stock", vec![record(1, 4, 22, 9, "looked at the shelf")]),
+    ];
+    (vec![spans("web", web), spans("stock", stock)], of_logs)
+}
+
+/// A dashboard that reads outlines, and one that reads the same trace whole.
+async fn both(spans: Vec<ResourceSpans>, logs: Vec<ResourceLogs>) -> (Real, Site) {
+    let real = Real::start().await;
+    real.send(spans, logs).await;
+    let site = whole_site(&real).await;
+    (real, site)
+}
+
+async fn whole_site(real: &Real) -> Site {
+    let mut client = QueryServiceClient::new(real.consumer.connect_in_process());
+    let request = GetTraceRequest {
+        trace_id: vec![1; 16].into(),
+        ..GetTraceRequest::default()
+    };
+    let mut stream = client.get_trace(request).await.unwrap().into_inner();
+    let mut pieces: Vec<GetTraceResponse> = Vec::new();
+    while let Some(piece) = stream.message().await.unwrap() {
+        pieces.push(piece);
+    }
+    let services = client.list_services(ListServicesRequest {}).await.unwrap();
+    let canned = Canned {
+        pieces,
+        services: services.into_inner(),
+        ..Canned::default()
+    };
+    Site::start(canned.serve().await).await
+}
+
+async fn assert_same(outlined: &Site, whole: &Site, query: &str) {
+    let address = format!("/trace/{}?{query}", trace_hex(1));
+    let (own, other) = (outlined.get(&address).await, whole.get(&address).await);
+    assert_eq!(own.status, other.status, "{address}");
+    let (own, other) = (own.text(), other.text());
+    let differing = iter::zip(own.lines(), other.lines()).find(|(own, other)| own != other);
+    assert_eq!(differing, None, "{address}");
+    assert_eq!(own.len(), other.len(), "{address}");
+}
+
+#[tokio::test]
+async fn a_page_of_an_outline_is_the_page_of_the_whole_trace() {
+    let (spans, logs) = odd();
+    let (real, whole) = both(spans, logs).await;
+    let shared = id_hex(2);
+    for query in [
+        "",
+        "logs=0",
+        "fold=closed",
+        "zoom=10ms..40ms",
+        "f=status:error",
+        "f=event:%22step+2%22",
+        "f=user:u-1+service:stock",
+        "f=host.name:web-1&logs=0",
+        "f=nothing:here",
+        "f=((",
+        &format!("span={}", id_hex(1)),
+        &format!("span={shared}&f=kind:server"),
+        &format!("span={}", id_hex(4)),
+        &format!("span={}", id_hex(99)),
+        "tab=spans",
+        "tab=spans&sort=operation",
+        "tab=spans&sort=-duration",
+        "tab=spans&f=duration%3E20ms",
+        "tab=operations",
+        "tab=operations&group=service",
+        "tab=operations&group=http.route",
+        "tab=operations&group=kind&f=service:stock",
+        "tab=operations&group=duration",
+        "tab=flame",
+        "tab=graph",
+        "tab=graph&by=service",
+        "tab=logs",
+        "tab=logs&level=error",
+        "tab=logs&lq=shelf",
+        "tab=logs&lq=service:web&level=warn",
+        &format!("tab=logs&span={}", id_hex(4)),
+    ] {
+        assert_same(&real.site, &whole, query).await;
+    }
+}
+
+#[tokio::test]
+async fn a_trace_of_log_records_alone_has_an_outline() {
+    let (_, of_logs) = odd();
+    let (real, whole) = both(Vec::new(), of_logs).await;
+    for query in ["", "tab=logs", "tab=spans"] {
+        assert_same(&real.site, &whole, query).await;
+    }
+}
+
+#[tokio::test]
+async fn a_large_trace_is_paged_the_same_way() {
+    let real = Real::start().await;
+    for piece in large(40, 50) {
+        real.send(piece.resource_spans, Vec::new()).await;
+    }
+    let whole = whole_site(&real).await;
+    for query in [
+        "",
+        "fold=open&from=700",
+        "tab=spans&page=3",
+        "tab=operations",
+    ] {
+        assert_same(&real.site, &whole, query).await;
+    }
+}
+
+#[tokio::test]
+async fn the_interface_has_the_tables_of_a_trace() {
+    let (spans, logs) = odd();
+    let (real, whole) = both(spans, logs).await;
+    let own = format!("/api/v1/traces/{}", trace_hex(1));
+    let answer = real
+        .site
+        .get(&format!("{own}/spans?sort=duration&limit=2"))
+        .await;
+    let answer = answer.json();
+    assert_eq!(answer["total"], 11);
+    assert_eq!(answer["matched"], 11);
+    let first = &answer["spans"][0];
+    assert_eq!(first["spanId"], id_hex(1));
+    assert_eq!(first["durationNano"], (100 * MS).to_string());
+    assert_eq!(answer["spans"][1]["spanId"], id_hex(2));
+    assert_eq!(answer["spans"].as_array().unwrap().len(), 2);
+    let answer = real.site.get(&format!("{own}/spans?q=status:error")).await;
+    assert_eq!(answer.json()["matched"], 2);
+    let answer = real
+        .site
+        .get(&format!("{own}/statistics?group=service"))
+        .await;
+    let groups = answer.json()["groups"].clone();
+    let mut counts: Vec<_> = groups.as_array().unwrap().iter().collect();
+    counts.sort_by_key(|group| group["value"].as_str().unwrap().to_owned());
+    assert_eq!(
+        (&counts[0]["value"], &counts[0]["spans"]),
+        (&"stock".into(), &5.into())
+    );
+    assert_eq!(
+        (&counts[1]["value"], &counts[1]["spans"]),
+        (&"web".into(), &6.into())
+    );
+    // As of a trace that was read whole, but for how long it took.
+    for rest in [
+        "spans",
+        "spans?sort=-self&offset=3",
+        "statistics",
+        "statistics?group=http.route&sort=count",
+    ] {
+        let of = async |site: &Site| {
+            let mut answer = site.get(&format!("{own}/{rest}")).await.json();
+            answer["coverage"].take();
+            answer
+        };
+        assert_eq!(of(&real.site).await, of(&whole).await, "{rest}");
+    }
+    for wrong in [
+        "spans?q=((",
+        "spans?sort=colour",
+        "statistics?sort=depth",
+        "spans?limit=0",
+    ] {
+        let answer = real.site.get(&format!("{own}/{wrong}")).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_trace_that_is_in_no_store_has_no_page() {
+    let real = Real::start().await;
+    let answer = real.site.get(&format!("/trace/{}", trace_hex(3))).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+}
