@@ -149,6 +149,7 @@ fn envelope(number: u64, payload: &Bytes) -> Envelope {
         records: 1,
         received_unix_nano: number,
         payload: payload.clone(),
+        is_checked: false,
     }
 }
 

@@ -157,6 +157,7 @@ impl<'a> Stage<'a> {
             records: random.next_u32(),
             received_unix_nano: random.next_u64(),
             payload: Bytes::from(payload),
+            is_checked: false,
         }
     }
 

@@ -90,6 +90,7 @@ fn envelope(batch: u128) -> Envelope {
         records: u32::try_from(SPANS).unwrap(),
         received_unix_nano: 0,
         payload: request.encode_to_vec().into(),
+        is_checked: false,
     }
 }
 

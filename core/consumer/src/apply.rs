@@ -1,8 +1,8 @@
 //! From envelopes to rows that can be found: plain and synchronous, one delivery at a time.
 //!
 //! An envelope is checked where it lies and then copied into the columns of the store ([`Request`]): nothing of it is
-//! applied before all of it was looked at. It is decoded into structs only for those who tail, and when it is not in the
-//! plain form that encoders write.
+//! applied before all of it was looked at, by its producer where that is in this process, else here. It is decoded into
+//! structs only for those who tail, and when it is not in the plain form that encoders write.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use log_tracer_proto::otlp::{
 };
 use log_tracer_record::{
     LogRow, SpanRow, log_rows, span_rows,
-    wire::{Logs, Request, Spans},
+    wire::{Logs, Request, Signal, Spans},
 };
 use log_tracer_store::{Mark, Origin, Restored, SeenBatch};
 use log_tracer_transport::{BatchId, Delivery, Envelope, Kind, Offset, Part, Partition};
@@ -288,22 +288,13 @@ impl Shared {
     /// Copies the records of an envelope into columns without decoding them. False when they have to be decoded, which
     /// is rare, or are not what was announced: nothing is applied then.
     fn apply_in_place(&self, origin: Origin, envelope: &Envelope) -> bool {
-        let is_announced = |records| u32::try_from(records) == Ok(envelope.records);
         match envelope.kind {
-            Kind::Traces => {
-                let request = Request::<Spans>::check(&envelope.payload);
-                let request = request.ok().filter(|it| is_announced(it.records()));
-                request
-                    .map(|request| self.store.apply_span_request(origin, &request))
-                    .is_some()
-            }
-            Kind::Logs => {
-                let request = Request::<Logs>::check(&envelope.payload);
-                let request = request.ok().filter(|it| is_announced(it.records()));
-                request
-                    .map(|request| self.store.apply_log_request(origin, &request))
-                    .is_some()
-            }
+            Kind::Traces => request_of::<Spans>(envelope)
+                .map(|request| self.store.apply_span_request(origin, &request))
+                .is_some(),
+            Kind::Logs => request_of::<Logs>(envelope)
+                .map(|request| self.store.apply_log_request(origin, &request))
+                .is_some(),
         }
     }
 
@@ -332,6 +323,17 @@ impl Shared {
             Rows::Logs(rows) => self.tails.offer_logs(origin, rows),
         }
     }
+}
+
+/// The records of an envelope as they lie there; none when they have to be decoded, or are not what was announced. A
+/// payload that this process has checked already, on its way into the log, is not looked at twice.
+fn request_of<S: Signal>(envelope: &Envelope) -> Option<Request<'_, S>> {
+    if envelope.is_checked {
+        let records = usize::try_from(envelope.records).unwrap_or(usize::MAX);
+        return Some(Request::checked_before(&envelope.payload, records));
+    }
+    let request = Request::check(&envelope.payload).ok()?;
+    (u32::try_from(request.records()) == Ok(envelope.records)).then_some(request)
 }
 
 /// The rows of an envelope; they share the payload's memory.

@@ -177,6 +177,7 @@ mod tests {
             records: 1,
             received_unix_nano: 5,
             payload: Bytes::copy_from_slice(payload),
+            is_checked: false,
         }
     }
 

@@ -239,6 +239,12 @@ impl<C: Storable> Table<C> {
         }
         if self.is_full(inner, bytes) {
             inner.seal();
+            // The next chunk will be about as large. A table that is bounded by bytes counts what rows take, not room.
+            if self.bytes_max.is_none()
+                && let Some(chunk) = inner.sealed.back()
+            {
+                inner.open = C::Builder::like(chunk);
+            }
         }
         inner.make_room(bytes, self.bytes_max);
         true
@@ -293,6 +299,8 @@ impl<C: Storable> Table<C> {
     pub(crate) fn freeze(&self, generation: u64) -> bool {
         let mut inner = self.lock();
         inner.seal();
+        // Nobody knows whether more will come: no room is kept for it.
+        inner.open = C::Builder::default();
         inner.since = None;
         if inner.sealed.is_empty() {
             return false;

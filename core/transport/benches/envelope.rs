@@ -18,6 +18,7 @@ fn envelope(payload_bytes: usize) -> Envelope {
         records: 1,
         received_unix_nano: 1,
         payload: Bytes::from(vec![0x5a; payload_bytes]),
+        is_checked: false,
     }
 }
 

@@ -128,6 +128,7 @@ mod tests {
             records: 1,
             received_unix_nano: 1,
             payload: Bytes::from(vec![0; payload]),
+            is_checked: false,
         }
     }
 

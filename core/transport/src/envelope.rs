@@ -86,6 +86,10 @@ pub struct Envelope {
     pub received_unix_nano: u64,
     /// The export request, in protobuf.
     pub payload: Bytes,
+    /// Whether whoever made the envelope, in this process, has looked at every byte of the payload and found what `kind`
+    /// and `records` say, so that a reader in the same process need not look again. In memory only: it is not a part of
+    /// the encoded bytes, and what was read from a log never has it.
+    pub is_checked: bool,
 }
 
 impl Envelope {
@@ -162,6 +166,7 @@ impl Envelope {
             records: header.records,
             received_unix_nano: header.received_unix_nano,
             payload,
+            is_checked: false,
         })
     }
 }

@@ -44,6 +44,7 @@ fn traces() -> Envelope {
         records: 3,
         received_unix_nano: 1_700_000_000_123_456_789,
         payload: Bytes::from_static(&[0x0a, 0x02, 0x12, 0x00]),
+        is_checked: false,
     }
 }
 
@@ -56,6 +57,7 @@ fn empty_logs() -> Envelope {
         records: 0,
         received_unix_nano: 0,
         payload: Bytes::new(),
+        is_checked: false,
     }
 }
 
@@ -87,6 +89,17 @@ fn an_envelope_of_old_is_decoded() {
     };
     assert_eq!(decode(&TRACES, 7), traces());
     assert_eq!(decode(&EMPTY_LOGS, 0), empty_logs());
+}
+
+#[test]
+fn what_is_read_back_was_not_checked_by_anybody() {
+    let checked = Envelope {
+        is_checked: true,
+        ..traces()
+    };
+    assert_eq!(checked.encode().as_ref(), TRACES);
+    let decoded = Envelope::decode(Partition(7), checked.encode()).unwrap();
+    assert_eq!(decoded, traces());
 }
 
 #[test]

@@ -24,6 +24,7 @@ prop_compose! {
             records,
             received_unix_nano,
             payload: payload.into(),
+            is_checked: false,
         }
     }
 }

@@ -41,6 +41,7 @@ fn envelope(batch: u128) -> Envelope {
         records: 1,
         received_unix_nano: 1,
         payload: Bytes::from(vec![7; PAYLOAD_BYTES]),
+        is_checked: false,
     }
 }
 

@@ -115,6 +115,7 @@ fn envelope(number: u64, payload: Bytes) -> Envelope {
         records: 1,
         received_unix_nano: number,
         payload,
+        is_checked: false,
     }
 }
 

@@ -144,6 +144,7 @@ fn envelope(payload: &Bytes, number: u64) -> Envelope {
         records: 1,
         received_unix_nano: number,
         payload: payload.clone(),
+        is_checked: false,
     }
 }
 

@@ -134,6 +134,7 @@ mod tests {
             records: 0,
             received_unix_nano: 0,
             payload: Bytes::new(),
+            is_checked: false,
         };
         let acked = paced.publish(vec![envelope], Instant::now() + DEADLINE);
         acked.await.unwrap()[0]

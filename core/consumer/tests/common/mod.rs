@@ -314,5 +314,6 @@ pub fn envelope(batch: u128, kind: Kind, records: usize, payload: Bytes) -> Enve
         records: u32::try_from(records).unwrap(),
         received_unix_nano: EPOCH,
         payload,
+        is_checked: false,
     }
 }

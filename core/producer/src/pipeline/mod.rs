@@ -338,6 +338,7 @@ impl Step<'_> {
                 records: part.records,
                 received_unix_nano: self.request.received_unix_nano,
                 payload: part.payload,
+                is_checked: true,
             }
         });
         Ok(Some(Prepared {

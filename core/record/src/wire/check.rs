@@ -68,6 +68,34 @@ pub(super) fn below(depth: Depth) -> Result<Depth, NotPlain> {
     depth.checked_sub(1).ok_or(NotPlain)
 }
 
+/// What the bytes of a message are, keys, lengths and numbers among them: where all of them are ASCII, so is every text.
+/// Most attributes are, and to look at one as a whole costs less than to look at its key and its value.
+#[derive(Clone, Copy)]
+enum Letters {
+    Ascii,
+    Any,
+}
+
+impl Letters {
+    #[inline]
+    fn of(message: &[u8]) -> Self {
+        const HIGH: u64 = 0x8080_8080_8080_8080;
+        let (words, rest) = message.as_chunks::<8>();
+        let words = words
+            .iter()
+            .fold(0, |all, word| all | u64::from_le_bytes(*word));
+        // Of a short rest the bytes before it are looked at again.
+        let rest = match message.last_chunk::<8>() {
+            Some(last) => u64::from_le_bytes(*last),
+            None => rest.iter().fold(0, |all, byte| all | u64::from(*byte)),
+        };
+        match (words | rest) & HIGH {
+            0 => Self::Ascii,
+            _ => Self::Any,
+        }
+    }
+}
+
 impl Walk {
     #[inline]
     fn allocated(&mut self, bytes: usize) {
@@ -83,8 +111,17 @@ impl Walk {
 
     #[inline]
     pub(super) fn text<'a>(&mut self, bytes: &'a [u8]) -> Result<Text<'a>, NotPlain> {
+        self.text_in(bytes, Letters::Any)
+    }
+
+    /// A text in a message of which is known what its bytes are.
+    #[inline]
+    fn text_in<'a>(&mut self, bytes: &'a [u8], letters: Letters) -> Result<Text<'a>, NotPlain> {
         self.allocated(bytes.len() + ALLOCATION_BYTES);
-        Text::checked(bytes)
+        match letters {
+            Letters::Ascii => Ok(Text::unchecked(bytes)),
+            Letters::Any => Text::checked(bytes),
+        }
     }
 
     /// A list of so many elements, which grows by doubling.
@@ -298,7 +335,7 @@ impl Walk {
                 }
                 log::BODY => {
                     body.see()?;
-                    self.any_value(fields.bytes()?, below(depth)?)?;
+                    self.any_value(fields.bytes()?, Letters::Any, below(depth)?)?;
                 }
                 log::TIME => time = fields.fixed64()?,
                 log::OBSERVED_TIME => observed_time = fields.fixed64()?,
@@ -317,14 +354,15 @@ impl Walk {
 
     #[inline]
     fn key_value(&mut self, message: &[u8], depth: Depth) -> Result<(), NotPlain> {
+        let letters = Letters::of(message);
         let mut value = Once::default();
         let mut fields = Reader::new(message);
         while let Some(key) = fields.key()? {
             match key {
-                key_value::KEY => self.text(fields.bytes()?).map(drop)?,
+                key_value::KEY => self.text_in(fields.bytes()?, letters).map(drop)?,
                 key_value::VALUE => {
                     value.see()?;
-                    self.any_value(fields.bytes()?, below(depth)?)?;
+                    self.any_value(fields.bytes()?, letters, below(depth)?)?;
                 }
                 key_value::KEY_STRINDEX => fields.varint().map(drop)?,
                 _ => self.unknown(&mut fields, key, key_value::NUMBERS, depth)?,
@@ -334,20 +372,25 @@ impl Walk {
     }
 
     #[inline]
-    fn any_value(&mut self, message: &[u8], depth: Depth) -> Result<(), NotPlain> {
+    fn any_value(
+        &mut self,
+        message: &[u8],
+        letters: Letters,
+        depth: Depth,
+    ) -> Result<(), NotPlain> {
         // Of two alternatives the last one counts, but two lists, or two maps, become one.
         let mut merges_with = 0;
         let mut fields = Reader::new(message);
         while let Some(key) = fields.key()? {
             match key {
-                any_value::STRING => self.text(fields.bytes()?).map(drop)?,
+                any_value::STRING => self.text_in(fields.bytes()?, letters).map(drop)?,
                 any_value::INT | any_value::BOOL | any_value::STRINDEX => {
                     fields.varint().map(drop)?
                 }
                 any_value::DOUBLE => fields.fixed64().map(drop)?,
                 any_value::BYTES => fields.bytes().map(|bytes| self.blob(bytes)).map(drop)?,
                 any_value::ARRAY | any_value::MAP if merges_with == key => return Err(NotPlain),
-                any_value::ARRAY => self.array(fields.bytes()?, below(depth)?)?,
+                any_value::ARRAY => self.array(fields.bytes()?, letters, below(depth)?)?,
                 any_value::MAP => self.map(fields.bytes()?, below(depth)?)?,
                 _ => {
                     self.unknown(&mut fields, key, any_value::NUMBERS, depth)?;
@@ -359,14 +402,14 @@ impl Walk {
         Ok(())
     }
 
-    fn array(&mut self, message: &[u8], depth: Depth) -> Result<(), NotPlain> {
+    fn array(&mut self, message: &[u8], letters: Letters, depth: Depth) -> Result<(), NotPlain> {
         let mut values = 0;
         let mut fields = Reader::new(message);
         while let Some(key) = fields.key()? {
             match key {
                 array::VALUES => {
                     values += 1;
-                    self.any_value(fields.bytes()?, below(depth)?)?;
+                    self.any_value(fields.bytes()?, letters, below(depth)?)?;
                 }
                 _ => self.unknown(&mut fields, key, array::NUMBERS, depth)?,
             }

@@ -21,7 +21,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Of a request that was checked.
+    /// Of a request that was checked, or of bytes that are known to be ASCII.
     #[inline]
     pub(super) fn unchecked(bytes: &'a [u8]) -> Self {
         Self(bytes)

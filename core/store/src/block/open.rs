@@ -23,7 +23,7 @@ use super::{
         self, Index, Kind, Section, decode_operations, decode_pieces, decode_services,
         decode_summary, read_directory,
         tally::Tally,
-        traces::{self, Leaf, decode_directory},
+        traces::{self, Entries, Leaf, LeafReader, decode_directory},
     },
     verified::{Extents, VerifiedFile},
 };
@@ -201,26 +201,28 @@ impl<C: Storable> Block<C> {
         let Some(leaf) = self.leaf_of(id)? else {
             return Ok(Vec::new());
         };
-        traces::rows_in(&leaf, id, self.row_count())
+        self.leaf_reader()
+            .rows_in(&leaf, id)
             .map_err(|reason| self.index_file.corrupt(reason))
     }
 
-    /// What is known of the rows of one trace here; none when it has none.
+    /// What is known of the rows of one trace here; none when it has none. Of log records, only how many there are.
     pub(crate) fn trace(&self, id: u128) -> Result<Option<TraceEntry>, BlockError> {
         let Some(leaf) = self.leaf_of(id)? else {
             return Ok(None);
         };
-        traces::entry_in(&leaf, id, self.info.first_unix_nano, self.row_count())
+        self.leaf_reader()
+            .entry_in(&leaf, id)
             .map_err(|reason| self.index_file.corrupt(reason))
     }
 
-    /// Every trace of the block, ascending, with what is known of its rows here.
+    /// Every trace of the block, ascending, with what is known of its rows here. Of log records, only how many there are.
     pub(crate) fn traces(&self) -> Result<Vec<TraceEntry>, BlockError> {
         let mut entries = Vec::new();
         for leaf in &self.index.leaves {
             let leaf = self.leaf(leaf)?;
-            let first = self.info.first_unix_nano;
-            traces::entries_in(&leaf, first, self.row_count(), &mut entries)
+            self.leaf_reader()
+                .entries_in(&leaf, &mut entries)
                 .map_err(|reason| self.index_file.corrupt(reason))?;
         }
         Ok(entries)
@@ -318,11 +320,24 @@ impl<C: Storable> Block<C> {
         }
     }
 
+    fn leaf_reader(&self) -> LeafReader {
+        LeafReader {
+            entries: self.index.entries(),
+            first_time: self.info.first_unix_nano,
+            rows_max: self.row_count(),
+        }
+    }
+
+    /// What the index tells of the traces.
+    pub(super) fn entries(&self) -> Entries {
+        self.index.entries()
+    }
+
     fn leaf(&self, leaf: &Leaf) -> Result<Vec<u8>, BlockError> {
         let section = self
             .index
             .sections
-            .get(&Kind::Traces)
+            .get(&self.index.entries().section())
             .map_or(0, |section| section.offset);
         let file = self.file(&self.index_file, true)?;
         let (offset, length) = (section + leaf.offset, leaf.length as usize);
@@ -458,7 +473,7 @@ fn check_index(index: &Index, info: &BlockInfo) -> Result<(), Malformed> {
     let filters = filters.map_or(0, |piece| piece.filter_at + u64::from(piece.filter_length));
     let fits = |leaf: &Leaf| {
         let end = leaf.offset.checked_add(u64::from(leaf.length));
-        end.is_some_and(|end| end <= length_of(Kind::Traces))
+        end.is_some_and(|end| end <= length_of(index.entries().section()))
     };
     if filters != length_of(index::Kind::Filters) || !index.leaves.iter().all(fits) {
         return Err(Malformed::new("its parts do not fit"));

@@ -13,7 +13,7 @@ use super::{
     decode::Decoded,
     error::Malformed,
     gather::{self, AttributePlan, ContextTexts, Picked},
-    index::{Facts, needles::Needles},
+    index::{Facts, needles::Needles, traces::Entries},
     scan::status_of,
     schema::ColumnType,
 };
@@ -36,6 +36,9 @@ pub(crate) trait Storable: Chunk + Sized + 'static {
 
     /// What the columns are for.
     const COLUMNS_OF: ColumnsOf;
+
+    /// What the index tells of the traces.
+    const ENTRIES: Entries;
 
     fn attributes(&self) -> &Attributes;
 
@@ -105,6 +108,7 @@ impl Storable for SpanChunk {
     const TABLE: &'static str = "spans";
     const COLUMNS: &'static [(&'static str, ColumnType)] = gather::SPAN_COLUMNS;
     const COLUMNS_OF: ColumnsOf = assemble::SPAN_COLUMNS_OF;
+    const ENTRIES: Entries = Entries::Whole;
 
     fn attributes(&self) -> &Attributes {
         &self.attributes
@@ -150,11 +154,15 @@ impl Storable for SpanChunk {
     fn add_needles(&self, row: usize, needles: &mut Needles, facts: &mut Facts) {
         needles.add_resource(self.resources.of(row));
         needles.add_scope(self.scopes.of(row));
-        needles.add_name(Intrinsic::Name, self.name(row));
-        needles.add_text(self.name(row));
-        needles.add_any_name(Intrinsic::Kind, crate::fields::kind_name(self.kind(row)));
-        let status = crate::fields::status_name(self.status_code(row));
-        needles.add_any_name(Intrinsic::Status, status);
+        if needles.is_new_of(self.names(), self.names().number(row)) {
+            needles.add_name(Intrinsic::Name, self.name(row));
+            needles.add_text(self.name(row));
+        }
+        let (kind, status) = (self.kind(row), self.status_code(row));
+        if needles.is_new_of(&self.kinds, (kind as u32) << 8 | status as u32) {
+            needles.add_any_name(Intrinsic::Kind, crate::fields::kind_name(kind));
+            needles.add_any_name(Intrinsic::Status, crate::fields::status_name(status));
+        }
         let message = text_at(&self.status_messages, row);
         if !message.is_empty() {
             needles.add_presence(Intrinsic::StatusMessage);
@@ -215,6 +223,7 @@ impl Storable for LogChunk {
     const TABLE: &'static str = "logs";
     const COLUMNS: &'static [(&'static str, ColumnType)] = gather::LOG_COLUMNS;
     const COLUMNS_OF: ColumnsOf = assemble::LOG_COLUMNS_OF;
+    const ENTRIES: Entries = Entries::Rows;
 
     fn attributes(&self) -> &Attributes {
         &self.attributes
@@ -253,9 +262,11 @@ impl Storable for LogChunk {
     fn add_needles(&self, row: usize, needles: &mut Needles, facts: &mut Facts) {
         needles.add_resource(self.resources.of(row));
         needles.add_scope(self.scopes.of(row));
-        let name = self.event_names.value(row);
-        needles.add_name(Intrinsic::Name, name);
-        needles.add_text(name);
+        if needles.is_new_of(&self.event_names, self.event_names.number(row)) {
+            let name = self.event_names.value(row);
+            needles.add_name(Intrinsic::Name, name);
+            needles.add_text(name);
+        }
         needles.add_presence(Intrinsic::Time);
         let severity = self.severity(row) as u32;
         if severity != 0 {

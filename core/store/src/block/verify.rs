@@ -174,7 +174,8 @@ impl<'b, C: Storable> Check<'b, C> {
     /// What only all rows together tell.
     fn whole(&mut self) {
         let first = self.block.info().first_unix_nano;
-        let (leaves, directory) = traces::encode(&mut self.traces, first);
+        let entries = self.block.entries();
+        let (leaves, directory) = traces::encode(&mut self.traces, first, entries);
         let lacking =
             self.traces
                 .iter()
@@ -187,7 +188,7 @@ impl<'b, C: Storable> Check<'b, C> {
             Some(Err(error)) => self.problems.push(error),
             None => {}
         }
-        let said = self.block.section(Kind::Traces);
+        let said = self.block.section(entries.section());
         let said_directory = self.block.section(Kind::Leaves);
         match (said, said_directory) {
             (Ok(said), Ok(said_directory)) => {

@@ -64,14 +64,19 @@ pub(crate) fn write<C: Storable>(
 
 /// All rows in the order of their keys.
 fn sorted<C: Storable>(chunks: &[Arc<C>]) -> Vec<Place> {
-    let mut keyed = Vec::with_capacity(chunks.iter().map(|chunk| chunk.rows()).sum());
+    let mut timed = Vec::with_capacity(chunks.iter().map(|chunk| chunk.rows()).sum());
     for (number, chunk) in (0_u32..).zip(chunks) {
         let place = |row| Place { chunk: number, row };
-        keyed.extend((0..chunk.rows()).map(|row| (chunk.key(row), place(row as u32))));
+        timed.extend((0..chunk.rows()).map(|row| (chunk.time(row), place(row as u32))));
     }
+    // A key begins with the time, and few rows have the same one.
+    let key = |place: Place| {
+        let chunk = chunks.get(place.chunk as usize);
+        chunk.map(|chunk| chunk.key(place.row as usize))
+    };
     // Stable: it makes use of the order in which rows arrive, which is nearly that of time.
-    keyed.sort_by_key(|(key, _)| *key);
-    keyed.into_iter().map(|(_, place)| place).collect()
+    timed.sort_by(|(a, of_a), (b, of_b)| a.cmp(b).then_with(|| key(*of_a).cmp(&key(*of_b))));
+    timed.into_iter().map(|(_, place)| place).collect()
 }
 
 fn plan<C: Storable>(

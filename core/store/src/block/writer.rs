@@ -1,7 +1,6 @@
 //! Writes a block: rows piece by piece, then the index.
 
 use std::{
-    collections::HashSet,
     io::{self, Write},
     path::Path,
     sync::Arc,
@@ -11,6 +10,7 @@ use arrow_array::{
     Array, ArrayRef, BinaryArray, DictionaryArray, RecordBatch, StringArray, types::Int32Type,
 };
 use arrow_schema::SchemaRef;
+use hashbrown::HashSet;
 use parquet::arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions};
 
 use super::{
@@ -24,7 +24,7 @@ use super::{
         needles::Needles,
         places::PlacesWriter,
         tally::TallyWriter,
-        traces::{self, TraceRow},
+        traces::{self, Entries, TraceRow},
     },
     info::{OperationCount, PieceInfo, ServiceCount},
     schema::{self, AttributeCounts, Column, FileSchema, Sample},
@@ -135,6 +135,7 @@ pub(crate) struct BlockWriter<'o> {
     pieces: Vec<Piece>,
     places: PlacesWriter,
     traces: Vec<TraceRow>,
+    entries: Entries,
     rollup: Rollup,
     rolled_up: fn(Rollup) -> Vec<u8>,
     /// By column: rows that have a value.
@@ -185,6 +186,7 @@ impl<'o> BlockWriter<'o> {
             pieces: Vec::new(),
             places: PlacesWriter::default(),
             traces: Vec::new(),
+            entries: C::ENTRIES,
             rollup: Rollup::new(options.settings.rollup),
             rolled_up: C::rolled_up,
             filled: Vec::new(),
@@ -262,7 +264,7 @@ impl<'o> BlockWriter<'o> {
             received_unix_nano: totals.arrival.received_unix_nano,
             level: totals.arrival.level,
         };
-        let (leaves, directory) = traces::encode(&mut self.traces, bounds.first);
+        let (leaves, directory) = traces::encode(&mut self.traces, bounds.first, self.entries);
         let failed = |error: parquet::errors::ParquetError| {
             let name = files::name(self.table, self.id, Role::Rows);
             BlockError::unwritable(&self.directory.join(name), error)
@@ -273,7 +275,7 @@ impl<'o> BlockWriter<'o> {
         let Summed { draft, sums } = self.rows_file.into_inner().map_err(failed)?;
         let extents = sums.finish();
         let mut index = IndexWriter::new();
-        index.add(Kind::Traces, &leaves);
+        index.add(self.entries.section(), &leaves);
         index.add(Kind::Services, &encode_services(&totals.services));
         index.add(Kind::Operations, &encode_operations(&totals.operations));
         index.add(Kind::Extents, &extents.encode());

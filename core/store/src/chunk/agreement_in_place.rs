@@ -205,6 +205,28 @@ proptest! {
     }
 
     #[test]
+    fn fuzz_what_no_check_has_seen_becomes_rows_that_can_be_read(
+        groups in arbitrary::resource_spans(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let mut bytes = ExportTraceServiceRequest { resource_spans: groups }.encode_to_vec();
+        let len = bytes.len();
+        for (at, value) in changes.iter().filter(|_| len > 0) {
+            bytes[at.index(len)] = *value;
+        }
+        let store = Store::new(Config::default()).unwrap();
+        store.apply_span_request(ORIGIN, &wire::Request::checked_before(&bytes, 7));
+        store.apply_log_request(ORIGIN, &wire::Request::checked_before(&bytes, 7));
+        let (spans, logs) = store.snapshots();
+        for chunk in &spans.chunks {
+            (0..chunk.rows()).for_each(|row| drop(chunk.row(row)));
+        }
+        for chunk in &logs.chunks {
+            (0..chunk.rows()).for_each(|row| drop(chunk.row(row)));
+        }
+    }
+
+    #[test]
     fn a_table_keeps_seals_and_evicts_the_same_in_place_as_by_rows(
         requests in proptest::collection::vec(arbitrary::resource_logs(), 1..12),
         padding in prop_oneof![Just(0_usize), 1_000..60_000_usize, Just(200_000)],

@@ -1,5 +1,7 @@
 //! Attributes as columns: a list of keys and values for each row.
 
+use std::sync::OnceLock;
+
 use arrow_array::{Array, StringArray};
 use arrow_buffer::ScalarBuffer;
 use log_tracer_query::Value;
@@ -9,7 +11,7 @@ use log_tracer_record::{
 };
 
 use super::{
-    column::{DictionaryBuilder, ListBuilder, Lists, at, freeze, number_bytes, text_at},
+    column::{DictionaryBuilder, ListBuilder, Lists, at, freeze, number_bytes, room_like, text_at},
     plan::FieldPlan,
     value::{ValueBuilder, Values, value_bytes_max, value_view_bytes_max},
 };
@@ -19,10 +21,9 @@ use crate::fields::remainder;
 #[derive(Debug, Default)]
 pub(crate) struct AttributesBuilder {
     lists: ListBuilder,
-    /// Where the attributes of the row before start.
-    row_start: usize,
     keys: Vec<u32>,
     key_names: DictionaryBuilder,
+    followers: Followers,
     values: ValueBuilder,
     /// Attributes that carry an index into a table of profiles, which no sender of spans or logs uses.
     key_indexes: Vec<(u32, i32)>,
@@ -30,18 +31,66 @@ pub(crate) struct AttributesBuilder {
 
 const KEY_BYTES: usize = size_of::<u32>();
 
+/// Which key came after which when it was seen last: attributes mostly stand in the order of some row before, and a
+/// comparison is cheaper than a hash.
+#[derive(Debug, Default)]
+struct Followers {
+    first: u32,
+    after: Vec<u32>,
+}
+
+impl Followers {
+    /// The number of the likely key after another one, or of the first of a row.
+    #[inline]
+    fn of(&self, before: Option<u32>) -> u32 {
+        match before {
+            None => self.first,
+            Some(before) => at(&self.after, before as usize),
+        }
+    }
+
+    #[inline]
+    fn see(&mut self, before: Option<u32>, key: u32, likely: u32) {
+        if key == likely {
+            return;
+        }
+        let Some(before) = before else {
+            self.first = key;
+            return;
+        };
+        let before = before as usize;
+        if before >= self.after.len() {
+            self.after.resize(before + 1, 0);
+        }
+        if let Some(after) = self.after.get_mut(before) {
+            *after = key;
+        }
+    }
+}
+
 impl AttributesBuilder {
+    /// An empty one with room for what another column has.
+    pub(super) fn like(attributes: &Attributes) -> Self {
+        Self {
+            lists: ListBuilder::like(&attributes.lists),
+            keys: room_like(&attributes.keys),
+            values: ValueBuilder::like(&attributes.values),
+            ..Self::default()
+        }
+    }
+
     /// Adds the attributes of a row; answers how many bytes the columns grew by.
     pub(crate) fn append(&mut self, attributes: &[KeyValue]) -> usize {
         let mut bytes = attributes.len() * KEY_BYTES;
-        // Neighbours often have the same keys in the same order: a comparison is cheaper than a hash.
-        let row_start = self.keys.len();
-        let before = std::mem::replace(&mut self.row_start, row_start);
-        for (attribute, like) in attributes.iter().zip(before..) {
-            let (key, grown) = match self.keys.get(like) {
-                Some(key) if self.key_names.text_of(*key) == attribute.key => (*key, 0),
+        let mut before = None;
+        for attribute in attributes {
+            let likely = self.followers.of(before);
+            let (key, grown) = match self.key_names.bytes_of(likely) == attribute.key.as_bytes() {
+                true if self.key_names.has(likely) => (likely, 0),
                 _ => self.key_names.number_of(&attribute.key),
             };
+            self.followers.see(before, key, likely);
+            before = Some(key);
             if attribute.key_strindex != 0 {
                 self.key_indexes
                     .push((self.keys.len() as u32, attribute.key_strindex));
@@ -56,14 +105,15 @@ impl AttributesBuilder {
     /// The same of the attributes of a row in a request.
     pub(super) fn append_views<'a>(&mut self, attributes: Elements<'a, KeyValueView<'a>>) -> usize {
         let mut bytes = 0;
-        let row_start = self.keys.len();
-        let before = std::mem::replace(&mut self.row_start, row_start);
-        for (attribute, like) in attributes.iter().zip(before..) {
-            let name = attribute.key.as_bytes();
-            let (key, grown) = match self.keys.get(like) {
-                Some(key) if self.key_names.text_of(*key).as_bytes() == name => (*key, 0),
+        let mut before = None;
+        for attribute in attributes.iter() {
+            let likely = self.followers.of(before);
+            let (key, grown) = match self.key_names.bytes_of(likely) == attribute.key.as_bytes() {
+                true if self.key_names.has(likely) => (likely, 0),
                 _ => self.key_names.number_of(attribute.key.as_str()),
             };
+            self.followers.see(before, key, likely);
+            before = Some(key);
             if attribute.key_strindex != 0 {
                 self.key_indexes
                     .push((self.keys.len() as u32, attribute.key_strindex));
@@ -83,6 +133,7 @@ impl AttributesBuilder {
             key_names: self.key_names.freeze(),
             values: self.values.freeze(),
             key_indexes: self.key_indexes,
+            key_hashes: OnceLock::new(),
         }
     }
 
@@ -120,6 +171,7 @@ impl AttributesBuilder {
             key_names: self.key_names.clone().freeze(),
             values: self.values.snapshot(),
             key_indexes: self.key_indexes.clone(),
+            key_hashes: OnceLock::new(),
         }
     }
 }
@@ -148,9 +200,21 @@ pub(crate) struct Attributes {
     pub(crate) key_names: StringArray,
     pub(crate) values: Values,
     pub(crate) key_indexes: Vec<(u32, i32)>,
+    /// By the number of a key, its hash; worked out when it is asked for first.
+    key_hashes: OnceLock<Vec<u64>>,
 }
 
 impl Attributes {
+    /// By the number of a key, its hash; every caller hashes alike.
+    #[inline]
+    pub(crate) fn key_hashes(&self, hash: fn(&str) -> u64) -> &[u64] {
+        self.key_hashes.get_or_init(|| {
+            let keys = 0..self.key_names.len();
+            keys.map(|key| hash(text_at(&self.key_names, key)))
+                .collect()
+        })
+    }
+
     /// The attributes of a row as they came.
     pub(crate) fn row(&self, row: usize) -> Vec<KeyValue> {
         self.lists.items(row).map(|item| self.item(item)).collect()

@@ -1,8 +1,8 @@
 //! The parts that columns are made of.
 
-use std::hash::BuildHasher;
+use std::{hash::BuildHasher, ops::Range};
 
-use arrow_array::{Array, BinaryArray, StringArray, builder::StringBuilder};
+use arrow_array::{Array, BinaryArray, StringArray};
 use arrow_buffer::{ArrowNativeType, Buffer, OffsetBuffer, ScalarBuffer};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use log_tracer_record::wire::Text;
@@ -25,16 +25,42 @@ pub(super) fn number_bytes<T: ArrowNativeType>(values: &ScalarBuffer<T>) -> usiz
     values.inner().capacity()
 }
 
-/// An empty text column that takes no memory yet.
-pub(super) fn text_builder() -> StringBuilder {
-    StringBuilder::with_capacity(0, 0)
+/// An empty column of numbers with room for as many values as another one has.
+pub(super) fn room_like<T: ArrowNativeType>(values: &ScalarBuffer<T>) -> Vec<T> {
+    Vec::with_capacity(values.len())
 }
 
-/// Freezes a column of texts.
-pub(super) fn freeze_text(mut builder: StringBuilder) -> StringArray {
-    let mut texts = builder.finish();
-    texts.shrink_to_fit();
-    texts
+/// A growing column of texts. That they are UTF-8 is looked at when all of them are there, at once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TextBuilder(MessageBuilder);
+
+impl TextBuilder {
+    /// An empty one with room for what another column has.
+    pub(super) fn like(texts: &StringArray) -> Self {
+        Self(MessageBuilder::with_room(texts.values().len(), texts.len()))
+    }
+
+    #[inline]
+    pub(super) fn append(&mut self, text: &str) {
+        self.0.append_bytes(text.as_bytes());
+    }
+
+    /// Adds a text of a request, which was checked there.
+    #[inline]
+    pub(super) fn append_view(&mut self, text: Text<'_>) {
+        self.0.append_bytes(text.as_bytes());
+    }
+
+    /// Freezes the column. A finished column gives back what it did not use.
+    pub(super) fn freeze(self) -> StringArray {
+        let bytes = self.0.freeze();
+        let (offsets, values, nulls) = bytes.clone().into_parts();
+        // Every text was one when it came, so that this does not fail.
+        StringArray::try_new(offsets, values, nulls).unwrap_or_else(|_| {
+            let texts = bytes.iter().map(Option::unwrap_or_default);
+            StringArray::from_iter_values(texts.map(String::from_utf8_lossy))
+        })
+    }
 }
 
 /// A growing column of encoded messages.
@@ -54,12 +80,27 @@ impl Default for MessageBuilder {
 }
 
 impl MessageBuilder {
+    /// An empty one with room for what another column has.
+    pub(super) fn like(messages: &BinaryArray) -> Self {
+        Self::with_room(messages.values().len(), messages.len())
+    }
+
+    fn with_room(bytes: usize, rows: usize) -> Self {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        Self {
+            data: Vec::with_capacity(bytes),
+            offsets,
+        }
+    }
+
     /// Adds the encoding of a message; answers how many bytes it has.
     pub(crate) fn append_message(&mut self, message: &impl Message) -> usize {
         self.append_bytes(&message.encode_to_vec())
     }
 
     /// Adds bytes as they are; answers how many.
+    #[inline]
     pub(crate) fn append_bytes(&mut self, bytes: &[u8]) -> usize {
         self.data.extend_from_slice(bytes);
         // A chunk stays far below 2 GiB: see `ROW_BYTES_CEILING` and `Config::validate`.
@@ -130,6 +171,19 @@ impl DictionaryBuilder {
         text_between(&self.text, &self.ends, number)
     }
 
+    /// Whether a text has this number.
+    #[inline]
+    pub(super) fn has(&self, number: u32) -> bool {
+        (number as usize) < self.ends.len()
+    }
+
+    /// The bytes of a text, for those who only compare; none of a number that no text has.
+    #[inline]
+    pub(super) fn bytes_of(&self, number: u32) -> &[u8] {
+        let range = range_of(&self.ends, number);
+        self.text.as_bytes().get(range).unwrap_or_default()
+    }
+
     pub(super) fn freeze(self) -> StringArray {
         let texts =
             (0..self.ends.len()).map(|number| text_between(&self.text, &self.ends, number as u32));
@@ -140,9 +194,14 @@ impl DictionaryBuilder {
 }
 
 fn text_between<'a>(text: &'a str, ends: &[usize], number: u32) -> &'a str {
+    text.get(range_of(ends, number)).unwrap_or_default()
+}
+
+#[inline]
+fn range_of(ends: &[usize], number: u32) -> Range<usize> {
     let number = number as usize;
     let start = number.checked_sub(1).map_or(0, |before| at(ends, before));
-    text.get(start..at(ends, number)).unwrap_or_default()
+    start..at(ends, number)
 }
 
 /// A growing column of texts of which few are different.
@@ -153,6 +212,14 @@ pub(crate) struct LabelBuilder {
 }
 
 impl LabelBuilder {
+    /// An empty one with room for as many rows as another column has.
+    pub(super) fn like(labels: &Labels) -> Self {
+        Self {
+            numbers: room_like(&labels.numbers),
+            labels: DictionaryBuilder::default(),
+        }
+    }
+
     /// Adds a text; answers how many bytes the column grew by.
     pub(crate) fn append(&mut self, text: &str) -> usize {
         // Neighbours are often equal: a comparison is cheaper than a hash.
@@ -170,7 +237,7 @@ impl LabelBuilder {
     pub(super) fn append_view(&mut self, text: Text<'_>) -> usize {
         let last = self.numbers.last().copied();
         let (number, bytes) = match last {
-            Some(last) if self.labels.text_of(last).as_bytes() == text.as_bytes() => (last, 0),
+            Some(last) if self.labels.bytes_of(last) == text.as_bytes() => (last, 0),
             _ => self.labels.number_of(text.as_str()),
         };
         self.numbers.push(number);
@@ -246,6 +313,13 @@ impl Default for ListBuilder {
 }
 
 impl ListBuilder {
+    /// An empty one with room for as many lists as another column has.
+    pub(super) fn like(lists: &Lists) -> Self {
+        let mut ends = room_like(&lists.0);
+        ends.push(0);
+        Self(ends)
+    }
+
     /// Ends the list of a row after so many items of all rows.
     pub(super) fn end(&mut self, items: usize) -> usize {
         self.0.push(u32::try_from(items).unwrap_or(u32::MAX));
@@ -264,7 +338,7 @@ pub(crate) struct Lists(pub(crate) ScalarBuffer<u32>);
 impl Lists {
     /// Which items belong to a row.
     #[inline]
-    pub(crate) fn items(&self, row: usize) -> std::ops::Range<usize> {
+    pub(crate) fn items(&self, row: usize) -> Range<usize> {
         at(&self.0, row) as usize..at(&self.0, row + 1) as usize
     }
 
@@ -294,6 +368,24 @@ mod tests {
             4,
             "a label that is there takes its number only"
         );
+    }
+
+    #[test]
+    fn texts_come_back_and_what_is_none_comes_back_as_far_as_it_can_be_read() {
+        let rows = ["a", "", "äöü", "日本"];
+        let mut builder = TextBuilder::default();
+        rows.iter().for_each(|text| builder.append(text));
+        let texts = builder.clone().freeze();
+        assert!(texts.iter().eq(rows.map(Some)));
+        assert_eq!(TextBuilder::like(&texts).freeze().len(), 0);
+        // A character that is cut in two is one in the whole, but not in either of its texts.
+        for part in "ä".as_bytes().chunks(1) {
+            builder.0.append_bytes(part);
+        }
+        builder.append("b");
+        let texts = builder.freeze();
+        assert_eq!(texts.len(), 7);
+        assert_eq!((texts.value(2), texts.value(6)), ("äöü", "b"));
     }
 
     #[test]

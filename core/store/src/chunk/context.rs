@@ -14,7 +14,7 @@ use log_tracer_record::{
 use prost::{Message, encoding::encode_varint};
 
 use super::{
-    column::{at, freeze, number_bytes},
+    column::{at, freeze, number_bytes, room_like},
     request::ContextView,
 };
 
@@ -165,6 +165,14 @@ impl<C> Default for ContextBuilder<C> {
 const ENTRY_BYTES: usize = 128;
 
 impl<C: Context> ContextBuilder<C> {
+    /// An empty one with room for as many rows as another column has.
+    pub(super) fn like(contexts: &Contexts<C>) -> Self {
+        Self {
+            numbers: room_like(&contexts.numbers),
+            ..Self::default()
+        }
+    }
+
     /// Adds the context of a row; answers how many bytes the column grew by.
     pub(super) fn append(&mut self, context: &Arc<C>) -> usize {
         let (number, grown) = match &self.last {

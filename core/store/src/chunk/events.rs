@@ -8,7 +8,7 @@ use log_tracer_record::{
 
 use super::{
     attributes::{Attributes, AttributesBuilder, attribute_views_bytes_max, attributes_bytes_max},
-    column::{LabelBuilder, Labels, ListBuilder, Lists, at, freeze, number_bytes},
+    column::{LabelBuilder, Labels, ListBuilder, Lists, at, freeze, number_bytes, room_like},
 };
 
 /// A growing column of events.
@@ -24,6 +24,17 @@ pub(crate) struct EventsBuilder {
 const FIXED_BYTES: usize = size_of::<u64>() + size_of::<u32>();
 
 impl EventsBuilder {
+    /// An empty one with room for what another column has.
+    pub(super) fn like(events: &Events) -> Self {
+        Self {
+            lists: ListBuilder::like(&events.lists),
+            times: room_like(&events.times),
+            names: LabelBuilder::like(&events.names),
+            dropped_attributes: room_like(&events.dropped_attributes),
+            attributes: AttributesBuilder::like(&events.attributes),
+        }
+    }
+
     /// Adds the events of a span; answers how many bytes the columns grew by.
     pub(crate) fn append(&mut self, events: &[Event]) -> usize {
         let mut bytes = events.len() * FIXED_BYTES;

@@ -14,6 +14,11 @@ impl<const N: usize> Default for IdBuilder<N> {
 }
 
 impl<const N: usize> IdBuilder<N> {
+    /// An empty one with room for as many ids as another column has.
+    pub(super) fn like(ids: &Ids<N>) -> Self {
+        Self(Vec::with_capacity(ids.0.len()))
+    }
+
     /// Adds an id. False when the column cannot give the bytes back as they are, because they are no id: another number
     /// of them, or all zero.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> bool {

@@ -17,7 +17,7 @@ use prost::Message;
 use super::{
     Above, BUFFERS_BYTES, Chunk, ChunkBuilder, TimeBounds,
     attributes::{Attributes, AttributesBuilder, attributes_bytes_max},
-    column::{LabelBuilder, Labels, MessageBuilder, at, bytes_at, freeze, number_bytes},
+    column::{LabelBuilder, Labels, MessageBuilder, at, bytes_at, freeze, number_bytes, room_like},
     context::{ContextBuilder, Contexts},
     ids::{IdBuilder, Ids},
     origin::Origins,
@@ -93,6 +93,25 @@ impl ChunkBuilder for LogBuilder {
     type Row = LogRow;
     type Signal = Logs;
     type Chunk = LogChunk;
+
+    fn like(chunk: &LogChunk) -> Self {
+        Self {
+            times: room_like(&chunk.times),
+            observed_times: room_like(&chunk.observed_times),
+            severities: room_like(&chunk.severities),
+            severity_texts: LabelBuilder::like(&chunk.severity_texts),
+            event_names: LabelBuilder::like(&chunk.event_names),
+            bodies: ValueBuilder::like(&chunk.bodies),
+            trace_ids: IdBuilder::like(&chunk.trace_ids),
+            span_ids: IdBuilder::like(&chunk.span_ids),
+            flags: room_like(&chunk.flags),
+            resources: ContextBuilder::like(&chunk.resources),
+            scopes: ContextBuilder::like(&chunk.scopes),
+            attributes: AttributesBuilder::like(&chunk.attributes),
+            rest: MessageBuilder::like(&chunk.rest),
+            ..Self::default()
+        }
+    }
 
     fn bytes_max_of(row: &LogRow) -> usize {
         let record = &row.record;

@@ -60,6 +60,9 @@ pub(crate) trait ChunkBuilder: Default + fmt::Debug + Send {
     type Signal: wire::Signal;
     type Chunk: Chunk<Row = Self::Row, Builder = Self>;
 
+    /// An empty one with room for as much as a chunk has: columns that do not grow are not copied.
+    fn like(chunk: &Self::Chunk) -> Self;
+
     /// At most so many bytes does a row add, its resource and scope left aside.
     fn bytes_max_of(row: &Self::Row) -> usize;
 

@@ -5,7 +5,7 @@ mod wire;
 
 use std::sync::Arc;
 
-use arrow_array::{Array, BinaryArray, StringArray, builder::StringBuilder};
+use arrow_array::{Array, BinaryArray, StringArray};
 use arrow_buffer::ScalarBuffer;
 use log_tracer_record::{
     ResourceContext, ScopeContext, SpanRow,
@@ -21,8 +21,8 @@ use super::{
     Above, BUFFERS_BYTES, Chunk, ChunkBuilder, TimeBounds,
     attributes::{Attributes, AttributesBuilder, attributes_bytes_max},
     column::{
-        LabelBuilder, Labels, MessageBuilder, at, bytes_at, freeze, freeze_text, number_bytes,
-        text_at, text_builder,
+        LabelBuilder, Labels, MessageBuilder, TextBuilder, at, bytes_at, freeze, number_bytes,
+        room_like, text_at,
     },
     context::{ContextBuilder, Contexts},
     events::{Events, EventsBuilder, events_bytes_max},
@@ -43,7 +43,7 @@ pub(crate) use fields::SpanInChunk;
 pub(crate) const STATUS_ABSENT: i32 = i32::MIN;
 
 /// Growing columns of spans.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct SpanBuilder {
     bytes: usize,
     bounds: TimeBounds,
@@ -56,7 +56,7 @@ pub(crate) struct SpanBuilder {
     names: LabelBuilder,
     kinds: Vec<i32>,
     status_codes: Vec<i32>,
-    status_messages: StringBuilder,
+    status_messages: TextBuilder,
     flags: Vec<u32>,
     resources: ContextBuilder<ResourceContext>,
     scopes: ContextBuilder<ScopeContext>,
@@ -113,35 +113,31 @@ const FIXED_BYTES: usize = size_of::<[u8; 16 + 8 + 8]>()
 /// What the labels of a span take beside their texts, and its runs in columns that have one for many rows.
 const LABELS_AND_RUNS: usize = 256;
 
-impl Default for SpanBuilder {
-    fn default() -> Self {
-        Self {
-            bytes: 0,
-            bounds: TimeBounds::default(),
-            origins: Origins::default(),
-            trace_ids: IdBuilder::default(),
-            span_ids: IdBuilder::default(),
-            parent_ids: IdBuilder::default(),
-            starts: Vec::new(),
-            ends: Vec::new(),
-            names: LabelBuilder::default(),
-            kinds: Vec::new(),
-            status_codes: Vec::new(),
-            status_messages: text_builder(),
-            flags: Vec::new(),
-            resources: ContextBuilder::default(),
-            scopes: ContextBuilder::default(),
-            attributes: AttributesBuilder::default(),
-            events: EventsBuilder::default(),
-            rest: MessageBuilder::default(),
-        }
-    }
-}
-
 impl ChunkBuilder for SpanBuilder {
     type Row = SpanRow;
     type Signal = Spans;
     type Chunk = SpanChunk;
+
+    fn like(chunk: &SpanChunk) -> Self {
+        Self {
+            trace_ids: IdBuilder::like(&chunk.trace_ids),
+            span_ids: IdBuilder::like(&chunk.span_ids),
+            parent_ids: IdBuilder::like(&chunk.parent_ids),
+            starts: room_like(&chunk.starts),
+            ends: room_like(&chunk.ends),
+            names: LabelBuilder::like(&chunk.names),
+            kinds: room_like(&chunk.kinds),
+            status_codes: room_like(&chunk.status_codes),
+            status_messages: TextBuilder::like(&chunk.status_messages),
+            flags: room_like(&chunk.flags),
+            resources: ContextBuilder::like(&chunk.resources),
+            scopes: ContextBuilder::like(&chunk.scopes),
+            attributes: AttributesBuilder::like(&chunk.attributes),
+            events: EventsBuilder::like(&chunk.events),
+            rest: MessageBuilder::like(&chunk.rest),
+            ..Self::default()
+        }
+    }
 
     fn bytes_max_of(row: &SpanRow) -> usize {
         let span = &row.span;
@@ -202,7 +198,7 @@ impl ChunkBuilder for SpanBuilder {
             }
         };
         self.status_codes.push(code);
-        self.status_messages.append_value(message);
+        self.status_messages.append(message);
         self.bytes += FIXED_BYTES
             + message.len()
             + self.origins.append(origin, index)
@@ -245,7 +241,7 @@ impl ChunkBuilder for SpanBuilder {
             names: self.names.freeze(),
             kinds: freeze(self.kinds),
             status_codes: freeze(self.status_codes),
-            status_messages: freeze_text(self.status_messages),
+            status_messages: self.status_messages.freeze(),
             flags: freeze(self.flags),
             resources: self.resources.freeze(),
             scopes: self.scopes.freeze(),
@@ -272,7 +268,7 @@ impl ChunkBuilder for SpanBuilder {
             names: self.names.clone().freeze(),
             kinds: self.kinds.clone().into(),
             status_codes: self.status_codes.clone().into(),
-            status_messages: self.status_messages.finish_cloned(),
+            status_messages: self.status_messages.clone().freeze(),
             flags: self.flags.clone().into(),
             resources: self.resources.snapshot(),
             scopes: self.scopes.snapshot(),

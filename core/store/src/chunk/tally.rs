@@ -1,7 +1,6 @@
 //! What a chunk holds by service and by operation, counted once when it is frozen: an eviction takes its counts along.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use log_tracer_record::otlp::trace::span::SpanKind;
 
 use super::{Chunk, SpanChunk};

@@ -1,5 +1,6 @@
 //! Which rows of a chunk belong to which trace.
 
+use hashbrown::HashMap;
 use log_tracer_record::TraceId;
 
 /// The rows of each trace, found by binary search: what makes a trace by its id cheap, without a table of all traces that
@@ -17,22 +18,41 @@ pub(crate) struct TraceTable {
 impl TraceTable {
     /// From the trace id of each row, zero for none.
     pub(super) fn build(ids: impl Iterator<Item = u128>) -> Self {
-        let mut pairs: Vec<(u128, u32)> = ids.zip(0..).filter(|(id, _)| *id != 0).collect();
-        pairs.sort_unstable();
-        let mut table = Self {
-            rows: pairs.iter().map(|(_, row)| *row).collect(),
-            ..Self::default()
-        };
-        for (place, (id, _)) in pairs.iter().enumerate() {
-            if table.ids.last() != Some(id) {
-                table.ids.push(*id);
-                table.starts.push(place as u32);
+        // Rows are many and traces few: only these are sorted.
+        let mut rows_by_id: HashMap<u128, u32> = HashMap::new();
+        let mut row_ids: Vec<u128> = Vec::with_capacity(ids.size_hint().0);
+        for id in ids {
+            row_ids.push(id);
+            if id != 0 {
+                *rows_by_id.entry(id).or_default() += 1;
             }
         }
-        table.starts.push(pairs.len() as u32);
-        table.ids.shrink_to_fit();
-        table.starts.shrink_to_fit();
-        table
+        let mut counts: Vec<(u128, u32)> = rows_by_id.drain().collect();
+        counts.sort_unstable();
+        let mut starts = Vec::with_capacity(counts.len() + 1);
+        let mut start = 0;
+        // From here on, by id: where its next row goes.
+        let mut next_by_id = rows_by_id;
+        for (id, count) in &counts {
+            starts.push(start);
+            next_by_id.insert(*id, start);
+            start += count;
+        }
+        starts.push(start);
+        let mut rows = vec![0; start as usize];
+        for (row, id) in (0..).zip(row_ids) {
+            if let Some(next) = next_by_id.get_mut(&id)
+                && let Some(place) = rows.get_mut(*next as usize)
+            {
+                *place = row;
+                *next += 1;
+            }
+        }
+        Self {
+            ids: counts.into_iter().map(|(id, _)| id).collect(),
+            starts,
+            rows,
+        }
     }
 
     /// All traces, ascending.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use arrow_array::{Array, BinaryArray, StringArray, builder::StringBuilder};
+use arrow_array::{Array, BinaryArray, StringArray};
 use arrow_buffer::ScalarBuffer;
 use bytes::Bytes;
 use log_tracer_query::Value;
@@ -13,7 +13,7 @@ use log_tracer_record::{
 use prost::Message;
 
 use super::column::{
-    MessageBuilder, at, bytes_at, freeze, freeze_text, number_bytes, text_at, text_builder,
+    MessageBuilder, TextBuilder, at, bytes_at, freeze, number_bytes, room_like, text_at,
 };
 use crate::fields::any_below;
 
@@ -34,23 +34,12 @@ pub(crate) enum Kind {
 }
 
 /// A growing column of values.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ValueBuilder {
     kinds: Vec<Kind>,
     numbers: Vec<i64>,
-    texts: StringBuilder,
+    texts: TextBuilder,
     encoded: MessageBuilder,
-}
-
-impl Default for ValueBuilder {
-    fn default() -> Self {
-        Self {
-            kinds: Vec::new(),
-            numbers: Vec::new(),
-            texts: text_builder(),
-            encoded: MessageBuilder::default(),
-        }
-    }
 }
 
 /// What a value takes beside its text: its kind, number and offset.
@@ -60,6 +49,16 @@ const VALUE_BYTES: usize = size_of::<Kind>() + size_of::<i64>() + size_of::<i32>
 const ENCODED_BYTES: usize = size_of::<i32>();
 
 impl ValueBuilder {
+    /// An empty one with room for what another column has.
+    pub(super) fn like(values: &Values) -> Self {
+        Self {
+            kinds: Vec::with_capacity(values.kinds.len()),
+            numbers: room_like(&values.numbers),
+            texts: TextBuilder::like(&values.texts),
+            encoded: MessageBuilder::like(&values.encoded),
+        }
+    }
+
     /// Adds a value; answers how many bytes the column grew by.
     pub(crate) fn append(&mut self, value: Option<&AnyValue>) -> usize {
         let mut text = "";
@@ -90,7 +89,7 @@ impl ValueBuilder {
         };
         self.kinds.push(kind);
         self.numbers.push(number);
-        self.texts.append_value(text);
+        self.texts.append(text);
         bytes
     }
 
@@ -104,9 +103,10 @@ impl ValueBuilder {
         match any.value {
             None => self.append_number(Kind::Empty, 0),
             Some(ValueView::String(text)) => {
-                let text = text.as_str();
-                self.append_text(text);
-                return VALUE_BYTES + text.len();
+                self.kinds.push(Kind::Text);
+                self.numbers.push(0);
+                self.texts.append_view(text);
+                return VALUE_BYTES + text.as_bytes().len();
             }
             Some(ValueView::Bool(value)) => self.append_number(Kind::Bool, i64::from(value)),
             Some(ValueView::Int(value)) => self.append_number(Kind::Int, value),
@@ -133,7 +133,7 @@ impl ValueBuilder {
         Values {
             kinds: self.kinds,
             numbers: freeze(self.numbers),
-            texts: freeze_text(self.texts),
+            texts: self.texts.freeze(),
             encoded: self.encoded.freeze(),
         }
     }
@@ -143,7 +143,7 @@ impl ValueBuilder {
     pub(crate) fn append_text(&mut self, text: &str) {
         self.kinds.push(Kind::Text);
         self.numbers.push(0);
-        self.texts.append_value(text);
+        self.texts.append(text);
     }
 
     /// Adds a value that is a number to this column: of a boolean, an integer or a double.
@@ -151,7 +151,7 @@ impl ValueBuilder {
     pub(crate) fn append_number(&mut self, kind: Kind, number: i64) {
         self.kinds.push(kind);
         self.numbers.push(number);
-        self.texts.append_value("");
+        self.texts.append("");
     }
 
     /// Adds bytes.
@@ -165,7 +165,7 @@ impl ValueBuilder {
         Values {
             kinds: self.kinds.clone(),
             numbers: self.numbers.clone().into(),
-            texts: self.texts.finish_cloned(),
+            texts: self.texts.clone().freeze(),
             encoded: self.encoded.clone().freeze(),
         }
     }

@@ -138,8 +138,8 @@ impl Edges {
     /// Who has the ids that called spans name as their parents.
     fn wanted(&self) -> HashMap<u64, Holders> {
         let parents = self.0.iter().filter(|call| is_called(call));
-        let mut wanted: HashMap<u64, Holders> =
-            parents.map(|call| (call.parent, [NOBODY; 2])).collect();
+        let mut wanted: HashMap<u64, Holders> = HashMap::with_capacity(parents.clone().count());
+        wanted.extend(parents.map(|call| (call.parent, [NOBODY; 2])));
         if wanted.is_empty() {
             return wanted;
         }

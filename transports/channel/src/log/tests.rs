@@ -26,6 +26,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             records: 0,
             received_unix_nano: 0,
             payload: Bytes::from(vec![0; size]),
+            is_checked: false,
         });
     let step = prop_oneof![
         3 => vec(envelope, 1..4).prop_map(Step::Publish),

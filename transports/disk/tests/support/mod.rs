@@ -75,6 +75,7 @@ pub fn envelope(partition: u16, number: u64, payload_bytes: usize) -> Envelope {
         records: number as u32,
         received_unix_nano: number,
         payload: Bytes::from(payload),
+        is_checked: false,
     }
 }
 

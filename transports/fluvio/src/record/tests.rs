@@ -19,6 +19,7 @@ fn envelope(number: u64, payload: Vec<u8>) -> Envelope {
         records: 1,
         received_unix_nano: number,
         payload: payload.into(),
+        is_checked: false,
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) fn envelope(number: u64, bytes: usize) -> Envelope {
         records: 1,
         received_unix_nano: number,
         payload: Bytes::from(payload),
+        is_checked: false,
     }
 }
 

@@ -67,6 +67,7 @@ impl Load {
             records: 1,
             received_unix_nano: number,
             payload: Bytes::from(payload),
+            is_checked: false,
         }
     }
 

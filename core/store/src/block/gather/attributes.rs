@@ -75,7 +75,11 @@ impl AttributePlan {
         &self,
         picked: Picked<'_, C>,
     ) -> Result<Vec<ArrayRef>, Malformed> {
-        let mut cells: Vec<Cells> = self.types.iter().map(|of| Cells::new(*of)).collect();
+        let mut cells: Vec<Cells> = self
+            .types
+            .iter()
+            .map(|of| Cells::new(*of, picked.len()))
+            .collect();
         let mut others: Vec<Option<String>> = Vec::with_capacity(picked.len());
         let mut orders = BinaryBuilder::with_capacity(picked.len(), picked.len() * 12);
         let mut plans: Vec<Option<Vec<[u16; KINDS]>>> = vec![None; picked.chunks.len()];
@@ -175,6 +179,9 @@ pub(crate) fn count_attributes(attributes: &Attributes, counts: &mut AttributeCo
     }
 }
 
+/// What a text takes, about: columns of longer ones grow.
+const TEXT_BYTES: usize = 8;
+
 /// A column that grows; rows without a value are filled up later.
 struct Cells {
     rows: usize,
@@ -190,13 +197,15 @@ enum Builder {
 }
 
 impl Cells {
-    fn new(r#type: ColumnType) -> Self {
+    /// With room for so many rows; a row without a value takes its place, too.
+    fn new(r#type: ColumnType, rows: usize) -> Self {
+        let bytes = rows * TEXT_BYTES;
         let values = match kind_of(r#type) {
-            Kind::Bool => Builder::Bool(BooleanBuilder::new()),
-            Kind::Int => Builder::Int(Int64Builder::new()),
-            Kind::Double => Builder::Double(Float64Builder::new()),
-            Kind::Bytes => Builder::Bytes(BinaryBuilder::new()),
-            _ => Builder::Text(StringBuilder::new()),
+            Kind::Bool => Builder::Bool(BooleanBuilder::with_capacity(rows)),
+            Kind::Int => Builder::Int(Int64Builder::with_capacity(rows)),
+            Kind::Double => Builder::Double(Float64Builder::with_capacity(rows)),
+            Kind::Bytes => Builder::Bytes(BinaryBuilder::with_capacity(rows, bytes)),
+            _ => Builder::Text(StringBuilder::with_capacity(rows, bytes)),
         };
         Self { rows: 0, values }
     }

@@ -1,8 +1,9 @@
 //! Resources and scopes as columns.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use arrow_array::{ArrayRef, DictionaryArray, Int32Array, StringArray, types::Int32Type};
+use hashbrown::HashMap;
 use log_tracer_record::{ResourceContext, ScopeContext};
 
 use super::Picked;
@@ -82,10 +83,11 @@ fn column<'a, C: Storable, X: 'a>(
     for (chunk, row) in picked.iter() {
         let context = context_of(chunk, row);
         let address = Arc::as_ptr(context).addr();
-        let number = match (last, by_address.get(&address)) {
-            (Some((of, number)), _) if of == address => number,
-            (_, Some(number)) => *number,
-            _ => {
+        // Neighbours mostly share it, so that the tables are asked for few rows.
+        let known = last.and_then(|(of, number)| (of == address).then_some(number));
+        let number = match known.or_else(|| by_address.get(&address).copied()) {
+            Some(number) => number,
+            None => {
                 let text = text_of(context)?;
                 let next = i32::try_from(texts.len()).unwrap_or(i32::MAX);
                 let number = *by_text.entry(Arc::clone(&text)).or_insert_with(|| {

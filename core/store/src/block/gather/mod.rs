@@ -8,10 +8,11 @@ mod spans;
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Int32Array, Int64Array, StringArray,
+    ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, Int32Array, StringArray,
     TimestampNanosecondArray, UInt16Array, UInt32Array, UInt64Array,
-    builder::{BinaryBuilder, FixedSizeBinaryBuilder, StringBuilder},
+    builder::{BinaryBuilder, Int64Builder, StringBuilder},
 };
+use arrow_buffer::NullBufferBuilder;
 
 pub(crate) use attributes::{AttributePlan, count_attributes};
 pub(crate) use contexts::ContextTexts;
@@ -58,26 +59,35 @@ impl<'a, C: Storable> Picked<'a, C> {
         self.iter().map(move |(chunk, row)| value(chunk, row))
     }
 
+    /// The value of each row. How many there are is known, so that they are never copied to make room.
+    fn values<T>(self, value: impl Fn(&'a C, usize) -> T) -> Vec<T> {
+        let mut values = Vec::with_capacity(self.len());
+        values.extend(self.map(value));
+        values
+    }
+
     fn times(self, value: impl Fn(&C, usize) -> u64) -> ArrayRef {
-        let values = self.map(|chunk, row| value(chunk, row).cast_signed());
-        Arc::new(TimestampNanosecondArray::from_iter_values(values).with_timezone("UTC"))
+        let values = self.values(|chunk, row| value(chunk, row).cast_signed());
+        Arc::new(TimestampNanosecondArray::from(values).with_timezone("UTC"))
     }
 
     fn i64s(self, value: impl Fn(&C, usize) -> Option<i64>) -> ArrayRef {
-        Arc::new(Int64Array::from_iter(self.map(value)))
+        let mut builder = Int64Builder::with_capacity(self.len());
+        self.map(value)
+            .for_each(|value| builder.append_option(value));
+        Arc::new(builder.finish())
     }
 
     fn i32s(self, value: impl Fn(&C, usize) -> i32) -> ArrayRef {
-        Arc::new(Int32Array::from_iter_values(self.map(value)))
+        Arc::new(Int32Array::from(self.values(value)))
     }
 
     fn u32s(self, value: impl Fn(&C, usize) -> u32) -> ArrayRef {
-        Arc::new(UInt32Array::from_iter_values(self.map(value)))
+        Arc::new(UInt32Array::from(self.values(value)))
     }
 
     fn bools(self, value: impl Fn(&C, usize) -> bool) -> ArrayRef {
-        let values: Vec<bool> = self.map(value).collect();
-        Arc::new(BooleanArray::from(values))
+        Arc::new(BooleanArray::from(self.values(value)))
     }
 
     fn texts(self, value: impl Fn(&'a C, usize) -> Option<&'a str>) -> ArrayRef {
@@ -104,20 +114,21 @@ impl<'a, C: Storable> Picked<'a, C> {
         self,
         value: impl Fn(&C, usize) -> [u8; N],
     ) -> Result<ArrayRef, Malformed> {
-        let mut builder = FixedSizeBinaryBuilder::with_capacity(self.len(), N as i32);
+        let mut bytes = Vec::with_capacity(self.len() * N);
+        let mut nulls = NullBufferBuilder::new(self.len());
         for (chunk, row) in self.iter() {
-            match value(chunk, row) {
-                id if id == [0; N] => builder.append_null(),
-                id => builder.append_value(id)?,
-            }
+            let id = value(chunk, row);
+            bytes.extend_from_slice(&id);
+            nulls.append(id != [0; N]);
         }
-        Ok(Arc::new(builder.finish()))
+        let ids = FixedSizeBinaryArray::try_new(N as i32, bytes.into(), nulls.finish())?;
+        Ok(Arc::new(ids))
     }
 }
 
 /// The columns that say where the rows came from: partition, offset, index.
 fn origins<C: Storable>(picked: Picked<'_, C>) -> [ArrayRef; 3] {
-    let origins: Vec<_> = picked.map(|chunk, row| chunk.origin(row)).collect();
+    let origins = picked.values(|chunk, row| chunk.origin(row));
     let partitions = origins.iter().map(|(origin, _)| origin.partition);
     let offsets = origins.iter().map(|(origin, _)| origin.offset);
     let indexes = origins.iter().map(|(_, index)| *index);

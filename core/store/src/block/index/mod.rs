@@ -18,7 +18,7 @@
 //! | kind | section |
 //! |---|---|
 //! | 1 | filters of the pieces, one after the other ([`fuse`]); only in blocks without section 11 |
-//! | 2 | leaves of the table of traces, one after the other ([`traces`]) |
+//! | 2 | leaves of the table of traces, one after the other ([`traces`]); absent in blocks with section 13 |
 //! | 3 | services: for each its name, rows, errors, last time |
 //! | 4 | operations: for each its service, name, kind, spans |
 //! | 5 | the checksums of the Parquet file ([`Extents`]) |
@@ -29,6 +29,7 @@
 //! | 10 | rollups ([`crate::rollup`]); absent in older blocks |
 //! | 11 | which pieces have a needle ([`places`]); absent in older blocks |
 //! | 12 | a filter of the ids of the traces ([`traces`]); absent in older blocks |
+//! | 13 | leaves of the table of traces of a block of log records, which tell only the rows of each ([`traces`]) |
 //!
 //! Texts are their length in LEB128 and UTF-8; the numbers of sections 3 and 4 are LEB128. Filters, leaves and shards of
 //! section 11 have checksums of their own, so that one can be read without the others.
@@ -48,7 +49,7 @@ use std::{collections::HashMap, sync::Arc};
 use log_tracer_query::Needs;
 use log_tracer_record::otlp::trace::span::SpanKind;
 
-use self::traces::Leaf;
+use self::traces::{Entries, Leaf};
 use super::{
     error::Malformed,
     info::{BlockId, BlockInfo, OperationCount, PieceInfo, ServiceCount},
@@ -79,10 +80,11 @@ pub(crate) enum Kind {
     Rollup = 10,
     Places = 11,
     TraceFilter = 12,
+    TraceRows = 13,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Filters,
         Self::Traces,
         Self::Services,
@@ -95,6 +97,7 @@ impl Kind {
         Self::Rollup,
         Self::Places,
         Self::TraceFilter,
+        Self::TraceRows,
     ];
 }
 
@@ -393,6 +396,16 @@ pub(crate) fn decode_summary(table: &str, bytes: &[u8]) -> Result<BlockInfo, Mal
     Ok(info)
 }
 
+impl Entries {
+    /// The section of their leaves.
+    pub(crate) fn section(self) -> Kind {
+        match self {
+            Self::Whole => Kind::Traces,
+            Self::Rows => Kind::TraceRows,
+        }
+    }
+}
+
 /// What stays in memory of an index.
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -400,4 +413,14 @@ pub(crate) struct Index {
     pub(crate) pieces: Vec<Piece>,
     pub(crate) leaves: Vec<Leaf>,
     pub(crate) extents: Arc<Extents>,
+}
+
+impl Index {
+    /// What it tells of its traces.
+    pub(crate) fn entries(&self) -> Entries {
+        match self.sections.contains_key(&Kind::TraceRows) {
+            true => Entries::Rows,
+            false => Entries::Whole,
+        }
+    }
 }

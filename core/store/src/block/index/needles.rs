@@ -103,13 +103,22 @@ fn value_hash(field: u64, lowered: &str) -> u64 {
     xxh3_64_with_seed(lowered.as_bytes(), field)
 }
 
+/// The hash of a text that need not be in lower case.
+fn value_hash_of(field: u64, text: &str) -> u64 {
+    let is_lowered = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase();
+    match text.bytes().all(is_lowered) {
+        true => value_hash(field, text),
+        false => value_hash(field, &lower(text)),
+    }
+}
+
 #[inline]
 fn mark(field: u64, mark: u64) -> u64 {
     mix(field.wrapping_add(mark))
 }
 
 #[inline]
-fn is_letter(byte: u8) -> bool {
+const fn is_letter(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
@@ -126,6 +135,31 @@ fn is_telling(lowered: &str) -> bool {
 #[inline]
 fn is_telling_token(token: &[u8]) -> bool {
     token.len() >= TELLING_CHARS && token.iter().any(u8::is_ascii_digit)
+}
+
+/// Stands for a byte that is not part of a token.
+const NO_LETTER: u8 = 0;
+
+/// By byte: as part of a token, in lower case; else [`NO_LETTER`].
+static LOWER_LETTERS: [u8; 256] = lower_letters();
+
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const fn lower_letters() -> [u8; 256] {
+    let mut letters = [NO_LETTER; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if is_letter(byte as u8) {
+            letters[byte] = (byte as u8).to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    letters
+}
+
+#[inline]
+fn lower_letter(byte: u8) -> u8 {
+    let letter = LOWER_LETTERS.get(usize::from(byte));
+    letter.copied().unwrap_or(NO_LETTER)
 }
 
 /// A hash is its own hash.
@@ -160,7 +194,7 @@ pub(crate) struct Needles {
     recent: Vec<u64>,
     /// Intrinsic fields that a row has: a bit for each number.
     present: u32,
-    /// A text in lower case.
+    /// The letters of a text in lower case.
     lowered: Vec<u8>,
 }
 
@@ -228,7 +262,7 @@ impl Needles {
         }
     }
 
-    /// Adds the tokens of a text. Answers whether one of them is telling; `self.lowered` is then the text in lower case.
+    /// Adds the tokens of a text. Answers whether one of them is telling.
     fn add_tokens(&mut self, text: &str) -> bool {
         if !text.is_ascii() {
             let hashes = tokens(text).map(|token| token_hash(&token));
@@ -237,20 +271,34 @@ impl Needles {
         }
         let mut lowered = mem::take(&mut self.lowered);
         lowered.clear();
-        lowered.extend(text.bytes().map(|byte| byte.to_ascii_lowercase()));
-        let mut has_telling = false;
-        for token in lowered.split(|byte| !is_letter(*byte)) {
-            if token.is_empty() {
+        lowered.extend(text.bytes().map(lower_letter));
+        let (mut start, mut has_digit, mut has_telling) = (0, false, false);
+        // The end of the text ends a token, too.
+        for (at, letter) in (0..).zip(lowered.iter().copied().chain([NO_LETTER])) {
+            if letter != NO_LETTER {
+                has_digit |= letter.is_ascii_digit();
                 continue;
             }
-            has_telling |= is_telling_token(token);
-            let hash = xxh3_64_with_seed(token, TOKEN_SEED);
-            if self.is_new(hash) {
-                self.members.insert(hash);
+            if let Some(token) = lowered.get(start..at)
+                && !token.is_empty()
+            {
+                has_telling |= has_digit && token.len() >= TELLING_CHARS;
+                let hash = xxh3_64_with_seed(token, TOKEN_SEED);
+                if self.is_new(hash) {
+                    self.members.insert(hash);
+                }
             }
+            (start, has_digit) = (at + 1, false);
         }
         self.lowered = lowered;
         has_telling
+    }
+
+    /// Whether something of a chunk, which has a number there, was not looked at before in the piece. `of` is what holds it,
+    /// and stays where it is as long as rows of the piece are looked at.
+    pub(crate) fn is_new_of<T>(&mut self, of: &T, number: u32) -> bool {
+        let address = std::ptr::from_ref(of).addr() as u64;
+        self.is_new(mix(mix(address).wrapping_add(number.into())))
     }
 
     /// A field that holds a name: one that is empty is none.
@@ -269,7 +317,7 @@ impl Needles {
         // Not what `add_own_text` asks: of that, the value need not be held.
         let exact = value_hash(field, text);
         if self.is_new(mix(exact)) {
-            self.members.insert(value_hash(field, &lower(text)));
+            self.members.insert(value_hash_of(field, text));
             self.mark(field, PRESENT);
             self.mark(field, SHARED);
         }
@@ -302,18 +350,19 @@ impl Needles {
 
     /// The attributes of a row.
     pub(crate) fn add_attributes(&mut self, attributes: &Attributes, row: usize) {
-        let values = &attributes.values;
+        let (values, fields) = (&attributes.values, attributes.key_hashes(key_hash));
         for item in attributes.lists.items(row) {
-            let key = attributes.key(item);
             let number = at(&values.numbers, item);
+            let field = || at(fields, at(&attributes.keys, item) as usize);
             match at(&values.kinds, item) {
                 Kind::Absent | Kind::Empty => {}
-                Kind::Text => self.add_own_text(key_hash(key), text_at(&values.texts, item)),
-                Kind::Bool => self.add_value(key_hash(key), &value_text(Value::Bool(number != 0))),
-                Kind::Int => self.add_int(key_hash(key), number),
-                Kind::Double | Kind::Bytes => self.add_inexact(key_hash(key)),
+                Kind::Text => self.add_own_text(field(), text_at(&values.texts, item)),
+                Kind::Bool => self.add_value(field(), &value_text(Value::Bool(number != 0))),
+                Kind::Int => self.add_int(field(), number),
+                Kind::Double | Kind::Bytes => self.add_inexact(field()),
                 Kind::Nested => {
                     let value = values.nested(number);
+                    let key = attributes.key(item);
                     self.add_paths(Some(&value), key, &mut Vec::new(), true);
                 }
             }
@@ -361,7 +410,7 @@ impl Needles {
         }
         self.mark(field, PRESENT);
         if !self.add_tokens(text) {
-            self.members.insert(value_hash(field, &lower(text)));
+            self.members.insert(value_hash_of(field, text));
         }
     }
 

@@ -15,9 +15,14 @@
 //! | LEB128 | start, after the first time of the block |
 //! | LEB128 | end, after the start; modulo 2^64 |
 //! | ... | runs of neighbouring rows, until all rows are there: LEB128 of twice the rows between the run before and this one, plus one when it has more than one row; then LEB128 of its rows less two |
+//!
+//! Of log records nobody asks more than which rows a trace has: their entries are [`Entries::Rows`], without errors, start
+//! and end, and stand in a section of their own. A trace has few log records in a block, so that the rest would be a tenth
+//! of what a record takes. Blocks that were written before have all of it.
 
 use std::ops::Range;
 
+use hashbrown::HashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
@@ -73,9 +78,49 @@ const LEAF_BYTES: usize = 16 + 8 + 4 + 4;
 /// When a leaf has so many bytes, the next trace starts another.
 const LEAF_BYTES_TARGET: usize = 4 << 10;
 
-/// The leaves of a block, and their directory.
-pub(crate) fn encode(rows: &mut [TraceRow], first_time: u64) -> (Vec<u8>, Vec<Leaf>) {
-    rows.sort_unstable_by_key(|row| (row.id, row.row));
+/// What the entries of a block tell of its traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entries {
+    /// Everything.
+    Whole,
+    /// Which rows they have.
+    Rows,
+}
+
+/// Puts rows, which come in their own order, in that of the ids of their traces.
+fn sort_by_trace(rows: &mut [TraceRow]) {
+    // Rows are many and traces few: only these are compared.
+    let mut places: HashMap<[u64; 2], usize> = HashMap::new();
+    for row in rows.iter() {
+        *places.entry(row.id).or_default() += 1;
+    }
+    let mut counts: Vec<([u64; 2], usize)> = places.iter().map(|(id, rows)| (*id, *rows)).collect();
+    counts.sort_unstable();
+    let mut start = 0;
+    for (id, count) in counts {
+        places.insert(id, start);
+        start += count;
+    }
+    let mut sorted = rows.to_vec();
+    for row in rows.iter() {
+        let next = places.get_mut(&row.id);
+        if let Some(next) = next
+            && let Some(place) = sorted.get_mut(*next)
+        {
+            *place = *row;
+            *next += 1;
+        }
+    }
+    rows.copy_from_slice(&sorted);
+}
+
+/// The leaves of a block, and their directory. The rows come in their own order, and stand in that of their traces then.
+pub(crate) fn encode(
+    rows: &mut [TraceRow],
+    first_time: u64,
+    entries: Entries,
+) -> (Vec<u8>, Vec<Leaf>) {
+    sort_by_trace(rows);
     let mut bytes = Vec::new();
     let mut leaves: Vec<Leaf> = Vec::new();
     let mut start = 0;
@@ -97,7 +142,7 @@ pub(crate) fn encode(rows: &mut [TraceRow], first_time: u64) -> (Vec<u8>, Vec<Le
         if bytes.len() == start {
             first = trace.first().map_or(0, TraceRow::id);
         }
-        encode_trace(&mut bytes, trace, first_time);
+        encode_trace(&mut bytes, trace, first_time, entries);
     }
     if bytes.len() > start {
         end_leaf(&bytes, start, first);
@@ -105,17 +150,19 @@ pub(crate) fn encode(rows: &mut [TraceRow], first_time: u64) -> (Vec<u8>, Vec<Le
     (bytes, leaves)
 }
 
-fn encode_trace(bytes: &mut Vec<u8>, rows: &[TraceRow], first_time: u64) {
+fn encode_trace(bytes: &mut Vec<u8>, rows: &[TraceRow], first_time: u64, entries: Entries) {
     let Some(first) = rows.first() else {
         return;
     };
-    let start = rows.iter().map(|row| row.time).min().unwrap_or(0);
-    let end = rows.iter().map(|row| row.end).max().unwrap_or(0);
     bytes.extend(first.id().to_be_bytes());
     put_varint(bytes, rows.len() as u64);
-    put_varint(bytes, rows.iter().filter(|row| row.is_error).count() as u64);
-    put_varint(bytes, start.wrapping_sub(first_time));
-    put_varint(bytes, end.wrapping_sub(start));
+    if entries == Entries::Whole {
+        let start = rows.iter().map(|row| row.time).min().unwrap_or(0);
+        let end = rows.iter().map(|row| row.end).max().unwrap_or(0);
+        put_varint(bytes, rows.iter().filter(|row| row.is_error).count() as u64);
+        put_varint(bytes, start.wrapping_sub(first_time));
+        put_varint(bytes, end.wrapping_sub(start));
+    }
     let mut after = 0;
     for run in rows.chunk_by(|a, b| a.row + 1 == b.row) {
         let gap = u64::from(run.first().map_or(0, |row| row.row) - after);
@@ -175,67 +222,96 @@ pub(crate) fn leaf_of(leaves: &[Leaf], id: u128) -> Option<&Leaf> {
     leaves.get(after.checked_sub(1)?)
 }
 
-/// A trace that was read: its entry, and its rows.
+/// A trace that was read: its entry, as far as it is told, and its rows.
 #[derive(Debug)]
 struct Read {
     entry: TraceEntry,
     runs: Vec<Range<u32>>,
 }
 
-/// The rows of a trace, ascending; none when the leaf does not have it.
-pub(crate) fn rows_in(leaf: &[u8], id: u128, rows_max: u32) -> Result<Vec<u32>, Malformed> {
-    let mut input = Input::new(leaf);
-    while !input.is_empty() {
-        let trace = read_trace(&mut input, 0, rows_max)?;
-        if trace.entry.id == id {
-            return Ok(trace.runs.into_iter().flatten().collect());
-        }
-        if trace.entry.id > id {
-            break;
-        }
-    }
-    Ok(Vec::new())
+/// How the leaves of a block are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeafReader {
+    pub(crate) entries: Entries,
+    /// The first time of the block.
+    pub(crate) first_time: u64,
+    /// Rows of the block.
+    pub(crate) rows_max: u32,
 }
 
-/// What is known of a trace; none when the leaf does not have it.
-pub(crate) fn entry_in(
-    leaf: &[u8],
-    id: u128,
-    first_time: u64,
+impl LeafReader {
+    /// The rows of a trace, ascending; none when the leaf does not have it.
+    pub(crate) fn rows_in(self, leaf: &[u8], id: u128) -> Result<Vec<u32>, Malformed> {
+        let mut input = Input::new(leaf);
+        while !input.is_empty() {
+            let trace = self.trace(&mut input)?;
+            if trace.entry.id == id {
+                return Ok(trace.runs.into_iter().flatten().collect());
+            }
+            if trace.entry.id > id {
+                break;
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// What is known of a trace; none when the leaf does not have it.
+    pub(crate) fn entry_in(self, leaf: &[u8], id: u128) -> Result<Option<TraceEntry>, Malformed> {
+        let mut input = Input::new(leaf);
+        while !input.is_empty() {
+            let entry = self.trace(&mut input)?.entry;
+            if entry.id >= id {
+                return Ok((entry.id == id).then_some(entry));
+            }
+        }
+        Ok(None)
+    }
+
+    /// All traces of a leaf.
+    pub(crate) fn entries_in(
+        self,
+        leaf: &[u8],
+        entries: &mut Vec<TraceEntry>,
+    ) -> Result<(), Malformed> {
+        let mut input = Input::new(leaf);
+        while !input.is_empty() {
+            entries.push(self.trace(&mut input)?.entry);
+        }
+        Ok(())
+    }
+
+    fn trace(self, input: &mut Input<'_>) -> Result<Read, Malformed> {
+        let id = u128::from_be_bytes(input.array()?);
+        let row_count = input.varint_u32()?;
+        let (error_count, start, end) = match self.entries {
+            Entries::Rows => (0, self.first_time, self.first_time),
+            Entries::Whole => {
+                let error_count = input.varint_u32()?;
+                let start = self.first_time.wrapping_add(input.varint()?);
+                (error_count, start, start.wrapping_add(input.varint()?))
+            }
+        };
+        if row_count > self.rows_max {
+            return Err(Malformed::new("a trace has more rows than the block"));
+        }
+        Ok(Read {
+            entry: TraceEntry {
+                id,
+                row_count,
+                error_count,
+                start_unix_nano: start,
+                end_unix_nano: end,
+            },
+            runs: read_runs(input, row_count, self.rows_max)?,
+        })
+    }
+}
+
+fn read_runs(
+    input: &mut Input<'_>,
+    row_count: u32,
     rows_max: u32,
-) -> Result<Option<TraceEntry>, Malformed> {
-    let mut input = Input::new(leaf);
-    while !input.is_empty() {
-        let entry = read_trace(&mut input, first_time, rows_max)?.entry;
-        if entry.id >= id {
-            return Ok((entry.id == id).then_some(entry));
-        }
-    }
-    Ok(None)
-}
-
-/// All traces of a leaf.
-pub(crate) fn entries_in(
-    leaf: &[u8],
-    first_time: u64,
-    rows_max: u32,
-    entries: &mut Vec<TraceEntry>,
-) -> Result<(), Malformed> {
-    let mut input = Input::new(leaf);
-    while !input.is_empty() {
-        entries.push(read_trace(&mut input, first_time, rows_max)?.entry);
-    }
-    Ok(())
-}
-
-fn read_trace(input: &mut Input<'_>, first_time: u64, rows_max: u32) -> Result<Read, Malformed> {
-    let id = u128::from_be_bytes(input.array()?);
-    let (row_count, error_count) = (input.varint_u32()?, input.varint_u32()?);
-    let start = first_time.wrapping_add(input.varint()?);
-    let end = start.wrapping_add(input.varint()?);
-    if row_count > rows_max {
-        return Err(Malformed::new("a trace has more rows than the block"));
-    }
+) -> Result<Vec<Range<u32>>, Malformed> {
     let mut runs = Vec::new();
     let (mut after, mut left) = (0_u32, row_count);
     while left > 0 {
@@ -253,16 +329,7 @@ fn read_trace(input: &mut Input<'_>, first_time: u64, rows_max: u32) -> Result<R
         runs.push(first..end);
         (after, left) = (end, left - length);
     }
-    Ok(Read {
-        entry: TraceEntry {
-            id,
-            row_count,
-            error_count,
-            start_unix_nano: start,
-            end_unix_nano: end,
-        },
-        runs,
-    })
+    Ok(runs)
 }
 
 #[cfg(test)]
@@ -273,32 +340,35 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_rows_of_each_trace_are_found(ids in vec(1..40_u128, 0..300)) {
+        fn the_rows_of_each_trace_are_found(
+            ids in vec(1..40_u128, 0..300),
+            tells in prop::sample::select(vec![Entries::Whole, Entries::Rows]),
+        ) {
             let row = |(row, id): (usize, &u128)| {
                 TraceRow::new(*id << 100, row as u32, row % 3 == 0, 7 + row as u64, u64::MAX)
             };
             let mut rows: Vec<TraceRow> = ids.iter().enumerate().map(row).collect();
-            let (bytes, leaves) = encode(&mut rows, 7);
+            let (bytes, leaves) = encode(&mut rows, 7, tells);
             prop_assert_eq!(&decode_directory(&encode_directory(&leaves)).unwrap(), &leaves);
-            let rows_max = ids.len() as u32;
+            let reader = LeafReader { entries: tells, first_time: 7, rows_max: ids.len() as u32 };
             let mut entries = Vec::new();
             for leaf in &leaves {
                 let leaf = &bytes[leaf.offset as usize..][..leaf.length as usize];
-                entries_in(leaf, 7, rows_max, &mut entries).unwrap();
+                reader.entries_in(leaf, &mut entries).unwrap();
             }
             for id in 0..40_u128 {
                 let expected: Vec<u32> = (0..).zip(&ids).filter(|(_, of)| **of == id).map(|(row, _)| row).collect();
                 let found = match leaf_of(&leaves, id << 100) {
                     Some(leaf) => {
                         let leaf = &bytes[leaf.offset as usize..][..leaf.length as usize];
-                        rows_in(leaf, id << 100, rows_max).unwrap()
+                        reader.rows_in(leaf, id << 100).unwrap()
                     }
                     None => Vec::new(),
                 };
                 prop_assert_eq!(&found, &expected);
                 let entry = entries.iter().find(|entry| entry.id == id << 100);
                 prop_assert_eq!(entry.map_or(0, |entry| entry.row_count as usize), expected.len());
-                if let Some(entry) = entry {
+                if let Some(entry) = entry.filter(|_| tells == Entries::Whole) {
                     prop_assert_eq!(entry.start_unix_nano, 7 + u64::from(expected[0]));
                     prop_assert_eq!(entry.end_unix_nano, u64::MAX);
                     prop_assert_eq!(entry.error_count as usize, expected.iter().filter(|row| *row % 3 == 0).count());
@@ -308,8 +378,11 @@ mod tests {
 
         #[test]
         fn fuzz_any_bytes_are_a_leaf_or_an_error(bytes in vec(any::<u8>(), 0..120), rows_max in 0..100_u32) {
-            let _ = rows_in(&bytes, 7, rows_max);
-            let _ = entries_in(&bytes, 0, rows_max, &mut Vec::new());
+            for entries in [Entries::Whole, Entries::Rows] {
+                let reader = LeafReader { entries, first_time: 0, rows_max };
+                let _ = reader.rows_in(&bytes, 7);
+                let _ = reader.entries_in(&bytes, &mut Vec::new());
+            }
             let _ = decode_directory(&bytes);
         }
     }
@@ -327,9 +400,28 @@ mod tests {
                 )
             })
             .collect();
-        let (bytes, leaves) = encode(&mut rows, 0);
+        let (bytes, leaves) = encode(&mut rows, 0, Entries::Whole);
         let all = bytes.len() + encode_directory(&leaves).len();
         assert!(all < 3 * 40_000, "{all}");
+    }
+
+    #[test]
+    fn the_entry_of_a_trace_of_log_records_is_its_id_and_its_rows() {
+        let row = |row| TraceRow::new(0xabcd, row, true, 9, 9);
+        let (bytes, _) = encode(&mut [3, 4, 5, 9].map(row), 0, Entries::Rows);
+        let mut expected = 0xabcd_u128.to_be_bytes().to_vec();
+        // Four rows: three after three others, and one after three others.
+        expected.extend([4, 3 << 1 | 1, 1, 3 << 1]);
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn a_trace_of_two_log_records_takes_less_than_twenty_four_bytes() {
+        let row = |row| TraceRow::new(u128::from(row / 2 + 1), row, false, u64::from(row) << 20, 0);
+        let mut rows: Vec<TraceRow> = (0..20_000).map(row).collect();
+        let (bytes, leaves) = encode(&mut rows, 0, Entries::Rows);
+        let all = bytes.len() + encode_directory(&leaves).len();
+        assert!(all < 24 * 10_000, "{all}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use log_tracer_record::{
     otlp::trace::{Span, Status, span::Link},
-    wire::{SpanView, View},
+    wire::{SpanView, Text, View},
 };
 use prost::Message;
 
@@ -53,11 +53,11 @@ impl SpanBuilder {
         self.kinds.push(span.kind);
         self.flags.push(span.flags);
         let (code, message) = match span.status {
-            None => (STATUS_ABSENT, ""),
-            Some(status) => (status.code, status.message.as_str()),
+            None => (STATUS_ABSENT, Text::default()),
+            Some(status) => (status.code, status.message),
         };
         self.status_codes.push(code);
-        self.status_messages.append_value(message);
+        self.status_messages.append_view(message);
         let is_odd = !(has_trace_id && has_span_id && has_parent_id)
             || span
                 .status
@@ -78,7 +78,7 @@ impl SpanBuilder {
             self.rest.append_bytes(&[])
         };
         self.bytes += FIXED_BYTES
-            + message.len()
+            + message.as_bytes().len()
             + rest
             + self.origins.append(origin, index)
             + self.names.append_view(span.name)
