@@ -17,15 +17,13 @@ pub(crate) mod calls;
 pub(crate) mod compare;
 pub(crate) mod flame;
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    ops::Range,
-};
+use std::ops::Range;
 
+use hashbrown::{HashMap, hash_map::Entry};
 use log_tracer_proto::otlp::trace::span::SpanKind;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{critical::critical_path, model::Trace, self_time::self_times, visible::Counts};
+use super::{critical::Segment, model::Trace, self_time::self_times, visible::Counts};
 
 /// One step of a path: which spans may be merged.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,11 +93,12 @@ pub(crate) struct Shape {
 
 impl Shape {
     pub(crate) fn new(trace: &Trace) -> Self {
-        Self::narrowed(trace, None)
+        Self::narrowed(trace, &trace.critical_path(), None)
     }
 
-    /// Of the spans that a filter finds and of those above them. `matches` tells of each row whether it finds its span.
-    pub(crate) fn narrowed(trace: &Trace, matches: Option<&[bool]>) -> Self {
+    /// Of the spans that a filter finds and of those above them. `path` is the critical path of the trace; `matches` tells of
+    /// each row whether the filter finds its span.
+    pub(crate) fn narrowed(trace: &Trace, path: &[Segment], matches: Option<&[bool]>) -> Self {
         let found = matches.map(|matches| Counts::new(matches.iter().copied()));
         let found = |rows: Range<usize>| {
             let found = found.as_ref();
@@ -108,10 +107,6 @@ impl Shape {
         let mut builder = Builder::default();
         let own = self_times(&trace.nodes, &trace.rows);
         let mut critical = vec![0_u64; trace.spans.len()];
-        let path = trace
-            .main
-            .map(|main| critical_path(&trace.nodes, &trace.rows, main))
-            .unwrap_or_default();
         for segment in path {
             if let Some(nanos) = critical.get_mut(segment.node) {
                 *nanos += segment.end - segment.start;

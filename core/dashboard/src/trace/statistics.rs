@@ -1,6 +1,8 @@
 //! Spans that are counted together: how many, how long, and what part of the trace they are.
 
-use std::{collections::HashMap, hash::Hash};
+use std::hash::Hash;
+
+use hashbrown::HashMap;
 
 /// What one span adds. Times are in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

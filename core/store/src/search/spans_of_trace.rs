@@ -144,7 +144,7 @@ const KEPT_SPANS_MAX: usize = 64;
 struct Alike {
     first: RowRef,
     /// All of them by the hash of their bytes, once there are two.
-    by_hash: Option<Box<HashMap<u64, Vec<RowRef>>>>,
+    by_hash: Option<HashMap<u64, Vec<RowRef>>>,
 }
 
 /// What a span is to those before it.

@@ -4,7 +4,9 @@
 //! service are one; a step of the tree is a call from the node above. An operation below itself calls itself; what
 //! happens within a service is no call between services.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
 
 use super::{Shape, Sums};
 
@@ -50,22 +52,30 @@ impl Calls {
         let mut numbers: HashMap<(&str, Option<&str>), usize> = HashMap::new();
         let mut nodes: Vec<Node> = Vec::new();
         let mut of_merged: Vec<usize> = Vec::with_capacity(shape.nodes.len());
-        let mut calls: BTreeMap<(usize, usize), Sums> = BTreeMap::new();
+        let mut calls: HashMap<(usize, usize), Sums> = HashMap::new();
+        // Of each step its node, so that the texts are looked up once.
+        let mut of_step: Vec<Option<usize>> = vec![None; shape.steps.len()];
         for merged in &shape.nodes {
-            let step = shape.step(merged);
-            let service = step.map_or("", |step| step.service.as_str());
-            let name = step
-                .map(|step| step.name.as_str())
-                .filter(|_| by == By::Operation);
-            let number = *numbers.entry((service, name)).or_insert_with(|| {
-                nodes.push(Node {
-                    service: service.to_owned(),
-                    name: name.map(str::to_owned),
-                    sums: Sums::default(),
-                    gathered: 0,
-                });
-                nodes.len() - 1
-            });
+            let mut look_up = || {
+                let step = shape.step(merged);
+                let service = step.map_or("", |step| step.service.as_str());
+                let name = step
+                    .map(|step| step.name.as_str())
+                    .filter(|_| by == By::Operation);
+                *numbers.entry((service, name)).or_insert_with(|| {
+                    nodes.push(Node {
+                        service: service.to_owned(),
+                        name: name.map(str::to_owned),
+                        sums: Sums::default(),
+                        gathered: 0,
+                    });
+                    nodes.len() - 1
+                })
+            };
+            let number = match of_step.get_mut(merged.step) {
+                Some(known) => *known.get_or_insert_with(look_up),
+                None => look_up(),
+            };
             if let Some(node) = nodes.get_mut(number) {
                 node.sums.add(&merged.sums);
             }

@@ -217,9 +217,10 @@ fn a_filter_leaves_what_it_finds_and_what_is_above_it() {
         span(4, 1, "right", (50, 90)),
         span(5, 4, "deep", (60, 70)),
     ]);
-    let named = |name: &str| -> Vec<bool> {
+    let narrowed = |trace: &Trace, name: &str| {
         let items = trace.rows.iter().map(|row| trace.span(row).unwrap());
-        items.map(|item| trace.name(item) == name).collect()
+        let matches: Vec<bool> = items.map(|item| trace.name(item) == name).collect();
+        Shape::narrowed(trace, &trace.critical_path(), Some(&matches))
     };
     let names = |shape: &Shape| -> Vec<(String, u64)> {
         let nodes = shape.nodes.iter();
@@ -228,18 +229,14 @@ fn a_filter_leaves_what_it_finds_and_what_is_above_it() {
             .collect()
     };
     let text = |name: &str, matched| (name.to_owned(), matched);
-    let shape = Shape::narrowed(&trace, Some(&named("right")));
+    let shape = narrowed(&trace, "right");
     assert_eq!(names(&shape), [text("root", 0), text("right", 1)]);
     // What stays has its own numbers, as without a filter.
     assert_eq!(shape.nodes[0].sums.own, 20);
-    let shape = Shape::narrowed(&trace, Some(&named("deep")));
+    let shape = narrowed(&trace, "deep");
     assert_eq!(shape.nodes.len(), 5);
     assert_eq!(shape.whole().matched, 2);
-    assert!(
-        Shape::narrowed(&trace, Some(&named("none")))
-            .nodes
-            .is_empty()
-    );
+    assert!(narrowed(&trace, "none").nodes.is_empty());
 }
 
 #[test]

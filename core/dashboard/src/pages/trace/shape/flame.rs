@@ -127,7 +127,7 @@ impl RowView {
 }
 
 pub(crate) fn view(scene: &Scene<'_>) -> FlameView {
-    let shape = Shape::narrowed(scene.trace, scene.sieve.matches.as_deref());
+    let shape = Shape::narrowed(scene.trace, scene.path, scene.sieve.matches.as_deref());
     let angle = scene.state.angle;
     // A path that this trace does not have, or not yet, shows all of it.
     let root = angle.root.and_then(|path| shape.find(path));

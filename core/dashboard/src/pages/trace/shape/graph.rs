@@ -188,7 +188,7 @@ struct CallerView {
 }
 
 pub(crate) fn view(scene: &Scene<'_>) -> GraphView {
-    let shape = Shape::narrowed(scene.trace, scene.sieve.matches.as_deref());
+    let shape = Shape::narrowed(scene.trace, scene.path, scene.sieve.matches.as_deref());
     let angle = scene.state.angle;
     let all = Calls::new(&shape, angle.by);
     let times = all.nodes.iter();
