@@ -17,6 +17,31 @@ use support::{
     open, path, publish, read_all, segment_name,
 };
 
+#[tokio::test]
+async fn what_was_read_from_the_disk_was_checked_by_nobody() {
+    let files = FakeFiles::default();
+    let remembers = Config {
+        recent_bytes_max: 1 << 20,
+        ..config()
+    };
+    let transport = open(&files, &remembers).await.unwrap();
+    let sent = Envelope {
+        is_checked: true,
+        ..envelope(0, 1, 300)
+    };
+    publish(&transport, vec![sent.clone()]).await.unwrap();
+    let from_memory = read_all(&transport).await.unwrap();
+    assert_eq!(from_memory[&0], [(0, sent.clone())]);
+    close(&transport).await;
+    let reopened = open(&files, &remembers).await.unwrap();
+    let from_disk = read_all(&reopened).await.unwrap();
+    let unchecked = Envelope {
+        is_checked: false,
+        ..sent
+    };
+    assert_eq!(from_disk[&0], [(0, unchecked)]);
+}
+
 /// How a journal was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Left {

@@ -38,6 +38,9 @@
 //! quarter more. Before there was one map of needles for a block, filters of 7 bits for each piece took 4.8 bytes a span
 //! and 2.7 a log record. A word that no record has was then looked for in vain in one of 128 pieces; with five check bits
 //! it is in one of about 31 blocks, with six in one of 62, of 32 pieces each. Every such piece costs about a millisecond.
+//! Of a log record of the bench's shop, 400,000 of them with about two of a trace in a block, 42.5 bytes: the index has
+//! 9.9 (16 for the id of each trace, and which rows it has), the id of the span 8.0, that of the trace 7.6, the body 5.5, the
+//! time 3.4, the index in its envelope 1.3, all else 6.8. With errors, start and end of each trace the index had 14.4.
 //! The checksums of extents stay in memory: with extents of 4 KiB they would be a thousandth of the disk.
 
 use std::sync::Arc;

@@ -87,9 +87,12 @@ pub(crate) enum Entries {
     Rows,
 }
 
-/// Puts rows, which come in their own order, in that of the ids of their traces.
-fn sort_by_trace(rows: &mut [TraceRow]) {
-    // Rows are many and traces few: only these are compared.
+/// Puts rows, which come in their own order, in that of the ids of their traces. Spans are many and their traces few: only
+/// the traces are compared. Of log records there may be nearly as many traces.
+fn sort_by_trace(rows: &mut [TraceRow], entries: Entries) {
+    if entries == Entries::Rows {
+        return rows.sort_unstable_by_key(|row| (row.id, row.row));
+    }
     let mut places: HashMap<[u64; 2], usize> = HashMap::new();
     for row in rows.iter() {
         *places.entry(row.id).or_default() += 1;
@@ -120,7 +123,7 @@ pub(crate) fn encode(
     first_time: u64,
     entries: Entries,
 ) -> (Vec<u8>, Vec<Leaf>) {
-    sort_by_trace(rows);
+    sort_by_trace(rows, entries);
     let mut bytes = Vec::new();
     let mut leaves: Vec<Leaf> = Vec::new();
     let mut start = 0;
