@@ -88,9 +88,7 @@ pub(crate) fn estimated(answer: &HistogramResponse) -> Option<String> {
 /// Why the counts of a heat map are no exact ones, when a bound is why.
 pub(crate) fn part_of_traces(answer: &DurationHeatmapResponse) -> Option<String> {
     let one_of = answer.one_of;
-    (one_of > 1).then(|| {
-        format!("estimated from one trace in {one_of}: each that was counted stands for so many")
-    })
+    (one_of > 1).then(|| format!("estimated from one trace in {one_of}"))
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ const PATHS: [&str; 61] = [
     "/open",
 ];
 
-const KEYS: [&str; 80] = [
+const KEYS: [&str; 81] = [
     "lq",
     "zoom",
     "q",

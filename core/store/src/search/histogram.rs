@@ -185,7 +185,10 @@ pub(crate) fn count_over_time<C: Storable>(
         progress.coverage.leave_out(sample.left_out());
     }
     let worker = || Worker {
-        cells: new_cells(),
+        cells: match sample {
+            Some(_) => new_cells().with_fractions(),
+            None => new_cells(),
+        },
         estimates: sample.as_ref().map(Estimates::new),
         progress: Progress::start(asking.stop),
     };

@@ -112,6 +112,13 @@ fn a_histogram_of_a_sample_is_close_to_all_and_says_how_close() {
     assert!(!enough.coverage.partial);
 
     let found = histogram(&store, Some(30_000));
+    for _ in 0..5 {
+        let again = histogram(&store, Some(30_000));
+        assert_eq!(
+            again.series, found.series,
+            "threads share the work anew each time"
+        );
+    }
     let coverage = &found.coverage;
     assert!(
         coverage.partial && coverage.left_out >= 60_000,

@@ -10,6 +10,9 @@ use crate::{
     stop::Progress,
 };
 
+/// Of counts with estimates among them: how many bits stand for a part of one.
+const FRACTION_BITS: u32 = 16;
+
 /// The counts of all groups.
 #[derive(Debug)]
 pub(super) struct Cells {
@@ -22,8 +25,10 @@ pub(super) struct Cells {
     /// row costs more than all else.
     step: usize,
     times: Range<u64>,
-    /// By the number of the group: one count a step.
+    /// By the number of the group: one count a step, in units of 2^-`fraction_bits`.
     counts: Vec<Vec<u64>>,
+    /// 0 unless estimates are added.
+    fraction_bits: u32,
     services: HashMap<String, usize>,
     /// Records of services that have no cells.
     uncounted: u64,
@@ -47,8 +52,17 @@ impl Cells {
             step: 0,
             times: 0..0,
             counts: Vec::new(),
+            fraction_bits: 0,
             services: HashMap::new(),
             uncounted: 0,
+        }
+    }
+
+    /// The same with room for estimates, which are no whole numbers: so their sum does not depend on who adds them up.
+    pub(super) fn with_fractions(self) -> Self {
+        Self {
+            fraction_bits: FRACTION_BITS,
+            ..self
         }
     }
 
@@ -93,10 +107,20 @@ impl Cells {
     /// Counts records of one time.
     #[inline]
     pub(super) fn add(&mut self, group: Option<usize>, time: u64, records: u64) {
-        let Some(group) = group else {
-            self.uncounted += records;
-            return;
-        };
+        match group {
+            Some(group) => self.add_units(group, time, records << self.fraction_bits),
+            None => self.uncounted += records,
+        }
+    }
+
+    /// Adds an estimate.
+    pub(super) fn add_estimate(&mut self, group: usize, time: u64, records: f64) {
+        let unit = f64::from(1_u32 << self.fraction_bits);
+        self.add_units(group, time, (records * unit).round() as u64);
+    }
+
+    #[inline]
+    fn add_units(&mut self, group: usize, time: u64, units: u64) {
         while self.counts.len() <= group {
             self.counts.push(vec![0; self.step_count]);
         }
@@ -108,7 +132,7 @@ impl Cells {
         }
         let counts = self.counts.get_mut(group);
         if let Some(count) = counts.and_then(|counts| counts.get_mut(self.step)) {
-            *count += records;
+            *count += units;
         }
     }
 
@@ -141,6 +165,12 @@ impl Cells {
 
     /// Adds the counts of another thread.
     pub(super) fn absorb(&mut self, others: Self) {
+        // Those that were counted before it was known whether there are estimates are whole numbers.
+        let more_bits = others.fraction_bits.saturating_sub(self.fraction_bits);
+        self.fraction_bits += more_bits;
+        for count in self.counts.iter_mut().flatten() {
+            *count <<= more_bits;
+        }
         let mut services = vec![""; others.services.len()];
         for (service, number) in &others.services {
             if let Some(place) = services.get_mut(*number) {
@@ -155,7 +185,7 @@ impl Cells {
                 _ => Some(number),
             };
             let Some(group) = group else {
-                self.uncounted += counts.iter().sum::<u64>();
+                self.uncounted += counts.iter().sum::<u64>() >> others.fraction_bits;
                 continue;
             };
             while self.counts.len() <= group {
@@ -180,6 +210,10 @@ impl Cells {
     }
 
     pub(super) fn into_series<C: Chunk>(mut self) -> Vec<HistogramSeries> {
+        let half = (1 << self.fraction_bits) >> 1;
+        for count in self.counts.iter_mut().flatten() {
+            *count = (*count + half) >> self.fraction_bits;
+        }
         match self.group {
             HistogramGroup::None => {
                 let counts = self

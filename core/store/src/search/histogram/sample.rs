@@ -2,8 +2,7 @@
 //!
 //! The pieces that can match are cut into groups of neighbours in time, and the one in the middle of each group is looked
 //! at. It stands for the others: of a piece with so many rows, the same part of them is taken to match, in each group of
-//! the histogram, and they are counted where the piece lies in time. What is left of a count that is no whole number goes
-//! to the next piece, so that the sum is right.
+//! the histogram, and they are counted where the piece lies in time.
 //!
 //! How far the sum can be off is told by how much the parts of neighbouring groups differ (the estimator of successive
 //! differences for a systematic sample; Wolter, "Introduction to Variance Estimation", chapter 8): with m groups, whose
@@ -117,8 +116,6 @@ pub(super) struct Estimates<'a> {
     pieces: Vec<Looked>,
     /// The piece of the row before.
     place: usize,
-    /// By group: what is left of counts that were no whole numbers.
-    rests: Vec<f64>,
     found: Vec<Found>,
 }
 
@@ -137,7 +134,6 @@ impl<'a> Estimates<'a> {
             sample,
             pieces: Vec::new(),
             place: 0,
-            rests: Vec::new(),
             found: Vec::new(),
         }
     }
@@ -190,31 +186,11 @@ impl<'a> Estimates<'a> {
             for other in self.sample.others.get(others.clone()).unwrap_or_default() {
                 for (group, count) in piece.counts.iter().enumerate().filter(|it| *it.1 > 0) {
                     let estimate = *count as f64 / rows * other.rows as f64;
-                    self.spread(cells, (group, estimate), other.bounds, range);
+                    for (time, part) in cells.steps_within(other.bounds, range) {
+                        cells.add_estimate(group, time, estimate * part);
+                    }
                 }
             }
-        }
-    }
-
-    /// Counts so many records between two times.
-    fn spread(
-        &mut self,
-        cells: &mut Cells,
-        (group, records): (usize, f64),
-        bounds: TimeBounds,
-        range: TimeRange,
-    ) {
-        if self.rests.len() <= group {
-            self.rests.resize(group + 1, 0.0);
-        }
-        let Some(rest) = self.rests.get_mut(group) else {
-            return;
-        };
-        for (time, part) in cells.steps_within(bounds, range) {
-            *rest += records * part;
-            let whole = rest.floor();
-            *rest -= whole;
-            cells.add(Some(group), time, whole as u64);
         }
     }
 
