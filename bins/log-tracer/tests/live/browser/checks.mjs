@@ -121,6 +121,12 @@ export const COLOURS = { runOnly: ["color-contrast", "link-in-text-block"] };
 export async function accessible(page, rules, wrong) {
   // By evaluate, since the page's own policy refuses scripts that are added to it.
   if (!(await page.evaluate(() => Boolean(window.axe)))) await page.evaluate(axe);
+  // What has just arrived is lit for a moment: the page is judged as it is after that.
+  await page.evaluate(() => {
+    for (const animation of document.getAnimations()) {
+      if (Number.isFinite(animation.effect?.getComputedTiming().endTime)) animation.finish();
+    }
+  });
   const options = { resultTypes: ["violations"], ...rules };
   const violations = await page.evaluate(async (options) => {
     const { violations } = await window.axe.run(document, options);
