@@ -110,10 +110,18 @@ export async function answered(page, wrong) {
   for (const name of idle) wrong(`shows a button that only a script answers: ${name}`);
 }
 
+/** Switches the page to dark. What fades in from a colour of the light page would mix both: it ends first. */
+export async function darken(page) {
+  await page.evaluate(() => {
+    for (const animation of document.getAnimations()) {
+      if (Number.isFinite(animation.effect?.getComputedTiming().endTime)) animation.finish();
+    }
+  });
+  await page.emulateMedia({ colorScheme: "dark" });
+}
+
 /** All rules of WCAG 2 up to AA, and what axe calls good practice. */
 export const ALL = {};
-/** Those whose outcome another width can change. */
-export const LAYOUT = { runOnly: ["color-contrast", "link-in-text-block", "scrollable-region-focusable"] };
 /** Those whose outcome other colours can change. */
 export const COLOURS = { runOnly: ["color-contrast", "link-in-text-block"] };
 
@@ -121,12 +129,6 @@ export const COLOURS = { runOnly: ["color-contrast", "link-in-text-block"] };
 export async function accessible(page, rules, wrong) {
   // By evaluate, since the page's own policy refuses scripts that are added to it.
   if (!(await page.evaluate(() => Boolean(window.axe)))) await page.evaluate(axe);
-  // What has just arrived is lit for a moment: the page is judged as it is after that.
-  await page.evaluate(() => {
-    for (const animation of document.getAnimations()) {
-      if (Number.isFinite(animation.effect?.getComputedTiming().endTime)) animation.finish();
-    }
-  });
   const options = { resultTypes: ["violations"], ...rules };
   const violations = await page.evaluate(async (options) => {
     const { violations } = await window.axe.run(document, options);
