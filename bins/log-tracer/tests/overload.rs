@@ -13,7 +13,6 @@ mod server;
 
 use std::{
     env,
-    error::Error,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -48,8 +47,6 @@ const RESIDENT_BYTES_MAX: u64 = 192 * MEBIBYTE;
 #[derive(Default)]
 struct Ledger {
     acked_spans: u64,
-    /// Of requests whose connection ended before the answer: applied or not, as after any network.
-    unknown_spans: u64,
     refused_requests: u64,
     /// Trace id and span count of the traces of the last request that was acked.
     last_acked: Vec<(Bytes, usize)>,
@@ -62,6 +59,8 @@ async fn overload_is_refused_retryably_within_the_memory_bound_and_loses_nothing
         "producer.inflight_bytes_max=8388608",
         "producer.request_bytes_max=4194304",
         "producer.publish_deadline_ms=50",
+        // Sixty-four clients on a busy machine may need longer than usual to their first request.
+        "producer.header_deadline_ms=300000",
         "transport.retained_bytes_max=16777216",
         "transport.envelope_bytes_max=4194304",
         "transport.queue_bytes_max=1048576",
@@ -100,20 +99,18 @@ async fn overload_is_refused_retryably_within_the_memory_bound_and_loses_nothing
         .find(|store| store.signal() == Signal::Spans)
         .unwrap();
     let acked: u64 = ledgers.iter().map(|ledger| ledger.acked_spans).sum();
-    let unknown: u64 = ledgers.iter().map(|ledger| ledger.unknown_spans).sum();
     let refused: u64 = ledgers.iter().map(|ledger| ledger.refused_requests).sum();
     let peak = server.peak_resident_bytes();
     println!(
-        "{acked} spans acked, {unknown} without an answer, {refused} requests refused, {} spans evicted, peak memory {peak:?}",
+        "{acked} spans acked, {refused} requests refused, {} spans evicted, peak memory {peak:?}",
         spans.evicted_rows
     );
 
-    let applied = spans.applied_rows;
-    assert!(
-        (acked..=acked + unknown).contains(&applied),
-        "every acked span was applied, and no refused one: {applied}"
+    assert_eq!(
+        spans.applied_rows, acked,
+        "every acked span was applied, and no other"
     );
-    assert_eq!(spans.rows + spans.evicted_rows, applied);
+    assert_eq!(spans.rows + spans.evicted_rows, acked);
     assert!(spans.evicted_rows > 0, "the byte cap was reached");
     assert!(spans.bytes <= spans.bytes_max);
     if let Some(peak) = peak {
@@ -167,8 +164,6 @@ async fn send_until(end: Instant, acked: Arc<AtomicU64>, endpoint: String, seed:
                 ledger.last_positions =
                     positions_of(reply.metadata()).expect("an ack has positions");
             }
-            // A client that gets no processor for long does not answer the server's pings.
-            Err(status) if is_disconnected(&status) => ledger.unknown_spans += spans,
             Err(status) => {
                 assert!(is_retryable(&status), "{status:?}");
                 ledger.refused_requests += 1;
@@ -202,10 +197,4 @@ fn is_retryable(status: &Status) -> bool {
             .is_some_and(|info| info.retry_delay.is_some()),
         _ => false,
     }
-}
-
-fn is_disconnected(status: &Status) -> bool {
-    status
-        .source()
-        .is_some_and(|source| source.is::<tonic::transport::Error>())
 }

@@ -31,12 +31,11 @@ async fn start_later(transport: &DiskTransport) -> u64 {
     start(transport).await
 }
 
-/// Waits until so much has left, and gives where the log starts then.
-async fn started_beyond(transport: &DiskTransport, offset: u64) -> u64 {
+/// Waits until the log starts beyond an offset.
+async fn starts_beyond(transport: &DiskTransport, offset: u64) {
     for _ in 0..5000 {
-        let first = start(transport).await;
-        if first > offset {
-            return first;
+        if start(transport).await > offset {
+            return;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -50,7 +49,7 @@ async fn what_was_committed_leaves_as_soon_as_its_segment_is_full() {
     fill(&transport, 0..20).await;
     assert_eq!(start_later(&transport).await, 0);
     commit(&transport, 0, 10).await;
-    started_beyond(&transport, 5).await;
+    starts_beyond(&transport, 5).await;
     let first = start_later(&transport).await;
     assert!(first <= 10, "{first}");
     // Its files are gone as well, but for one that is kept to be used again.
@@ -123,7 +122,7 @@ async fn age_is_measured_by_a_clock_that_does_not_jump() {
         assert_eq!(start_later(&transport).await, 0);
     }
     files.pass(Duration::from_secs(3601));
-    started_beyond(&transport, 10).await;
+    starts_beyond(&transport, 10).await;
 }
 
 #[tokio::test]
@@ -142,7 +141,7 @@ async fn a_clock_that_was_ahead_before_a_restart_keeps_nothing_for_years() {
     commit(&transport, 0, 20).await;
     assert_eq!(start_later(&transport).await, 0);
     files.pass(Duration::from_secs(3601));
-    started_beyond(&transport, 10).await;
+    starts_beyond(&transport, 10).await;
 }
 
 #[tokio::test]
