@@ -446,14 +446,9 @@ impl Writer<'_> {
 }
 
 /// Adds what was not sent of a table, up to a number; answers its bytes.
-fn send<T: Clone + Sized>(
-    table: &Table<T>,
-    sent: &mut usize,
-    number: u32,
-    piece: &mut Vec<T>,
-) -> usize
+fn send<T>(table: &Table<T>, sent: &mut usize, number: u32, piece: &mut Vec<T>) -> usize
 where
-    T: EntryBytes,
+    T: Clone + EntryBytes,
 {
     let upto = (number as usize + 1).max(*sent);
     let new = table.entries.get(*sent..upto).unwrap_or_default();
