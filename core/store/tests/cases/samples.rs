@@ -194,7 +194,7 @@ fn an_even_part_of_the_traces_stands_for_all_and_each_is_known_whole() {
     assert!(part.coverage.partial && part.coverage.reasons.is_empty());
     let total = part.coverage.matched;
     assert!(
-        total.abs_diff(5_000) < 1_000 && total % part.one_of == 0,
+        total.abs_diff(5_000) < 1_000 && total.is_multiple_of(part.one_of),
         "{total}"
     );
     // No trace was taken for shorter than it is.
