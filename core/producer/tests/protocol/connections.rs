@@ -22,7 +22,8 @@ async fn read_to_close(mut socket: TcpStream) -> Vec<u8> {
 #[tokio::test]
 async fn a_connection_without_a_request_is_closed_at_the_deadline() {
     let config = Config {
-        header_deadline_ms: 100,
+        // Long enough for the request of a test that has to wait for its turn on the processor.
+        header_deadline_ms: 2_000,
         ..Running::config()
     };
     let server = Running::with(config, Double::default()).await;
@@ -33,12 +34,16 @@ async fn a_connection_without_a_request_is_closed_at_the_deadline() {
         b"PRI * HTTP",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ];
+    let mut sockets = Vec::new();
     for bytes in starts {
         for address in [server.grpc, server.http] {
             let mut socket = TcpStream::connect(address).await.unwrap();
             socket.write_all(bytes).await.unwrap();
-            read_to_close(socket).await;
+            sockets.push(socket);
         }
+    }
+    for socket in sockets {
+        read_to_close(socket).await;
     }
     while server.metrics.snapshot().connections_open > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;

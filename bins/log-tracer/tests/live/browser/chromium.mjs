@@ -31,6 +31,18 @@ export async function withBrowser(use) {
   }
 }
 
+/** Lets what a page loads arrive no faster than this. */
+export async function slow(page, bytesPerSecond) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Network.enable");
+  await session.send("Network.emulateNetworkConditions", {
+    offline: false,
+    latency: 0,
+    downloadThroughput: bytesPerSecond,
+    uploadThroughput: -1,
+  });
+}
+
 /** Calls `wrong` for whatever a page does that no page here may do: errors, dialogs, requests that fail or leave `isOwn`. */
 export function watch(page, isOwn, wrong) {
   page.on("dialog", (dialog) => {

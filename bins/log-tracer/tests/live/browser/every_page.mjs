@@ -9,7 +9,7 @@
 
 import { text } from "node:stream/consumers";
 import * as checks from "./checks.mjs";
-import { watch, withBrowser } from "./chromium.mjs";
+import { slow, watch, withBrowser } from "./chromium.mjs";
 import { sendHardCases } from "./hard.mjs";
 import { pages } from "./pages.mjs";
 import { slowTrace } from "./shop.mjs";
@@ -19,6 +19,7 @@ const WIDTHS = [
   { width: 768, height: 1024 },
   { width: 390, height: 844 },
 ];
+const PAGE_BYTES_PER_SECOND = 100_000;
 const only = process.env.PAGES ? new RegExp(process.env.PAGES) : /./;
 
 async function withScript(browser, viewport, list, servers) {
@@ -30,6 +31,8 @@ async function withScript(browser, viewport, list, servers) {
     const wrong = (what) => console.log(`${setting}: ${what} (${entry.path})`);
     const site = servers[entry.on].dashboard;
     watch(page, isOwn(servers), wrong);
+    // It arrives in pieces, so that what moves while it builds up is seen to move.
+    await slow(page, PAGE_BYTES_PER_SECOND);
     const response = await page.goto(site + entry.path, { waitUntil: "load" });
     await checks.answer(response, page, entry, wrong);
     await checks.calm(page, wrong);
