@@ -130,6 +130,8 @@ export async function accessible(page, rules, wrong) {
   // By evaluate, since the page's own policy refuses scripts that are added to it.
   if (!(await page.evaluate(() => Boolean(window.axe)))) await page.evaluate(axe);
   const options = { resultTypes: ["violations"], ...rules };
+  // From the top, since the head of the page covers whatever is scrolled under it; a live page goes to its end by itself.
+  await page.evaluate(() => new Promise((done) => { scrollTo(0, 0); requestAnimationFrame(done); }));
   const violations = await page.evaluate(async (options) => {
     const { violations } = await window.axe.run(document, options);
     return violations.map(({ id, help, nodes }) => ({
