@@ -273,3 +273,26 @@ fn an_even_part_of_the_traces_stands_for_all_and_each_is_known_whole() {
     assert_eq!(part.steps[0].first_bucket, all.steps[0].first_bucket);
     assert_eq!(part.steps[0].counts.len(), 1);
 }
+
+#[test]
+fn traces_beyond_the_memory_of_an_answer_are_counted_by_a_part_whatever_was_asked_for() {
+    let answer_bytes_max = 1 << 20;
+    let config = Config {
+        answer_bytes_max,
+        ..Config::default()
+    };
+    let store = Store::new(config).unwrap();
+    let rows = (0..20_000).map(|number| {
+        let mut row = spans_of(number, false);
+        row.span.start_time_unix_nano = number % 5_000;
+        row.span.end_time_unix_nano = number % 5_000 + 7;
+        row
+    });
+    store.apply_spans(at(0), &rows.collect::<Vec<_>>());
+    let found = heatmap(&store, Some(usize::MAX));
+    // A trace takes at least the 64 bytes of its id and of what is known of it.
+    let kept = found.coverage.matched / found.one_of;
+    assert!(kept > 0 && kept <= answer_bytes_max / 64, "{kept}");
+    assert!(found.coverage.partial && found.one_of > 1);
+    assert!(found.coverage.matched.abs_diff(20_000) < 2_000);
+}
