@@ -193,6 +193,42 @@ async fn an_outline_in_pieces_sends_each_name_once() {
 }
 
 #[tokio::test]
+async fn no_message_of_an_outline_is_larger_than_an_answer_when_its_resources_are_large() {
+    let bytes_max = 64 << 10;
+    let mut config = log_tracer_consumer::Config::default();
+    config.query.answer_bytes_max = bytes_max;
+    config.query.piece_bytes_max = bytes_max;
+    let mut harness = Harness::with(config, 1).await;
+    // Each takes 20 KiB, so that the third would come when a piece is nearly full.
+    let groups = (0..6_u64).map(|sender| {
+        let all = (0..180_u64).map(|index| {
+            let mut one = span(1, 1, 0, "step", sender * 1_000 + index, 1);
+            one.span_id = Bytes::copy_from_slice(&(sender * 1_000 + index + 1).to_be_bytes());
+            one
+        });
+        let mut group = spans(&format!("sender {sender}"), all.collect());
+        let resource = group.resource.get_or_insert_default();
+        let large = attribute("large", &"x".repeat(20 << 10));
+        resource.attributes.push(large);
+        group
+    });
+    let envelopes = (1..).zip(groups);
+    let envelopes = envelopes.map(|(batch, group)| span_envelope(batch, vec![group]));
+    harness.write(envelopes.collect()).await;
+    let pieces = outline(&mut harness, outline_of(1)).await.unwrap();
+    let (mut count, mut resources) = (0, 0);
+    for piece in &pieces {
+        assert!(prost::Message::encoded_len(piece) <= bytes_max);
+        resources += piece.resources.len() as u32;
+        let of_piece = &piece.spans.as_ref().unwrap().resources;
+        assert!(of_piece.iter().all(|resource| *resource < resources));
+        count += of_piece.len();
+    }
+    assert_eq!((count, resources), (1_080, 6));
+    assert!(is_whole(pieces.last().unwrap().coverage.as_ref()));
+}
+
+#[tokio::test]
 async fn an_outline_of_nothing_is_not_found_and_a_query_that_cannot_be_read_is_refused() {
     let mut harness = shop().await;
     let missing = outline(&mut harness, outline_of(9)).await.unwrap_err();

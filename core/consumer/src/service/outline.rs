@@ -46,11 +46,13 @@ pub(crate) fn send(
     config: &QueryConfig,
     sink: &Sink<GetTraceOutlineResponse>,
 ) -> Result<(), Gone> {
+    let message_bytes_max = Room::in_answer(config.answer_bytes_max).left();
     let mut pieces = Pieces {
         outline,
         spec,
-        piece_bytes_max: config.piece_bytes_max,
-        entry_bytes_max: Room::in_answer(config.answer_bytes_max).left() / 2,
+        // The last piece has the coverage beside it.
+        piece_bytes_max: config.piece_bytes_max.min(message_bytes_max),
+        entry_bytes_max: message_bytes_max / 2,
         sent: Sent::default(),
         too_large: 0,
     };
@@ -100,7 +102,25 @@ struct Sent {
     values: usize,
 }
 
-impl Pieces<'_> {
+/// What a row uses of the tables that was not sent.
+struct New<'a> {
+    resource: Option<ResourceEntry>,
+    /// A resource that no message can carry, of which an empty one takes the place.
+    is_too_large: bool,
+    name: Option<&'a str>,
+    value: Option<&'a str>,
+}
+
+impl New<'_> {
+    /// What the row takes with it.
+    fn bytes(&self) -> usize {
+        let texts = self.name.into_iter().chain(self.value);
+        let texts: usize = texts.map(|text| text.len() + TEXT_FIXED_BYTES).sum();
+        ROW_BYTES + self.resource.as_ref().map_or(0, framed_bytes) + texts
+    }
+}
+
+impl<'a> Pieces<'a> {
     /// How many spans fit into a piece, with what they use of the tables, which is added to it. One fits always.
     fn fitting_spans(
         &mut self,
@@ -109,63 +129,83 @@ impl Pieces<'_> {
         room: &mut usize,
     ) -> usize {
         for (count, span) in spans.iter().enumerate() {
-            if *room < ROW_BYTES && count > 0 {
+            let (sent, outline) = (&self.sent, self.outline);
+            let new = New {
+                name: new_text(&outline.names, sent.names, Some(span.name)),
+                value: new_text(&outline.values, sent.values, span.value),
+                ..self.new_of(span.resource)
+            };
+            if !self.add(new, count > 0, piece, room) {
                 return count;
             }
-            let mut bytes = ROW_BYTES + self.add_resource(span.resource, piece);
-            let (sent, outline) = (&mut self.sent, self.outline);
-            let name = Some(span.name);
-            bytes += add_text(&outline.names, &mut sent.names, name, &mut piece.names);
-            bytes += add_text(
-                &outline.values,
-                &mut sent.values,
-                span.value,
-                &mut piece.values,
-            );
-            *room = room.saturating_sub(bytes);
         }
         spans.len()
     }
 
+    /// Likewise; one fits always when the piece has no spans.
     fn fitting_logs(
         &mut self,
         logs: &[OutlineLog],
         piece: &mut GetTraceOutlineResponse,
         room: &mut usize,
     ) -> usize {
-        let is_first = piece.spans.is_none();
+        let has_spans = piece.spans.is_some();
         for (count, log) in logs.iter().enumerate() {
-            if *room < ROW_BYTES && (count > 0 || !is_first) {
+            let new = self.new_of(log.resource);
+            if !self.add(new, has_spans || count > 0, piece, room) {
                 return count;
             }
-            let bytes = ROW_BYTES + self.add_resource(log.resource, piece);
-            *room = room.saturating_sub(bytes);
         }
         logs.len()
     }
 
-    /// Adds a resource that was not sent; answers its bytes.
-    fn add_resource(&mut self, number: u32, piece: &mut GetTraceOutlineResponse) -> usize {
-        let number = number as usize;
-        if number < self.sent.resources {
-            return 0;
+    /// The resource of a row, if it was not sent.
+    fn new_of(&self, resource: u32) -> New<'a> {
+        let number = resource as usize;
+        let context = self.outline.resources.get(number);
+        let entry = context
+            .filter(|_| number >= self.sent.resources)
+            .map(|context| ResourceEntry {
+                resource: Some(context.resource.clone()),
+                schema_url: context.schema_url.clone(),
+                service: context.service().to_owned(),
+            });
+        let is_too_large = |entry: &ResourceEntry| framed_bytes(entry) > self.entry_bytes_max;
+        let is_too_large = entry.as_ref().is_some_and(is_too_large);
+        New {
+            resource: match is_too_large {
+                true => Some(ResourceEntry::default()),
+                false => entry,
+            },
+            is_too_large,
+            name: None,
+            value: None,
         }
-        self.sent.resources = number + 1;
-        let Some(context) = self.outline.resources.get(number) else {
-            return 0;
-        };
-        let mut entry = ResourceEntry {
-            resource: Some(context.resource.clone()),
-            schema_url: context.schema_url.clone(),
-            service: context.service().to_owned(),
-        };
-        if framed_bytes(&entry) > self.entry_bytes_max {
-            self.too_large += 1;
-            entry = ResourceEntry::default();
+    }
+
+    /// Adds what a row uses. False when there is no room for it and it may wait for the next piece.
+    fn add(
+        &mut self,
+        new: New<'_>,
+        may_wait: bool,
+        piece: &mut GetTraceOutlineResponse,
+        room: &mut usize,
+    ) -> bool {
+        let bytes = new.bytes();
+        if bytes > *room && may_wait {
+            return false;
         }
-        let bytes = framed_bytes(&entry);
-        piece.resources.push(entry);
-        bytes
+        *room = room.saturating_sub(bytes);
+        let sent = &mut self.sent;
+        self.too_large += usize::from(new.is_too_large);
+        // What comes first in a table is used first, so that what is new is the next.
+        sent.resources += usize::from(new.resource.is_some());
+        sent.names += usize::from(new.name.is_some());
+        sent.values += usize::from(new.value.is_some());
+        piece.resources.extend(new.resource);
+        piece.names.extend(new.name.map(str::to_owned));
+        piece.values.extend(new.value.map(str::to_owned));
+        true
     }
 
     fn span_columns(&self, spans: &[OutlineSpan]) -> OutlineSpans {
@@ -220,23 +260,9 @@ impl Pieces<'_> {
     }
 }
 
-/// Adds a text that was not sent; answers its bytes.
-fn add_text(
-    table: &[String],
-    sent: &mut usize,
-    number: Option<u32>,
-    piece: &mut Vec<String>,
-) -> usize {
-    let Some(number) = number.map(|number| number as usize) else {
-        return 0;
-    };
-    if number < *sent {
-        return 0;
-    }
-    *sent = number + 1;
-    let Some(text) = table.get(number) else {
-        return 0;
-    };
-    piece.push(text.clone());
-    text.len() + TEXT_FIXED_BYTES
+/// A text of a table, if it was not sent.
+fn new_text(table: &[String], sent: usize, number: Option<u32>) -> Option<&str> {
+    let number = number? as usize;
+    let text = table.get(number).filter(|_| number >= sent)?;
+    Some(text)
 }

@@ -24,10 +24,12 @@ pub(crate) fn send(
     config: &QueryConfig,
     sink: &Sink<GetTraceResponse>,
 ) -> Result<(), Gone> {
+    let answer_bytes_max = Room::in_answer(config.answer_bytes_max).left();
     let mut pieces = Pieces {
         sink,
-        piece_bytes_max: config.piece_bytes_max,
-        answer_bytes_max: Room::in_answer(config.answer_bytes_max).left(),
+        // The last piece has the coverage beside it.
+        piece_bytes_max: config.piece_bytes_max.min(answer_bytes_max),
+        answer_bytes_max,
         piece: Piece::default(),
         too_large: 0,
     };

@@ -51,15 +51,18 @@ pub(crate) struct PieceInfo {
 }
 
 /// The rows of one trace in a block.
+///
+/// Of log records on disk only the id and the number of rows can be relied on: their blocks tell no more
+/// ([`super::index`], section 13), unless they are older than that. What is asked about errors and times is asked of spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TraceEntry {
     pub(crate) id: u128,
     pub(crate) row_count: u32,
-    /// Rows for which `Chunk::is_error` holds.
+    /// Spans for which `Chunk::is_error` holds; 0 where it is not told.
     pub(crate) error_count: u32,
-    /// The earliest `Chunk::time`.
+    /// The earliest `Chunk::time` of a span; the first time of the block where it is not told.
     pub(crate) start_unix_nano: u64,
-    /// The latest end of a span; of logs the latest time.
+    /// The latest end of a span; likewise the first time of the block.
     pub(crate) end_unix_nano: u64,
 }
 

@@ -206,7 +206,8 @@ impl<C: Storable> Block<C> {
             .map_err(|reason| self.index_file.corrupt(reason))
     }
 
-    /// What is known of the rows of one trace here; none when it has none. Of log records, only how many there are.
+    /// What is known of the rows of one trace here; none when it has none. Of log records only how many there are: see
+    /// [`TraceEntry`].
     pub(crate) fn trace(&self, id: u128) -> Result<Option<TraceEntry>, BlockError> {
         let Some(leaf) = self.leaf_of(id)? else {
             return Ok(None);
@@ -216,7 +217,7 @@ impl<C: Storable> Block<C> {
             .map_err(|reason| self.index_file.corrupt(reason))
     }
 
-    /// Every trace of the block, ascending, with what is known of its rows here. Of log records, only how many there are.
+    /// Every trace of the block, ascending, with what is known of its rows here, likewise.
     pub(crate) fn traces(&self) -> Result<Vec<TraceEntry>, BlockError> {
         let mut entries = Vec::new();
         for leaf in &self.index.leaves {

@@ -60,8 +60,9 @@ pub struct HeatmapSpec {
     pub duration_min_nano: u64,
     /// The greatest one that counts; none is no bound.
     pub duration_max_nano: Option<u64>,
-    /// Traces to count at most when all of them are asked for: of more, an even part is counted in place of all. None is
-    /// no bound.
+    /// Traces to count at most when all of them are asked for: of more, an even part is counted in place of all. A bound
+    /// beyond [`crate::Config::answer_bytes_max`] counts as many as have room there. With none, an answer for which that
+    /// has no room is partial.
     pub traces_max: Option<usize>,
 }
 
@@ -109,8 +110,8 @@ pub struct Heatmap {
     pub step_nano: u64,
     /// The buckets of the durations.
     pub scale: Scale,
-    /// For how many each that was counted stands; the counts are then estimates, and are multiples of it. 1 when all were
-    /// counted.
+    /// For how many each that was counted stands; with more than 1 the counts are estimates. 1 when all were counted. Of
+    /// answers of several stores that were added it is the greatest, and the counts need not be multiples of it.
     pub one_of: u64,
     /// What was covered; what matched is the sum of the counts.
     pub coverage: Coverage,

@@ -11,6 +11,7 @@ mod cells;
 mod sample;
 mod unread;
 
+use arrow_buffer::ScalarBuffer;
 use log_tracer_query::Query;
 
 use super::{
@@ -106,7 +107,8 @@ pub struct Histogram {
     pub start_unix_nano: u64,
     /// The width of a step in nanoseconds.
     pub step_nano: u64,
-    /// Of an estimate: how far the sum of all counts is off at most, in 19 of 20 cases. 0 when each record was counted.
+    /// Of an estimate: how far the sum of all counts is off at most, in 19 of 20 cases. 0 only when each record was
+    /// counted.
     pub count_error: u64,
     /// What was covered; what matched is what was found among the rows that were looked at.
     pub coverage: Coverage,
@@ -250,7 +252,11 @@ impl Worker<'_> {
                         estimates.count(row, group);
                     });
                     // Nothing is concluded from what cannot be read.
-                    counted.map(|()| estimates.end(cells, filter.range()))
+                    let times = counted.and_then(|()| match estimates.has_any() {
+                        true => sight.times(),
+                        false => Ok(ScalarBuffer::default()),
+                    });
+                    times.map(|times| estimates.end(cells, filter.range(), &times))
                 }
                 _ => count(&mut sight, filter, cells, progress, |_, _| {}),
             };

@@ -113,8 +113,18 @@ pub(crate) fn find_outline(
     cover(spans, logs, &found, &found_logs, limits, &mut progress);
 
     let mut builder = Builder::default();
-    builder.add_spans(&found.spans, &of_spans, spec.span_field.as_ref());
-    builder.add_logs(&found_logs.logs, &of_logs);
+    // A reading that had to end is answered as far as it came, if anybody still waits for it.
+    let was_stopped = progress.is_stopped();
+    let mut goes_on = |row: usize| {
+        !row.is_multiple_of(ROWS_PER_LOOK)
+            || match was_stopped {
+                true => !stop.is_cancelled(),
+                false => progress.look(),
+            }
+    };
+    let field = spec.span_field.as_ref();
+    builder.add_spans(&found.spans, &of_spans, field, &mut goes_on);
+    builder.add_logs(&found_logs.logs, &of_logs, &mut goes_on);
     TraceOutline {
         duplicate_count: found.duplicate_count,
         coverage: progress.finish(),
@@ -189,11 +199,13 @@ struct OfChunk {
 }
 
 impl Builder {
+    /// Adds rows for as long as it goes on.
     fn add_spans(
         &mut self,
         found: &Gathered<SpanChunk>,
         filter: &Filter<'_>,
         field: Option<&Field>,
+        goes_on: &mut impl FnMut(usize) -> bool,
     ) {
         let on_all = FilterOnAll::new(filter, &found.chunks);
         let plans = |chunk: &SpanChunk| match field {
@@ -209,7 +221,10 @@ impl Builder {
             })
             .collect();
         self.outline.spans.reserve(found.rows.len());
-        for place in &found.rows {
+        for (number, place) in found.rows.iter().enumerate() {
+            if !goes_on(number) {
+                return;
+            }
             let (Some((chunk, row)), Some(of_chunk)) = (
                 found.get(*place),
                 of_chunks.get_mut(place.chunk_number as usize),
@@ -247,11 +262,20 @@ impl Builder {
         }
     }
 
-    fn add_logs(&mut self, found: &Gathered<LogChunk>, filter: &Filter<'_>) {
+    /// Likewise.
+    fn add_logs(
+        &mut self,
+        found: &Gathered<LogChunk>,
+        filter: &Filter<'_>,
+        goes_on: &mut impl FnMut(usize) -> bool,
+    ) {
         let on_all = FilterOnAll::new(filter, &found.chunks);
         let mut of_chunks: Vec<Numbers> = found.chunks.iter().map(|_| Numbers::default()).collect();
         self.outline.logs.reserve(found.rows.len());
-        for place in &found.rows {
+        for (number, place) in found.rows.iter().enumerate() {
+            if !goes_on(number) {
+                return;
+            }
             let (Some((chunk, row)), Some(resources)) = (
                 found.get(*place),
                 of_chunks.get_mut(place.chunk_number as usize),
@@ -293,6 +317,9 @@ fn number_in(numbers: &mut HashMap<String, u32>, texts: &mut Vec<String>, text: 
     numbers.insert(text.to_owned(), number);
     number
 }
+
+/// Rows between two looks at whether the search has to end.
+const ROWS_PER_LOOK: usize = 256;
 
 /// Bytes of a name and of a value that are told; what is longer is cut, so that a table has room for many.
 const TEXT_BYTES_MAX: usize = 1 << 10;

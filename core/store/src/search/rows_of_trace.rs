@@ -19,7 +19,7 @@ use crate::{
 /// Rows of a block that are read at once: of whole rows, and of a few columns, of which a row takes little. A page that
 /// two batches share is read twice.
 const BATCH_ROWS: usize = 1024;
-const NARROW_BATCH_ROWS: usize = 32 << 10;
+pub(super) const NARROW_BATCH_ROWS: usize = 32 << 10;
 
 /// Goes through the rows of a trace.
 #[derive(Debug)]

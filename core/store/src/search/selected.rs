@@ -6,9 +6,10 @@ use log_tracer_query::{Field, Intrinsic};
 use log_tracer_record::TraceId;
 
 use super::{
+    rows_of_trace::NARROW_BATCH_ROWS,
     source::Source,
     spans_of_trace::SpansOfTrace,
-    trace::{LogsOfTrace, Trace, TraceLimits},
+    trace::{LogsOfTrace, Trace, TraceLimits, say_limits},
 };
 use crate::{
     Stop,
@@ -25,11 +26,12 @@ pub struct TraceSelection {
     pub span_ids: HashSet<[u8; 8]>,
     /// Log records of these times: each its own, or when it was observed where it has none.
     pub log_times: HashSet<u64>,
-    /// Spans with no more than ids, times and events.
+    /// Spans with no more than ids, times and events: also without name, resource and scope.
     pub only_events: bool,
 }
 
-/// Finds them. Whether something of the trace may be missing is not said: who asks knows the trace.
+/// Finds them. What is over a limit is said; whether something of the trace may be missing beside that is not: who asks
+/// knows the trace.
 pub(crate) fn find_selected<'s>(
     spans: &'s Snapshot<SpanChunk>,
     logs: &'s Snapshot<LogChunk>,
@@ -79,10 +81,13 @@ pub(crate) fn find_selected<'s>(
         }
     };
     progress.coverage.matched = (found.spans.rows.len() + of_logs.logs.rows.len()) as u64;
+    let has = "what was asked for of the trace has";
+    say_limits(has, &found, &of_logs, limits, &mut progress);
     Trace {
         spans: found.spans,
         logs: of_logs.logs,
-        duplicate_count: 0,
+        only_events_of: selection.only_events.then_some(id),
+        duplicate_count: found.duplicate_count,
         coverage: progress.finish(),
     }
 }
@@ -94,7 +99,8 @@ fn with_fields(fields: &[Intrinsic]) -> Columns {
     }
 }
 
-/// The rows of a trace that are wanted, by columns that are read of all its rows.
+/// The rows of a trace that are wanted, by columns that are read of all its rows, a little at a time. When the search has
+/// to end, those that were found until then.
 fn narrowed<'s, C: Storable>(
     source: Source<'s, C>,
     id: u128,
@@ -103,15 +109,15 @@ fn narrowed<'s, C: Storable>(
     is_wanted: impl Fn(&C, usize) -> bool,
 ) -> Result<Cow<'s, [u32]>, BlockError> {
     let rows = source.rows_of_trace(id)?;
-    if rows.is_empty() || !progress.scan(rows.len() as u64) {
-        return Ok(Cow::Borrowed(&[]));
+    let mut wanted = Vec::new();
+    for some in rows.chunks(NARROW_BATCH_ROWS) {
+        if !progress.scan(some.len() as u64) {
+            break;
+        }
+        let taken = source.take(some, columns)?;
+        let of_some = taken.rows.iter().zip(some);
+        let of_some = of_some.filter(|(at, _)| is_wanted(&taken.chunk, **at as usize));
+        wanted.extend(of_some.map(|(_, row)| *row));
     }
-    let taken = source.take(&rows, columns)?;
-    let wanted = taken
-        .rows
-        .iter()
-        .zip(rows.iter())
-        .filter(|(at, _)| is_wanted(&taken.chunk, **at as usize))
-        .map(|(_, row)| *row);
-    Ok(Cow::Owned(wanted.collect()))
+    Ok(Cow::Owned(wanted))
 }

@@ -181,6 +181,48 @@ fn each_question_can_be_stopped_at_each_part() {
 }
 
 #[test]
+fn an_outline_can_be_stopped_while_it_is_put_together() {
+    let store = Store::new(Config::default()).unwrap();
+    let rows = (0..1_000).map(|number| {
+        let mut row = span(number);
+        row.span.trace_id = trace_of(1).to_bytes();
+        row
+    });
+    let origin = Origin {
+        partition: 0,
+        offset: 0,
+    };
+    store.apply_spans(origin, &rows.collect::<Vec<_>>());
+    let spec = OutlineSpec {
+        trace_id: trace_of(1),
+        limits: TraceLimits {
+            spans_max: 1_000,
+            logs_max: 1_000,
+        },
+        span_query: parse("").unwrap(),
+        log_query: parse("").unwrap(),
+        span_field: None,
+    };
+    stop_everywhere(|stop| {
+        let found = store.outline(&spec, stop);
+        (found.spans, found.coverage)
+    });
+    let whole = store.outline(&spec, &Stop::never());
+    assert_eq!(whole.spans.len(), 1_000);
+    let mut lengths = std::collections::BTreeSet::new();
+    for looks in 0..50 {
+        let found = store.outline(&spec, &Stop::after_looks(looks));
+        assert!(whole.spans.starts_with(&found.spans));
+        if found.coverage.scanned == whole.coverage.scanned {
+            // All of it was read.
+            assert_eq!(found.coverage.partial, found.spans.len() < 1_000);
+            lengths.insert(found.spans.len());
+        }
+    }
+    assert!(lengths.len() > 3, "{lengths:?}");
+}
+
+#[test]
 fn a_page_of_the_newest_traces_that_was_stopped_is_the_beginning_of_the_page() {
     let (store, _directory) = store();
     let search = traces_of("status:error", NEWEST);

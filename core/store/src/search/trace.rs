@@ -1,8 +1,8 @@
 //! One trace, whole, with its logs.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
-use log_tracer_record::{LogRow, SpanRow, TraceId};
+use log_tracer_record::{LogRow, SpanRow, TraceId, otlp::trace::Span};
 
 use super::{
     rows_of_trace::{Gathered, Gatherer, RowsOfTrace},
@@ -32,6 +32,8 @@ pub struct TraceLimits {
 pub struct Trace {
     pub(super) spans: Gathered<SpanChunk>,
     pub(super) logs: Gathered<LogChunk>,
+    /// Of which trace the spans are, when no more is asked of them than ids, times and events.
+    pub(super) only_events_of: Option<TraceId>,
     /// Spans that were left out because the same span, equal in all its fields, is among those answered. Spans that
     /// only share their id, such as the two sides of a call, are all answered.
     pub duplicate_count: u64,
@@ -57,12 +59,37 @@ impl Trace {
 
     /// The spans by their start.
     pub fn spans(&self) -> impl Iterator<Item = SpanRow> + '_ {
-        self.spans.iter().map(|(chunk, row)| chunk.row(row))
+        self.spans.iter().map(|(chunk, row)| {
+            let row = chunk.row(row);
+            match self.only_events_of {
+                Some(id) => with_events_only(row, id),
+                None => row,
+            }
+        })
     }
 
     /// The log records by their time.
     pub fn logs(&self) -> impl Iterator<Item = LogRow> + '_ {
         self.logs.iter().map(|(chunk, row)| chunk.row(row))
+    }
+}
+
+/// A span without all but ids, times and events, wherever it was read from: in memory all of it is there, and on disk when
+/// it had to be compared.
+fn with_events_only(row: SpanRow, id: TraceId) -> SpanRow {
+    let span = row.span;
+    SpanRow {
+        resource: Arc::default(),
+        scope: Arc::default(),
+        span: Span {
+            trace_id: id.to_bytes(),
+            span_id: span.span_id,
+            parent_span_id: span.parent_span_id,
+            start_time_unix_nano: span.start_time_unix_nano,
+            end_time_unix_nano: span.end_time_unix_nano,
+            events: span.events,
+            ..Span::default()
+        },
     }
 }
 
@@ -84,6 +111,7 @@ pub(crate) fn find_trace(
     Trace {
         spans: found.spans,
         logs: of_logs.logs,
+        only_events_of: None,
         duplicate_count: found.duplicate_count,
         coverage: progress.finish(),
     }
@@ -116,10 +144,21 @@ pub(super) fn cover(
     };
     spans.cover(from_start, &mut progress.coverage);
     logs.cover(from_start, &mut progress.coverage);
+    say_limits("the trace has", found, of_logs, limits, progress);
+}
+
+/// Says what is over a limit. `has` begins the sentence: what it is that has so many.
+pub(super) fn say_limits(
+    has: &str,
+    found: &SpansOfTrace,
+    of_logs: &LogsOfTrace,
+    limits: TraceLimits,
+    progress: &mut Progress<'_>,
+) {
     let mut say_limit = |count: usize, max: usize, left_out: u64, name: &str| {
         if count >= max && left_out > 0 {
             progress.coverage.miss(format!(
-                "the trace has {} {name}, of which the first {max} are answered",
+                "{has} {} {name}, of which the first {max} are answered",
                 count as u64 + left_out
             ));
         }

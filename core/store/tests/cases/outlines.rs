@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use log_tracer_query::{Field, parse};
-use log_tracer_record::{LogRow, SpanRow};
+use log_tracer_record::{
+    LogRow, SpanRow,
+    otlp::{resource::Resource, trace::span::Event},
+};
 use log_tracer_store::{OutlineSpec, Stop, Store, TraceLimits, TraceOutline, TraceSelection};
 
 use crate::build::{
@@ -174,23 +177,83 @@ fn a_selection_has_the_spans_and_logs_that_it_names_and_no_others() {
     });
 }
 
-#[test]
-fn a_selection_of_events_leaves_attributes_on_disk() {
-    let (store, _directory) = durable_store();
-    fill(&store);
-    write_out(&store);
+/// The spans of a selection, with no more than their events.
+fn events_of(store: &Store, span_ids: &[[u8; 8]]) -> Vec<SpanRow> {
     let selection = TraceSelection {
-        span_ids: HashSet::from([[3; 8]]),
+        span_ids: span_ids.iter().copied().collect(),
         only_events: true,
         ..TraceSelection::default()
     };
     let found = store.selected(trace_id(1), &selection, ALL, &Stop::never());
-    let spans: Vec<SpanRow> = found.spans().collect();
-    assert_eq!(spans.len(), 1);
-    let span = &spans[0].span;
-    assert_eq!(
-        (span.start_time_unix_nano, span.end_time_unix_nano),
-        (40, 50)
-    );
-    assert!(span.attributes.is_empty());
+    found.spans().collect()
+}
+
+#[test]
+fn a_selection_of_events_has_ids_times_and_events_and_nothing_else() {
+    everywhere(|store| {
+        let spans = events_of(store, &[[3; 8]]);
+        let mut eventful = span(3, 1, 40, 50).span;
+        eventful.name = String::new();
+        assert_eq!(spans.len(), 1);
+        assert_eq!(spans[0].span, eventful);
+        assert_eq!(spans[0].resource.resource, Resource::default());
+    });
+}
+
+#[test]
+fn events_come_alone_also_of_spans_that_had_to_be_compared_whole() {
+    let (store, _directory) = durable_store();
+    let mut one = span(1, 0, 10, 90);
+    one.span.events = vec![Event {
+        time_unix_nano: 20,
+        name: "retry".to_owned(),
+        ..Event::default()
+    }];
+    let mut other = one.clone();
+    other.span.attributes = vec![pair("a", text("b"))];
+    store.apply_spans(at(0), &[one.clone(), other]);
+    write_out(&store);
+    let spans = events_of(&store, &[[1; 8]]);
+    assert_eq!(spans.len(), 2);
+    one.span.name = String::new();
+    assert!(spans.iter().all(|row| row.span == one.span));
+}
+
+#[test]
+fn a_selection_over_its_limit_is_partial_and_says_why() {
+    everywhere(|store| {
+        let selection = TraceSelection {
+            span_ids: HashSet::from([[1; 8], [2; 8], [3; 8]]),
+            log_times: HashSet::from([25, 45]),
+            only_events: false,
+        };
+        let limits = TraceLimits {
+            spans_max: 2,
+            logs_max: 1,
+        };
+        let found = store.selected(trace_id(1), &selection, limits, &Stop::never());
+        assert_eq!((found.span_count(), found.log_count()), (2, 1));
+        assert!(found.coverage.partial);
+        assert_eq!(
+            found.coverage.reasons,
+            [
+                "what was asked for of the trace has 3 spans, of which the first 2 are answered",
+                "what was asked for of the trace has 2 log records, of which the first 1 are answered"
+            ]
+        );
+        let all = store.selected(trace_id(1), &selection, ALL, &Stop::never());
+        assert!(!all.coverage.partial);
+    });
+}
+
+#[test]
+fn a_selection_counts_the_spans_that_were_stored_twice() {
+    let store = store();
+    store.apply_spans(at(0), &[span(1, 0, 10, 90), span(1, 0, 10, 90)]);
+    let selection = TraceSelection {
+        span_ids: HashSet::from([[1; 8]]),
+        ..TraceSelection::default()
+    };
+    let found = store.selected(trace_id(1), &selection, ALL, &Stop::never());
+    assert_eq!((found.span_count(), found.duplicate_count), (1, 1));
 }

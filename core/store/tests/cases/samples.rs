@@ -3,8 +3,8 @@
 use log_tracer_query::{Field, Query, parse};
 use log_tracer_record::{SpanRow, TraceId, otlp::common::any_value::Value};
 use log_tracer_store::{
-    FacetSpec, Heatmap, HeatmapOf, HeatmapSpec, Histogram, HistogramGroup, HistogramSpec, Scale,
-    Signal, Stop, Store, TimeRange,
+    Config, FacetSpec, Heatmap, HeatmapOf, HeatmapSpec, Histogram, HistogramGroup, HistogramSpec,
+    Scale, Signal, Stop, Store, TimeRange,
 };
 
 use crate::build::{at, durable_store, log, pair, span, store, write_out};
@@ -83,9 +83,13 @@ fn facets_of_the_newest_records_say_how_many_were_left_out() {
 }
 
 fn histogram(store: &Store, rows_max: Option<u64>) -> Histogram {
+    histogram_of(store, "cache", rows_max)
+}
+
+fn histogram_of(store: &Store, query: &str, rows_max: Option<u64>) -> Histogram {
     let spec = HistogramSpec {
         signal: Signal::Logs,
-        query: parse("cache").unwrap(),
+        query: parse(query).unwrap(),
         start_unix_nano: 0,
         end_unix_nano: 100_000,
         step_nano: 20_000,
@@ -100,9 +104,20 @@ fn sum(histogram: &Histogram) -> u64 {
     counts.sum()
 }
 
+/// A store with many pieces.
+fn with_pieces_of(rows: u32) -> (Store, tempfile::TempDir) {
+    let config = Config {
+        chunk_rows_max: rows,
+        ..Config::default()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(config, directory.path()).unwrap();
+    (store, directory)
+}
+
 #[test]
 fn a_histogram_of_a_sample_is_close_to_all_and_says_how_close() {
-    let (store, _directory) = durable_store();
+    let (store, _directory) = with_pieces_of(250);
     write_logs(&store, 100_000);
     write_out(&store);
     let all = histogram(&store, None);
@@ -144,6 +159,62 @@ fn a_sample_of_one_piece_promises_nothing() {
     write_out(&store);
     let found = histogram(&store, Some(1));
     assert_eq!(found.count_error, found.coverage.left_out);
+}
+
+#[test]
+fn what_the_sample_does_not_find_at_all_may_still_be_elsewhere_and_the_error_has_room_for_it() {
+    let (store, _directory) = with_pieces_of(500);
+    for piece in 0..100 {
+        let rows = (piece * 500..(piece + 1) * 500).map(|time| {
+            // Each piece has the word, and errors, so that only its rows tell whether they come together.
+            let is_error = time % 2 == 0;
+            let is_rare = piece == 60 && time % 10 == 0;
+            let has_word = !is_error || is_rare;
+            let mut row = log(time, if has_word { "cache hit" } else { "nothing" });
+            row.record.severity_number = if is_error { 17 } else { 9 };
+            row
+        });
+        store.apply_logs(at(piece), &rows.collect::<Vec<_>>());
+    }
+    write_out(&store);
+    let ask = |rows_max| histogram_of(&store, "cache severity:error", rows_max);
+    let (all, found) = (ask(None), ask(Some(5_000)));
+    assert_eq!((sum(&all), sum(&found)), (50, 0));
+    assert!(found.coverage.left_out > 0);
+    assert!(found.count_error >= 50, "{}", found.count_error);
+    assert!(found.count_error < found.coverage.left_out);
+}
+
+#[test]
+fn of_pieces_that_the_range_cuts_only_the_rows_in_the_range_are_estimated() {
+    let (store, _directory) = with_pieces_of(1_000);
+    for block in 0..4 {
+        // Each block has the same times.
+        let rows: Vec<_> = (0..1_000).map(|row| log(row / 5, "cache hit")).collect();
+        store.apply_logs(at(block), &rows);
+        write_out(&store);
+    }
+    for (start_unix_nano, end_unix_nano) in [(100, 200), (50, 150), (0, 200)] {
+        let spec = HistogramSpec {
+            signal: Signal::Logs,
+            query: parse("cache").unwrap(),
+            start_unix_nano,
+            end_unix_nano,
+            step_nano: 50,
+            group: HistogramGroup::None,
+            rows_max: None,
+        };
+        let ask = |rows_max| {
+            let spec = HistogramSpec {
+                rows_max,
+                ..spec.clone()
+            };
+            store.histogram(&spec, &Stop::never()).unwrap()
+        };
+        let (all, found) = (ask(None), ask(Some(2_000)));
+        assert!(found.coverage.left_out > 0);
+        assert_eq!(found.series, all.series);
+    }
 }
 
 /// Two spans of a trace, 1,000 apart, so that the trace takes 1,007 and each of them 7.
@@ -201,4 +272,27 @@ fn an_even_part_of_the_traces_stands_for_all_and_each_is_known_whole() {
     assert_eq!(part.steps.len(), 1);
     assert_eq!(part.steps[0].first_bucket, all.steps[0].first_bucket);
     assert_eq!(part.steps[0].counts.len(), 1);
+}
+
+#[test]
+fn traces_beyond_the_memory_of_an_answer_are_counted_by_a_part_whatever_was_asked_for() {
+    let answer_bytes_max = 1 << 20;
+    let config = Config {
+        answer_bytes_max,
+        ..Config::default()
+    };
+    let store = Store::new(config).unwrap();
+    let rows = (0..20_000).map(|number| {
+        let mut row = spans_of(number, false);
+        row.span.start_time_unix_nano = number % 5_000;
+        row.span.end_time_unix_nano = number % 5_000 + 7;
+        row
+    });
+    store.apply_spans(at(0), &rows.collect::<Vec<_>>());
+    let found = heatmap(&store, Some(usize::MAX));
+    // A trace takes at least the 64 bytes of its id and of what is known of it.
+    let kept = found.coverage.matched / found.one_of;
+    assert!(kept > 0 && kept <= answer_bytes_max / 64, "{kept}");
+    assert!(found.coverage.partial && found.one_of > 1);
+    assert!(found.coverage.matched.abs_diff(20_000) < 2_000);
 }

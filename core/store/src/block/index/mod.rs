@@ -13,7 +13,10 @@
 //! | 4 | CRC-32C of the directory and of the number of sections |
 //! | 8 | `LTINDEX` and the version, 1 |
 //!
-//! Checksums are CRC-32C. A section of a kind that a reader does not know is skipped.
+//! Checksums are CRC-32C. A section of a kind that a reader does not know is skipped. What it needs in its place is then
+//! missing: a reader that is older than section 13 finds leaves without a section 2 that they lie in, and refuses the block
+//! as corrupt ("its parts do not fit"). So a store to which a newer version wrote log records of traces cannot be read by
+//! such an older one; the other way round, all blocks are read.
 //!
 //! | kind | section |
 //! |---|---|

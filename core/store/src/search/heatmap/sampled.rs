@@ -23,6 +23,9 @@ use crate::{
 /// Chunks and blocks whose traces are read before those that were found are added.
 const READ_PER_THREAD: usize = 2;
 
+/// What a trace takes while it is kept: its entry and its id, in a table of which more than half may be free after it grew.
+const KEPT_BYTES: u64 = 160;
+
 /// Traces by their ids.
 #[derive(Debug)]
 struct Kept {
@@ -87,7 +90,8 @@ impl Kept {
     }
 }
 
-/// Answers the cells, and for how many traces each that was counted stands.
+/// Answers the cells, and for how many traces each that was counted stands. No more traces are kept than the memory of an
+/// answer has room for, whatever was asked for: then each stands for more.
 pub(super) fn count(
     spans: &Snapshot<SpanChunk>,
     spec: &HeatmapSpec,
@@ -97,9 +101,10 @@ pub(super) fn count(
     progress: &mut Progress<'_>,
 ) -> (Cells, u64) {
     let range = spec.range();
+    let kept_max = usize::try_from(asking.answer_bytes_max / KEPT_BYTES).unwrap_or(usize::MAX);
     let mut kept = Kept {
         traces: HashMap::new(),
-        traces_max,
+        traces_max: traces_max.min(kept_max),
         zeros: 0,
     };
     // A trace that starts in the range has a span there; its others may be anywhere.
