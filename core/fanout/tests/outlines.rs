@@ -16,6 +16,7 @@ use common::{
 };
 use log_tracer_fanout::Config;
 use log_tracer_proto::v1;
+use prost::Message;
 use tonic::Status;
 
 fn outlined(ids: &[u8], ends: bool) -> v1::GetTraceOutlineResponse {
@@ -103,5 +104,132 @@ async fn an_outline_without_one_of_its_consumers_names_it() {
     assert!(
         coverage.partial && coverage.reasons[0].contains('b'),
         "{coverage:?}"
+    );
+}
+
+/// Spans of ids and starts from a number on, each with a value of 1 KiB of its own.
+fn valued(first: u64, count: u64) -> v1::GetTraceOutlineResponse {
+    let numbers = first..first + count;
+    let rows = numbers.clone().count();
+    let mut piece = outlined(&vec![1; rows], false);
+    piece.values = numbers.clone().map(value).collect();
+    let spans = piece.spans.as_mut().unwrap();
+    let ids: Vec<u8> = numbers.clone().flat_map(u64::to_be_bytes).collect();
+    spans.span_ids = ids.into();
+    spans.start_unix_nano = numbers.collect();
+    spans.values = (1..).take(rows).collect();
+    piece
+}
+
+fn value(number: u64) -> String {
+    format!("{number:01024}")
+}
+
+fn ended(piece: v1::GetTraceOutlineResponse) -> v1::GetTraceOutlineResponse {
+    v1::GetTraceOutlineResponse {
+        coverage: Some(v1::Coverage::default()),
+        ..piece
+    }
+}
+
+/// The pieces of the outline of trace 1, with a field.
+async fn pieces(client: &mut Client) -> Vec<v1::GetTraceOutlineResponse> {
+    let request = v1::GetTraceOutlineRequest {
+        trace_id: vec![1; 16].into(),
+        span_field: "user".to_owned(),
+        ..v1::GetTraceOutlineRequest::default()
+    };
+    let mut stream = client
+        .get_trace_outline(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let mut pieces = Vec::new();
+    while let Some(piece) = stream.message().await.unwrap() {
+        pieces.push(piece);
+    }
+    assert!(pieces.last().unwrap().coverage.is_some());
+    pieces
+}
+
+/// The start and the value of each span.
+fn starts_and_values(pieces: &[v1::GetTraceOutlineResponse]) -> Vec<(u64, String)> {
+    let mut values: Vec<String> = Vec::new();
+    let mut found = Vec::new();
+    for piece in pieces {
+        values.extend(piece.values.iter().cloned());
+        let spans = piece.spans.clone().unwrap_or_default();
+        let rows = spans.start_unix_nano.iter().zip(&spans.values);
+        // An entry stands in the same piece as its first use, or in an earlier one.
+        found.extend(rows.map(|(start, value)| (*start, values[*value as usize - 1].clone())));
+    }
+    found
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_piece_of_a_merged_outline_has_its_size_whichever_consumer_has_the_earliest_span() {
+    const PIECE_BYTES: usize = 16 << 10;
+    let a = Fake::start("a", &[0, 1], "cart");
+    let b = Fake::start("b", &[2, 3], "web");
+    a.outline(vec![
+        Ok(valued(1_000, 150)),
+        Ok({
+            let mut piece = ended(valued(1_150, 150));
+            // The tables grow from piece to piece.
+            (piece.names, piece.resources) = (Vec::new(), Vec::new());
+            let values = &mut piece.spans.as_mut().unwrap().values;
+            values.iter_mut().for_each(|value| *value += 150);
+            piece
+        }),
+    ]);
+    // The earliest span and the last; and one that a has as well.
+    let mut of_b = valued(1, 1);
+    let mut again = ended(valued(1_010, 1));
+    (again.names, again.resources) = (Vec::new(), Vec::new());
+    again.spans.as_mut().unwrap().values = vec![2];
+    of_b.names.push("of no span".to_owned());
+    b.outline(vec![Ok(of_b), Ok(again)]);
+    let config = Config {
+        piece_bytes_max: PIECE_BYTES,
+        ..Config::default()
+    };
+    let (_fanout, mut client) = asked_as_one(&[&a, &b], config);
+    let pieces = pieces(&mut client).await;
+    for piece in &pieces {
+        let bytes = piece.encoded_len();
+        assert!(bytes <= PIECE_BYTES, "{bytes}");
+    }
+    assert!(pieces.len() < 40, "{}", pieces.len());
+    let expected: Vec<u64> = std::iter::once(1).chain(1_000..1_300).collect();
+    let expected: Vec<(u64, String)> = expected.into_iter().map(|at| (at, value(at))).collect();
+    assert!(starts_and_values(&pieces) == expected);
+    assert_eq!(pieces.last().unwrap().duplicate_spans, 1);
+    // What no span uses is not sent, and no text is sent twice.
+    let names: Vec<&String> = pieces.iter().flat_map(|piece| &piece.names).collect();
+    assert_eq!(names, ["work"]);
+    let values: usize = pieces.iter().map(|piece| piece.values.len()).sum();
+    assert_eq!(values, 301);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_no_message_can_carry_is_left_out_of_a_merged_outline_and_said() {
+    let a = Fake::start("a", &[0, 1], "cart");
+    let b = Fake::start("b", &[2, 3], "web");
+    let mut large = outlined(&[1], true);
+    large.resources[0].service = "x".repeat(40 << 10);
+    a.outline(vec![Ok(large)]);
+    b.outline(vec![Ok(outlined(&[2], true))]);
+    let config = Config {
+        answer_bytes_max: 64 << 10,
+        piece_bytes_max: 1_024,
+        ..Config::default()
+    };
+    let (_fanout, mut client) = asked_as_one(&[&a, &b], config);
+    let (_, last) = outline(&mut client).await.unwrap();
+    assert!(last.encoded_len() < 2_048);
+    let coverage = last.coverage.unwrap();
+    assert_eq!(
+        coverage.reasons,
+        ["1 resources did not fit into a message and were left out"]
     );
 }
