@@ -20,7 +20,9 @@
 //!
 //! When no member of a set answers before the deadline, the answer lacks its partitions, is partial, and names the
 //! consumers and why. When no set answers at all, the question fails with UNAVAILABLE and all reasons. What a consumer says
-//! is wrong with the question itself (INVALID_ARGUMENT) is passed on as it is, once.
+//! is wrong with the question itself (INVALID_ARGUMENT) is passed on as it is, once. A consumer that is too old to know a
+//! question (UNIMPLEMENTED) is missing like one that is away; when all are, that is the answer. `GetTraceOutline` is
+//! UNIMPLEMENTED when no member of one of the sets knows it, so that the caller asks all of them for the whole trace.
 //!
 //! # How answers are put together
 //!

@@ -17,7 +17,7 @@ use common::{
 use log_tracer_fanout::Config;
 use log_tracer_proto::v1;
 use prost::Message;
-use tonic::Status;
+use tonic::{Code, Status};
 
 fn outlined(ids: &[u8], ends: bool) -> v1::GetTraceOutlineResponse {
     let rows = ids.len();
@@ -232,4 +232,36 @@ async fn a_resource_that_no_message_can_carry_is_left_out_of_a_merged_outline_an
         coverage.reasons,
         ["1 resources did not fit into a message and were left out"]
     );
+}
+
+/// A consumer of before outlines.
+fn old(name: &str, partitions: &[u32]) -> Fake {
+    let fake = Fake::start(name, partitions, "cart");
+    fake.act("get_trace_outline", Act::Fail(Status::unimplemented("")));
+    fake
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outline_that_a_set_does_not_know_is_unimplemented_so_that_callers_ask_otherwise() {
+    let known = Fake::start("a", &[0, 1], "cart");
+    known.outline(vec![Ok(outlined(&[1], true))]);
+    for peers in [
+        [&known, &old("b", &[2, 3])],
+        [&old("a", &[0, 1]), &old("b", &[2, 3])],
+    ] {
+        let (_fanout, mut client) = asked_as_one(&peers, Config::default());
+        let refused = outline(&mut client).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unimplemented, "{refused}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outline_comes_from_the_replica_that_knows_it() {
+    let a = old("a", &[0, 1, 2, 3]);
+    let b = Fake::start("b", &[0, 1, 2, 3], "cart");
+    b.outline(vec![Ok(outlined(&[1], true))]);
+    let (_fanout, mut client) = asked_as_one(&[&a, &b], Config::default());
+    let (found, last) = outline(&mut client).await.unwrap();
+    assert_eq!((found.as_slice(), a.asked()), ([1].as_slice(), 1));
+    assert!(is_whole(last.coverage.as_ref()));
 }

@@ -54,7 +54,7 @@ pub(crate) async fn outline(
         gaps,
         is_whole,
     } = fan
-        .ask_all(&view, Kind::Trace, deadline, read(&request))
+        .ask_all(&view, Kind::Outline, deadline, read(&request))
         .await?;
     let mut covering = Covering::since(begun);
     let mut found = Vec::new();
