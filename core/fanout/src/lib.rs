@@ -57,10 +57,13 @@
 //! # Bounds
 //!
 //! Answers hold what their requests allow: a message of [`Config::message_bytes_max`] at most from each set, and from each
-//! replica that was asked as well. A streamed answer holds one message of each set, and of a trace with replicas also 16
-//! bytes a record, to go on at another one. An export holds the records of one moment in time of each set beyond that. So
-//! the memory is bounded by [`Config::queries_max`] plus [`Config::streams_max`], times the number of consumers, times the
-//! message limit; in practice an answer is a thousandth of that.
+//! replica that was asked as well. A streamed answer holds one message of each set, and of a trace with replicas, or on
+//! several sets, also some dozens of bytes a record, to go on at another one and to know what is equal. An export holds the
+//! records of one moment in time of each set beyond that. An outline is held whole until the caller has it:
+//! [`Config::outline_bytes_max`] and a message from each consumer that was asked, and its numbers again while it is put
+//! together. So the memory is bounded by [`Config::queries_max`] times the number of consumers times both limits, plus
+//! [`Config::streams_max`] times the number of consumers times the message limit; in practice an answer is a thousandth of
+//! that.
 
 mod config;
 mod export;
