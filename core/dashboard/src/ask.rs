@@ -262,7 +262,7 @@ impl Ask {
             .await?;
         let mut stream = match asked {
             Ok(stream) => stream,
-            // A consumer that is older than this dashboard.
+            // A consumer that is older than this dashboard, or one of several.
             Err(status) if status.code() == Code::Unimplemented => {
                 return self.trace(trace_id).await.map(TraceAnswer::Whole);
             }

@@ -22,12 +22,15 @@ pub struct Config {
     /// The least of that when it is 0, in milliseconds, so that no noise doubles the work. Default: 50.
     pub hedge_min_ms: u64,
     /// Questions at the same time, at most; further ones wait until their deadline. Bounds the memory together with
-    /// `message_bytes_max`. Default: 64.
+    /// `message_bytes_max` and `outline_bytes_max`. Default: 64.
     pub queries_max: usize,
     /// Tails and exports at the same time, at most; more are refused. Default: 128.
     pub streams_max: usize,
     /// The largest message that is taken from a consumer, in bytes: not less than its `answer_bytes_max`. Default: 16 MiB.
     pub message_bytes_max: usize,
+    /// What is read of the outline of one trace from one consumer, at most, and one message more, in bytes: outlines are
+    /// held whole until the caller has them. What comes later is missing, and said. Default: 64 MiB.
+    pub outline_bytes_max: usize,
     /// The largest request that is taken, in bytes. Default: 1 MiB.
     pub request_bytes_max: usize,
     /// The largest answer, in bytes: what does not fit is on the next page, or left out and said. Default: 4,128,768, which
@@ -48,9 +51,9 @@ pub struct Config {
     /// Values of a facet at most, and how many each consumer is asked for, so that the sums are right; not more than any
     /// consumer answers. Default: 1,000.
     pub facet_values_max: u32,
-    /// Spans in the answer to `GetTrace` at most. Default: 200,000.
+    /// Spans in the answer to `GetTrace` at most; not more than any consumer answers. Default: 200,000.
     pub trace_spans_max: u32,
-    /// Log records in the answer to `GetTrace` at most. Default: 100,000.
+    /// Log records in the answer to `GetTrace` at most; not more than any consumer answers. Default: 100,000.
     pub trace_logs_max: u32,
     /// Kept records that a tail may ask for at its start, at most, and that are asked for to close the gap when a tail goes
     /// on at another consumer. Default: 1,000.
@@ -70,6 +73,7 @@ impl Default for Config {
             queries_max: 64,
             streams_max: 128,
             message_bytes_max: 16 << 20,
+            outline_bytes_max: 64 << 20,
             request_bytes_max: 1 << 20,
             answer_bytes_max: (4 << 20) - (64 << 10),
             piece_bytes_max: 1 << 20,
@@ -100,6 +104,7 @@ impl Config {
             ("queries_max", self.queries_max as u64, 1),
             ("streams_max", self.streams_max as u64, 1),
             ("message_bytes_max", self.message_bytes_max as u64, 64 << 10),
+            ("outline_bytes_max", self.outline_bytes_max as u64, 64 << 10),
             ("request_bytes_max", self.request_bytes_max as u64, 1024),
             ("answer_bytes_max", self.answer_bytes_max as u64, 64 << 10),
             ("piece_bytes_max", self.piece_bytes_max as u64, 1024),

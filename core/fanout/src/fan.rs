@@ -127,7 +127,8 @@ impl Fan {
     /// Asks each set, and waits until all have answered or failed.
     ///
     /// # Errors
-    /// The question itself is refused, as the consumer said it; or no set answered.
+    /// The question itself is refused, as the consumer said it; or no set answered; or one does not know the question, and
+    /// there is another way to ask it.
     pub(crate) async fn ask_all<T, F>(
         &self,
         view: &View,
@@ -154,7 +155,16 @@ impl Fan {
             match answered {
                 Ok(answer) => answers.push((number, answer)),
                 Err(Miss::Refused(status)) => return Err(status),
-                Err(Miss::Failed(why)) => failed.push((number, why)),
+                Err(Miss::Failed(why)) => {
+                    let unknown = why.iter().find(|(_, status)| is_unknown(status));
+                    if let Some((_, status)) = unknown
+                        && kind.has_another_way()
+                    {
+                        // Better all of it the other way than a part of it this way.
+                        return Err(status.clone());
+                    }
+                    failed.push((number, why));
+                }
             }
         }
         drop(asked);
@@ -292,10 +302,10 @@ pub(crate) fn gaps(view: &View, failed: &[(usize, Vec<(usize, Status)>)]) -> Vec
 pub(crate) fn nobody(gaps: Vec<String>, failed: &[(usize, Vec<(usize, Status)>)]) -> Status {
     let mut statuses = failed.iter().flat_map(|(_, all)| all).map(|(_, one)| one);
     let is_busy = |status: &Status| status.code() == Code::ResourceExhausted;
-    // Who is busy says when to ask again.
+    // Who is busy says when to ask again, and who does not know the question need not be asked again.
     if let Some(first) = statuses.next()
-        && is_busy(first)
-        && statuses.all(is_busy)
+        && (is_busy(first) || is_unknown(first))
+        && statuses.all(|status| status.code() == first.code())
     {
         return first.clone();
     }
@@ -309,6 +319,11 @@ pub(crate) fn nobody(gaps: Vec<String>, failed: &[(usize, Vec<(usize, Status)>)]
 /// Whether any other consumer would answer the same.
 pub(crate) fn is_refusal(status: &Status) -> bool {
     matches!(status.code(), Code::InvalidArgument | Code::OutOfRange)
+}
+
+/// Whether a consumer is too old to know the question.
+fn is_unknown(status: &Status) -> bool {
+    status.code() == Code::Unimplemented
 }
 
 /// A status travels in headers, which have a limit of their own.

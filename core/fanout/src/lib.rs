@@ -20,7 +20,9 @@
 //!
 //! When no member of a set answers before the deadline, the answer lacks its partitions, is partial, and names the
 //! consumers and why. When no set answers at all, the question fails with UNAVAILABLE and all reasons. What a consumer says
-//! is wrong with the question itself (INVALID_ARGUMENT) is passed on as it is, once.
+//! is wrong with the question itself (INVALID_ARGUMENT) is passed on as it is, once. A consumer that is too old to know a
+//! question (UNIMPLEMENTED) is missing like one that is away; when all are, that is the answer. `GetTraceOutline` is
+//! UNIMPLEMENTED when no member of one of the sets knows it, so that the caller asks all of them for the whole trace.
 //!
 //! # How answers are put together
 //!
@@ -55,10 +57,13 @@
 //! # Bounds
 //!
 //! Answers hold what their requests allow: a message of [`Config::message_bytes_max`] at most from each set, and from each
-//! replica that was asked as well. A streamed answer holds one message of each set, and of a trace with replicas also 16
-//! bytes a record, to go on at another one. An export holds the records of one moment in time of each set beyond that. So
-//! the memory is bounded by [`Config::queries_max`] plus [`Config::streams_max`], times the number of consumers, times the
-//! message limit; in practice an answer is a thousandth of that.
+//! replica that was asked as well. A streamed answer holds one message of each set, and of a trace with replicas, or on
+//! several sets, also some dozens of bytes a record, to go on at another one and to know what is equal. An export holds the
+//! records of one moment in time of each set beyond that. An outline is held whole until the caller has it:
+//! [`Config::outline_bytes_max`] and a message from each consumer that was asked, and its numbers again while it is put
+//! together. So the memory is bounded by [`Config::queries_max`] times the number of consumers times both limits, plus
+//! [`Config::streams_max`] times the number of consumers times the message limit; in practice an answer is a thousandth of
+//! that.
 
 mod config;
 mod export;

@@ -14,6 +14,8 @@ use tonic::{Request, Status, transport::Channel};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Trace,
+    /// Its time is that of all of it; the one of a trace is that of its first piece.
+    Outline,
     Traces,
     Logs,
     Histogram,
@@ -22,6 +24,14 @@ pub(crate) enum Kind {
     Lists,
     Rates,
     Stream,
+}
+
+impl Kind {
+    /// Whether a caller asks otherwise when it hears that a consumer does not know the question.
+    pub(crate) fn has_another_way(self) -> bool {
+        // Then it asks for the whole trace.
+        self == Self::Outline
+    }
 }
 
 const KINDS: usize = Kind::Stream as usize + 1;

@@ -531,3 +531,21 @@ async fn an_export_that_cannot_go_on_is_partial_and_names_the_consumer() {
     assert_eq!(coverage.reasons, ["consumer a at http://f0: gone"]);
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_question_is_answered_by_those_who_know_it_and_unimplemented_when_none_does() {
+    let a = Fake::start("a", &[0, 1], "cart");
+    let b = Fake::start("b", &[2, 3], "web");
+    let unknown = || Act::Fail(Status::unimplemented("unknown"));
+    b.act("list_services", unknown());
+    let (_fanout, mut client) = asked_as_one(&[&a, &b], Config::default());
+    let (names, coverage) = services(&mut client).await.unwrap();
+    assert_eq!(names, ["cart"]);
+    assert_eq!(
+        coverage.reasons,
+        ["partitions 2, 3 are missing: consumer b at http://f1: unknown"]
+    );
+    a.act("list_services", unknown());
+    let refused = services(&mut client).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unimplemented, "{refused}");
+}

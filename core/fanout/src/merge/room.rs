@@ -24,6 +24,10 @@ impl Room {
         }
     }
 
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
     /// Whether so many bytes fit; they then count.
     pub(crate) fn take_bytes(&mut self, bytes: usize) -> bool {
         let left = self.left.checked_sub(bytes);
