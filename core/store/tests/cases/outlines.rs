@@ -257,3 +257,27 @@ fn a_selection_counts_the_spans_that_were_stored_twice() {
     let found = store.selected(trace_id(1), &selection, ALL, &Stop::never());
     assert_eq!((found.span_count(), found.duplicate_count), (1, 1));
 }
+
+#[test]
+fn a_selection_finds_spans_anywhere_in_a_trace_that_is_read_in_many_parts() {
+    let (store, _directory) = durable_store();
+    let id_of = |number: u64| (number + 1).to_be_bytes();
+    let rows = (0..70_000).map(|number| {
+        let mut row = span(1, 0, number, number + 7);
+        row.span.span_id = id_of(number).to_vec().into();
+        row
+    });
+    store.apply_spans(at(0), &rows.collect::<Vec<_>>());
+    write_out(&store);
+    let wanted = [0, 32_767, 32_768, 65_536, 69_999];
+    let selection = TraceSelection {
+        span_ids: wanted.map(id_of).into(),
+        ..TraceSelection::default()
+    };
+    let found = store.selected(trace_id(1), &selection, ALL, &Stop::never());
+    let starts = found.spans().map(|row| row.span.start_time_unix_nano);
+    assert_eq!(starts.collect::<Vec<_>>(), wanted);
+    assert!(!found.coverage.partial);
+    // As much was looked at as the trace has, and then what was found.
+    assert_eq!(found.coverage.scanned, 70_005);
+}
