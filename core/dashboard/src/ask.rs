@@ -13,7 +13,7 @@ use log_tracer_proto::v1::{
     SearchLogsRequest, SearchLogsResponse, SearchTracesRequest, SearchTracesResponse,
     ServiceGraphRequest, ServiceGraphResponse, ServiceInfo, Signal, StatusHistoryRequest,
     StatusHistoryResponse, StatusRequest, StatusResponse, TailRequest, TailResponse,
-    TraceSelection, WaitForPositionRequest, query_service_client::QueryServiceClient,
+    WaitForPositionRequest, query_service_client::QueryServiceClient,
 };
 use log_tracer_query::{Field, Query};
 use prost::Message;
@@ -23,7 +23,7 @@ use tonic::{Code, Request, Response, Status, Streaming, transport::Channel};
 use crate::{
     Config,
     fault::Fault,
-    trace::{model::Trace, question::Question},
+    trace::{model::Trace, outline::Lacking, question::Question},
     units,
     uploads::{Upload, Uploads},
 };
@@ -293,16 +293,16 @@ impl Ask {
         Ok(TraceAnswer::Outline(pieces))
     }
 
-    /// Some spans and log records of a trace, whole, one selection after the other. Those that have left meanwhile are not
+    /// Some spans and log records of a trace, whole, one question after the other. Those that have left meanwhile are not
     /// among them.
     pub(crate) async fn selected(
         &self,
         trace_id: [u8; 16],
-        selections: Vec<TraceSelection>,
+        questions: Vec<Lacking>,
     ) -> Result<Vec<GetTraceResponse>, Fault> {
-        let answers = selections
+        let answers = questions
             .into_iter()
-            .map(|selection| self.one_selected(trace_id, selection));
+            .map(|question| self.one_selected(trace_id, question));
         let answers = futures_util::future::try_join_all(answers).await?;
         Ok(answers.into_iter().flatten().collect())
     }
@@ -310,16 +310,14 @@ impl Ask {
     async fn one_selected(
         &self,
         trace_id: [u8; 16],
-        selection: TraceSelection,
+        question: Lacking,
     ) -> Result<Vec<GetTraceResponse>, Fault> {
-        /// Different spans of one id, and records of one time, for each that is wanted.
-        const ALIKE_MAX: usize = 8;
-        let max = |count: usize| u32::try_from(count * ALIKE_MAX).unwrap_or(u32::MAX).max(1);
+        let max = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let request = GetTraceRequest {
             trace_id: trace_id.to_vec().into(),
-            spans_max: max(selection.span_ids.len() / 8).min(self.trace_spans_max),
-            logs_max: max(selection.log_times_unix_nano.len()).min(self.trace_logs_max),
-            only: Some(selection),
+            spans_max: max(question.spans_max).min(self.trace_spans_max),
+            logs_max: max(question.logs_max).min(self.trace_logs_max),
+            only: Some(question.selection),
         };
         let mut client = self.client.clone();
         let asked = self

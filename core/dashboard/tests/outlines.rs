@@ -53,7 +53,13 @@ fn odd() -> (Vec<ResourceSpans>, Vec<ResourceLogs>) {
             span_id: id(9).into(),
             ..Link::default()
         }],
-        attributes: vec![pair("http.route", "/cart"), pair("user", "u-1")],
+        attributes: vec![
+            pair("http.route", "/cart"),
+            pair("user", "u-1"),
+            // Keys that a query has in quotes.
+            pair("aws:region", "north"),
+            pair("name", "called so"),
+        ],
         ..span
     };
     let web = vec![
@@ -154,6 +160,7 @@ async fn a_page_of_an_outline_is_the_page_of_the_whole_trace() {
         "tab=operations",
         "tab=operations&group=service",
         "tab=operations&group=http.route",
+        "tab=operations&group=aws:region",
         "tab=operations&group=kind&f=service:stock",
         "tab=operations&group=duration",
         "tab=flame",
@@ -167,6 +174,89 @@ async fn a_page_of_an_outline_is_the_page_of_the_whole_trace() {
     ] {
         assert_same(&real.site, &whole, query).await;
     }
+}
+
+#[tokio::test]
+async fn spans_are_grouped_by_a_key_that_a_query_has_in_quotes() {
+    let (spans, logs) = odd();
+    let (real, _) = both(spans, logs).await;
+    let path = format!(
+        "/api/v1/traces/{}/statistics?group=aws:region",
+        trace_hex(1)
+    );
+    let groups = real.site.get(&path).await.json()["groups"].clone();
+    let groups = groups.as_array().unwrap();
+    let north = groups.iter().find(|group| group["value"] == "north");
+    assert_eq!(north.unwrap()["spans"], 2, "{groups:?}");
+}
+
+#[tokio::test]
+async fn a_log_record_stands_with_its_own_sender_and_severity_when_others_have_its_time() {
+    let real = Real::start().await;
+    // In the order in which they are kept, which is not that of an answer by senders.
+    for (service, severity, body) in [
+        ("web", 9, "first-of-web"),
+        ("stock", 9, "first-of-stock"),
+        ("web", 9, "second-of-web"),
+        ("web", 17, "third-of-web"),
+        ("stock", 17, "second-of-stock"),
+    ] {
+        let of_one = logs(service, vec![record(1, 0, 7, severity, body)]);
+        real.send(Vec::new(), vec![of_one]).await;
+    }
+    for (query, bodies) in [
+        (
+            "lq=service:stock",
+            ["first-of-stock", "second-of-stock"].as_slice(),
+        ),
+        (
+            "lq=service:web",
+            &["first-of-web", "second-of-web", "third-of-web"],
+        ),
+        ("level=error", &["third-of-web", "second-of-stock"]),
+        ("lq=service:web&level=error", &["third-of-web"]),
+    ] {
+        let path = format!("/trace/{}?tab=logs&{query}", trace_hex(1));
+        let page = real.site.get(&path).await.text();
+        for body in [
+            "first-of-web",
+            "first-of-stock",
+            "second-of-web",
+            "third-of-web",
+            "second-of-stock",
+        ] {
+            assert_eq!(
+                page.contains(body),
+                bodies.contains(&body),
+                "{query}: {body}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_many_log_records_of_one_time_each_page_has_its_own() {
+    let real = Real::start().await;
+    let of_others = (0..400).map(|number| record(1, 0, 5, 9, &format!("line-{number:03}.")));
+    let of_one = [record(1, 1, 5, 9, "of-the-span")];
+    let all = of_others.chain(of_one).collect();
+    let of_web = spans("web", vec![span(1, 1, 0, (0, 100))]);
+    real.send(vec![of_web], vec![logs("web", all)]).await;
+    let mut found = 0;
+    for page in 1..=12 {
+        let path = format!("/trace/{}?tab=logs&page={page}", trace_hex(1));
+        let page = real.site.get(&path).await.text();
+        assert!(!page.contains("could not be read"), "{path}");
+        found += (0..400)
+            .filter(|number| page.contains(&format!("line-{number:03}.")))
+            .count();
+        if !page.contains("Next") {
+            break;
+        }
+    }
+    assert_eq!(found, 400);
+    let path = format!("/trace/{}?span={}", trace_hex(1), id_hex(1));
+    assert!(real.site.get(&path).await.text().contains("of-the-span"));
 }
 
 #[tokio::test]

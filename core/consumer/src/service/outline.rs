@@ -3,7 +3,7 @@
 use log_tracer_proto::v1::{
     GetTraceOutlineRequest, GetTraceOutlineResponse, OutlineLogs, OutlineSpans, ResourceEntry,
 };
-use log_tracer_query::Field;
+use log_tracer_query::{Expr, Field, Query, Test, parse};
 use log_tracer_store::{OutlineLog, OutlineSpan, OutlineSpec, TraceOutline};
 use tonic::Status;
 
@@ -32,9 +32,18 @@ pub(crate) fn spec(
         log_query: request::query(&request.log_query)?,
         span_field: match request.span_field.as_str() {
             "" => None,
-            name => Some(Field::named(name)),
+            name => Some(field(name)),
         },
     })
+}
+
+/// The field that a query means by this; what no query would take for a field is the key of an attribute.
+fn field(name: &str) -> Field {
+    let query = parse(&format!("{name}:*"));
+    match query.as_ref().map(Query::expr) {
+        Ok(Expr::Field(exists)) if exists.test == Test::Exists => exists.field.clone(),
+        _ => Field::named(name),
+    }
 }
 
 /// Sends an outline: its spans, its logs, each with what it uses of the tables before it, and with the last piece what is

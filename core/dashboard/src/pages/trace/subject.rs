@@ -2,7 +2,7 @@
 //! written.
 
 use http::StatusCode;
-use log_tracer_proto::v1::{GetTraceResponse, TraceSelection};
+use log_tracer_proto::v1::GetTraceResponse;
 
 use super::{Scene, State, filter::Sieve, logs, operations, span, state::View, timeline, view};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     trace::{
         critical::Segment,
         model::{Item, Trace},
-        outline::Wanted,
+        outline::{Lacking, Wanted},
         visible::Window,
         zoom::Axis,
     },
@@ -92,7 +92,7 @@ impl Subject {
     }
 
     /// What has to be read whole for the page, and is not there.
-    pub(crate) fn lacking(&self) -> Vec<TraceSelection> {
+    pub(crate) fn lacking(&self) -> Vec<Lacking> {
         self.trace.lacking(&self.wanted)
     }
 
