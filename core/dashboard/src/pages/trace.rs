@@ -244,8 +244,11 @@ fn detail(scene: &Scene<'_>) -> Option<SpanView> {
         .selected
         .and_then(|at| trace.rows.get(at))
         .and_then(|row| Some((row, trace.span(row)?)));
-    let view = found.and_then(|(row, item)| SpanView::new(trace, state, scene.palette, row, item));
-    Some(view.unwrap_or_else(|| SpanView::missing(state, id)))
+    let Some((row, item)) = found else {
+        return Some(SpanView::missing(state, id));
+    };
+    let view = SpanView::new(trace, state, scene.palette, row, item);
+    Some(view.unwrap_or_else(|| SpanView::unread(state, id)))
 }
 
 /// A search for all log records of a trace.

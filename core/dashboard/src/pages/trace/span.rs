@@ -30,8 +30,10 @@ const LIST_MAX: usize = 100;
 /// The details of a span.
 #[derive(Debug, Serialize)]
 pub(crate) struct SpanView {
-    /// False when the trace has no such span.
+    /// False when the trace has no such span, or when it could not be read.
     found: bool,
+    /// Whether the trace has it, and it could not be read whole.
+    unread: bool,
     id: String,
     name: String,
     service: String,
@@ -110,6 +112,7 @@ impl SpanView {
         let logs = logs_of(trace, item);
         Some(Self {
             found: true,
+            unread: false,
             name: super::super::traces::name(&clip(&span.name, 500)),
             service: clip(service, 60),
             colour: palette.colour(service),
@@ -174,6 +177,14 @@ impl SpanView {
         })
     }
 
+    /// A span that the trace has, and that could not be read whole.
+    pub(crate) fn unread(state: &State, id: Id) -> Self {
+        Self {
+            unread: true,
+            ..Self::missing(state, id)
+        }
+    }
+
     /// A span that the address names and the trace does not have.
     pub(crate) fn missing(state: &State, id: Id) -> Self {
         let id = hex(&id);
@@ -184,6 +195,7 @@ impl SpanView {
         let logs = format!("{} span:\"{id}\"", trace_term(&hex(&state.id)));
         Self {
             found: false,
+            unread: false,
             close: close.link().at(format!("s{id}")).to_string(),
             logs_href: Link::to("/logs")
                 .with("q", logs)
