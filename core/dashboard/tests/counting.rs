@@ -104,6 +104,59 @@ async fn counts_of_the_newest_records_say_so_and_lead_to_the_counts_of_all() {
 }
 
 #[tokio::test]
+async fn a_form_counts_all_again_when_its_page_did() {
+    let bounded = site(4_901_696, 1).await;
+    let field = "<input type=\"hidden\" name=\"count\" value=\"all\">";
+    for path in ["/traces", "/logs"] {
+        assert!(
+            bounded
+                .page(&format!("{path}?count=all"))
+                .await
+                .contains(field)
+        );
+        assert!(!bounded.page(path).await.contains(field), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn when_nothing_was_found_in_what_was_looked_at_it_is_not_said_that_there_is_nothing() {
+    let coverage = Some(Coverage {
+        partial: true,
+        scanned: 98_304,
+        left_out: 4_901_696,
+        ..Coverage::default()
+    });
+    let canned = Canned {
+        facets: FacetsResponse {
+            coverage: coverage.clone(),
+            ..FacetsResponse::default()
+        },
+        histogram: HistogramResponse {
+            step_nano: 60_000_000_000,
+            coverage,
+            count_error: 700,
+            ..HistogramResponse::default()
+        },
+        logs: SearchLogsResponse {
+            hits: vec![LogHit::default()],
+            ..SearchLogsResponse::default()
+        },
+        ..Canned::default()
+    };
+    let page = Site::start(canned.serve().await)
+        .await
+        .page("/logs?q=x")
+        .await;
+    assert!(
+        page.contains("Counted in the newest 98,304 of 5,000,000"),
+        "{page}"
+    );
+    assert!(page.contains("<b>About 0</b>, ± 700"), "{page}");
+    assert!(page.contains("aria-label=\"About 0 "), "{page}");
+    assert!(!page.contains("Nothing in this range"), "{page}");
+}
+
+#[tokio::test]
 async fn an_estimated_histogram_says_how_far_it_may_be_off() {
     let bounded = site(4_901_696, 1).await;
     let page = bounded.page("/logs?q=x").await;
@@ -118,12 +171,18 @@ async fn a_heat_map_of_a_part_of_the_traces_says_so() {
     let page = site(0, 4).await.page("/traces?view=heat").await;
     assert!(page.contains("estimated from one trace in 4"), "{page}");
     assert!(
+        page.contains("an even part of the traces that match"),
+        "{page}"
+    );
+    assert!(page.contains("data-about=\"About \""), "{page}");
+    assert!(
         page.contains("view=heat&amp;count=all\">Count all</a>"),
         "{page}"
     );
     assert!(!page.contains("This is not everything"), "{page}");
     let page = site(0, 1).await.page("/traces?view=heat").await;
     assert!(!page.contains("estimated"), "{page}");
+    assert!(page.contains("every trace that matches"), "{page}");
 }
 
 #[tokio::test]

@@ -80,9 +80,17 @@ async fn a_filter_narrows_the_flame_graph_and_the_graph_and_stays_in_their_links
         assert!(!page.contains("authorize: "), "{tab}: below what matches");
         // The checkout is there, faded, since the charges are below it.
         assert!(page.contains(" dim\""), "{tab}");
+        assert!(page.contains(", leads to a match</span>"), "{tab}");
+        // Of the critical path of the whole trace.
+        assert!(page.contains("<td class=\"num\">30%</td>"), "{tab}: {page}");
         let links = html::links(&page, "");
         let kept = |link: &String| link.contains("f=name%3Acharge") && link.contains(further);
         assert!(links.iter().any(kept), "{tab}: {links:?}");
+        // What is faded has no span that matches: it leads to its own.
+        let is_own = |link: &String| link.starts_with("?f=") && link.contains("POST");
+        let own: Vec<&String> = links.iter().filter(|link| is_own(link)).collect();
+        assert_eq!(own.is_empty(), tab == "flame", "{links:?}");
+        assert!(own.iter().all(|link| !link.contains("charge")), "{own:?}");
         let page = site.page(&address(&format!("{tab}&f=name:nothing"))).await;
         assert!(page.contains("No span matches"), "{tab}");
     }

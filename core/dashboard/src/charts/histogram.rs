@@ -129,6 +129,7 @@ impl Histogram {
             })
             .collect();
         let total: u64 = sums.iter().sum();
+        let is_estimated = answer.coverage.as_ref().is_some_and(|own| own.left_out > 0);
         Self {
             bars,
             start_ms: start / 1_000_000,
@@ -138,13 +139,14 @@ impl Histogram {
             legend: legend(&series),
             total: count(total),
             summary: format!(
-                "{} between {} and {} UTC, at most {} in one step",
+                "{}{} between {} and {} UTC, at most {} in one step",
+                if is_estimated { "About " } else { "" },
                 plural(total, noun.0, noun.1),
                 Moment::new(start).clock,
                 Moment::new(end).clock,
                 count(max)
             ),
-            empty: total == 0,
+            empty: total == 0 && !is_estimated,
             coverage: answer
                 .coverage
                 .as_ref()

@@ -382,6 +382,7 @@ struct View {
     /// For the hidden fields of the form.
     cols: String,
     view: &'static str,
+    counts_all: bool,
     records_href: String,
     patterns_href: String,
     ndjson_href: String,
@@ -442,6 +443,7 @@ impl View {
             columns: columns::heads(search),
             cols: columns::param(&search.columns),
             view: if search.patterns { "patterns" } else { "" },
+            counts_all: search.counting == Counting::All,
             records_href: search.view_link(false).to_string(),
             patterns_href: search.view_link(true).to_string(),
             ndjson_href: search

@@ -247,6 +247,8 @@ struct View {
     picture: Picture,
     /// Whether the further fields of the form are in use.
     refined: bool,
+    /// For the hidden field of the form.
+    counts_all: bool,
     rows: Vec<TraceRow>,
     scatter: Option<Scatter>,
     heat: Option<HeatView>,
@@ -380,6 +382,7 @@ fn view(
         span_min: bound(search.heat.span_min),
         span_max: bound(search.heat.span_max),
         picture: Picture::new(search),
+        counts_all: search.counting == Counting::All,
         refined: search.duration_min > 0
             || search.duration_max > 0
             || search.heat.is_narrowed()

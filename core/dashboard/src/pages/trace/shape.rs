@@ -6,7 +6,7 @@ pub(crate) mod graph;
 use log_tracer_query::{Field, Intrinsic, quote};
 use serde::Serialize;
 
-use super::{State, View};
+use super::{Scene, State, View};
 use crate::{
     fault::Fault,
     params::{Link, Params},
@@ -110,9 +110,16 @@ fn link(view: View, state: &State, angle: Angle, from: Option<usize>) -> Link {
     angle.write(link)
 }
 
-/// The spans of a service, or of one of its operations, in the timeline.
-fn timeline(state: &State, service: &str, name: Option<&str>) -> String {
-    let filter = search::compose(&state.filter, &[filter(service, name)]);
+/// Nanoseconds of the critical path of the trace: shares are of all of it, whatever a filter leaves of the shape.
+fn critical(scene: &Scene<'_>) -> u64 {
+    let lengths = scene.path.iter().map(|part| part.end - part.start);
+    lengths.sum()
+}
+
+/// The spans of a service, or of one of its operations, in the timeline: of those that the filter of the page finds, if
+/// there are any.
+fn timeline(filtered: &str, service: &str, name: Option<&str>) -> String {
+    let filter = search::compose(filtered, &[filter(service, name)]);
     Link::to("").with("f", filter).at("waterfall").to_string()
 }
 

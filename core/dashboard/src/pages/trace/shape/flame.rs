@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Angle, SumsView, html_bytes, kind_word, link, title, words};
+use super::{Angle, SumsView, critical, html_bytes, kind_word, link, title, words};
 use crate::{
     charts::percent,
     pages::{
@@ -31,7 +31,7 @@ const FRAME_BYTES: usize = 210;
 
 /// Bytes of HTML of the table at most, and of a row without its texts.
 const TABLE_BYTES_MAX: usize = 20_000;
-const ROW_BYTES: usize = 340;
+const ROW_BYTES: usize = 385;
 
 /// Deeper rows are not moved further to the right.
 const DEPTH_MAX: usize = 24;
@@ -135,7 +135,7 @@ pub(crate) fn view(scene: &Scene<'_>) -> FlameView {
         root: root.and(angle.root),
         ..angle
     };
-    let path = shape.whole().critical;
+    let path = critical(scene);
     let mut tries = FRAMES_TRIED.iter().peekable();
     let (canvas, frames) = loop {
         let canvas = Canvas {

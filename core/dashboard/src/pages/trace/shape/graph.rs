@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Angle, SumsView, Tint, html_bytes, link, timeline};
+use super::{Angle, SumsView, Tint, critical, html_bytes, link, timeline};
 use crate::{
     graph::{
         layout::{Drawing, Point, Sizes, draw},
@@ -32,7 +32,7 @@ const LINE_BYTES: usize = 190;
 
 /// Bytes of HTML of the table at most, and of a row without its texts.
 const TABLE_BYTES_MAX: usize = 12_000;
-const ROW_BYTES: usize = 330;
+const ROW_BYTES: usize = 375;
 
 /// The size of a box.
 const WIDTH: f64 = 190.0;
@@ -195,7 +195,7 @@ pub(crate) fn view(scene: &Scene<'_>) -> GraphView {
     let canvas = Canvas {
         scene,
         angle,
-        path: shape.whole().critical,
+        path: critical(scene),
         most: times
             .filter_map(|node| tinted(angle.tint, &node.sums))
             .max()
@@ -414,8 +414,13 @@ impl Canvas<'_> {
     }
 
     fn timeline(&self, node: &Node) -> String {
+        // A box that only leads to what the filter finds has none of it.
+        let filtered = match node.sums.matched {
+            0 => "",
+            _ => &*self.scene.state.filter,
+        };
         match node.gathered {
-            0 => timeline(self.scene.state, &node.service, node.name.as_deref()),
+            0 => timeline(filtered, &node.service, node.name.as_deref()),
             _ => "#operations".to_owned(),
         }
     }
