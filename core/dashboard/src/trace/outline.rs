@@ -40,7 +40,8 @@ pub(crate) struct Lacking {
 /// What may have come since the outline was read.
 const SINCE_MAX: usize = 64;
 
-/// Whose log record it is, when, of which span and how severe: what the outline knows of it.
+/// Of a log record what the outline knows: its time, its span, its sender by the first place among the senders, and its
+/// severity.
 type LogKey = (u64, Option<Id>, Option<usize>, i32);
 
 impl Trace {
@@ -84,8 +85,8 @@ impl Trace {
         let times = logs.filter(|item| item.whole.is_none());
         let times = distinct(times.map(|item| item.time));
         [
-            self.question(ids(&wanted.spans, &[]), times, false),
-            self.question(ids(&wanted.events, &wanted.spans), Vec::new(), true),
+            self.lacking_of(ids(&wanted.spans, &[]), times, false),
+            self.lacking_of(ids(&wanted.events, &wanted.spans), Vec::new(), true),
         ]
         .into_iter()
         .flatten()
@@ -93,7 +94,7 @@ impl Trace {
     }
 
     /// A consumer answers all spans of an id and all records of a time, so that there has to be room for them.
-    fn question(&self, ids: Vec<Id>, times: Vec<u64>, only_events: bool) -> Option<Lacking> {
+    fn lacking_of(&self, ids: Vec<Id>, times: Vec<u64>, only_events: bool) -> Option<Lacking> {
         if ids.is_empty() && times.is_empty() {
             return None;
         }
