@@ -10,7 +10,7 @@
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Output, Stdio},
     time::Duration,
@@ -120,18 +120,24 @@ async fn it_shows_what_a_consumer_elsewhere_holds_and_ends_with_0() {
     assert_eq!(dashboard.stop(), Some(0));
 }
 
-/// An address at which nobody listens.
-fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+/// An address at which nobody listens: only the system's own programs may take so low a port.
+const NOBODY: &str = "http://127.0.0.1:1";
+
+/// An address that is free. Its port lies below those that the system hands out to others meanwhile.
+fn free_address() -> SocketAddr {
+    let ports = (0..20_000).map(|number| 10_000 + (std::process::id() * 100 + number) % 20_000);
+    let mut addresses = ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port as u16)));
+    addresses
+        .find(|address| TcpListener::bind(address).is_ok())
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_asks_several_consumers_as_one_and_lets_others_ask_them_so() {
     let tracer = TestTracer::start().await.unwrap();
-    let (away, listen) = (format!("http://{}", nobody()), nobody());
+    let listen = free_address();
     let dashboard = Dashboard::with(
-        &[&tracer.query_grpc().unwrap(), &away],
+        &[&tracer.query_grpc().unwrap(), NOBODY],
         &["--set", &format!("query_listen={listen}")],
     );
     // All partitions are answered, so that whoever is away is not missed; the pipeline names it.
@@ -139,7 +145,7 @@ async fn it_asks_several_consumers_as_one_and_lets_others_ask_them_so() {
     assert!(page.starts_with("HTTP/1.1 200"), "{page}");
     assert!(!page.contains("This is not everything"), "{page}");
     let page = dashboard.get("/pipeline");
-    for expected in ["asked first", &away, "2 consumers"] {
+    for expected in ["asked first", NOBODY, "2 consumers"] {
         assert!(page.contains(expected), "{expected}: {page}");
     }
     let mut client = QueryServiceClient::connect(format!("http://{listen}"))
@@ -169,8 +175,7 @@ async fn what_does_not_fit_together_is_named_on_the_page() {
 
 #[test]
 fn it_serves_while_its_consumer_is_away() {
-    let address = format!("http://{}", nobody());
-    let dashboard = Dashboard::start(&address);
+    let dashboard = Dashboard::start(NOBODY);
     let page = dashboard.get("/logs");
     assert!(page.starts_with("HTTP/1.1 503"), "{page}");
     assert_eq!(dashboard.stop(), Some(0));

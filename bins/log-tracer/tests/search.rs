@@ -15,7 +15,10 @@ use std::time::Duration;
 use log_tracer::testing::TestTracer;
 use log_tracer_proto::{
     json,
-    v1::{Level, LogEntry, SubmitRequest, log_service_client::LogServiceClient},
+    v1::{
+        Level, LogEntry, StatusRequest, SubmitRequest, log_service_client::LogServiceClient,
+        query_service_client::QueryServiceClient,
+    },
 };
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -134,15 +137,8 @@ async fn traces_and_trace_show_what_is_there() {
     ]);
     assert_eq!(demo.status.code(), Some(0), "{:?}", demo.stderr);
 
-    // What was acked can be found a moment later.
-    let mut lines = ask(&tracer, &["traces", "--limit", "5"]);
-    for _ in 0..500 {
-        if lines.stdout.len() == 5 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        lines = ask(&tracer, &["traces", "--limit", "5"]);
-    }
+    everything_applied(&tracer).await;
+    let lines = ask(&tracer, &["traces", "--limit", "5"]);
     assert_eq!(lines.stdout.len(), 5, "{:?}", lines.stderr);
     let objects = ask(&tracer, &["traces", "--limit", "1", "--json"]);
     let summary: Value = serde_json::from_str(&objects.stdout[0]).unwrap();
@@ -185,13 +181,23 @@ async fn with_a_minute_of_traffic() -> TestTracer {
         "1",
     ]);
     assert_eq!(demo.status.code(), Some(0), "{:?}", demo.stderr);
+    everything_applied(&tracer).await;
+    tracer
+}
+
+/// What was acked can be found a moment later.
+async fn everything_applied(tracer: &TestTracer) {
+    let address = tracer.query_grpc().unwrap();
+    let mut client = QueryServiceClient::connect(address).await.unwrap();
     for _ in 0..500 {
-        if ask(&tracer, &["traces", "--limit", "5"]).stdout.len() == 5 {
-            break;
+        let status = client.status(StatusRequest {}).await.unwrap().into_inner();
+        let mut partitions = status.partitions.iter();
+        if partitions.all(|partition| partition.applied_next == partition.log_end) {
+            return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    tracer
+    panic!("not everything is applied");
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ async fn submit(tracer: &TestTracer, messages: &[&str]) {
 
 fn impatient() -> Options {
     Options {
-        wait: Duration::from_millis(50),
+        wait: Duration::from_secs(1),
         ..Options::default()
     }
 }
@@ -173,7 +173,7 @@ async fn a_timeout_says_what_is_there_instead() {
         .unwrap_err()
         .to_string();
     assert!(
-        nothing.starts_with("trace 05050505050505050505050505050505 has 0 spans and not 1 after 50ms; it holds no trace at all"),
+        nothing.starts_with("trace 05050505050505050505050505050505 has 0 spans and not 1 after 1s; it holds no trace at all"),
         "{nothing}"
     );
 

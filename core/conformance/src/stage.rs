@@ -32,6 +32,10 @@ pub(crate) const QUIET: Duration = Duration::from_millis(50);
 /// How long a publish waits when a case wants to be refused.
 pub(crate) const IMPATIENCE: Duration = Duration::from_millis(200);
 
+/// How long one waits before the log is taken to be full: a disk that is busy, or a server, may need more than
+/// [`IMPATIENCE`] to store an envelope for which there is room.
+const FULL_AFTER: Duration = Duration::from_secs(2);
+
 /// What a case acts on.
 #[derive(Debug)]
 pub struct Stage<'a> {
@@ -179,7 +183,7 @@ impl<'a> Stage<'a> {
         transport: &dyn Transport,
     ) -> Result<Option<Stored>, Seen> {
         let envelope = self.envelope(0, 1 << 10);
-        let publish = transport.publish(vec![envelope.clone()], Instant::now() + IMPATIENCE);
+        let publish = transport.publish(vec![envelope.clone()], Instant::now() + FULL_AFTER);
         match must_end("a publish", publish).await? {
             Ok(acks) => Ok(Some(Stored {
                 acked: only(acks)?,

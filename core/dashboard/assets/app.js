@@ -221,10 +221,12 @@
     list.setAttribute("aria-label", "Completions");
     box.after(list);
     for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-controls": "options", "aria-expanded": "false" })) box.setAttribute(name, value);
-    let replaced = 0, chosen = -1, asked = 0, timer = 0;
+    // What an option replaces begins here, whatever was typed since it was asked for.
+    let start = 0, chosen = -1, asked = 0, timer = 0;
     const close = () => { list.hidden = true; chosen = -1; asked += 1; box.setAttribute("aria-expanded", "false"); box.removeAttribute("aria-activedescendant"); };
     const mark = (index) => {
       chosen = index;
+      box.removeAttribute("aria-activedescendant");
       all("li", list).forEach((item, at) => {
         item.setAttribute("aria-selected", at === index);
         if (at === index) { box.setAttribute("aria-activedescendant", item.id); item.scrollIntoView({ block: "nearest" }); }
@@ -232,13 +234,14 @@
     };
     const take = (item) => {
       const caret = box.selectionStart;
-      box.setRangeText(item.dataset.text, caret - replaced, caret, "end");
+      box.setRangeText(item.dataset.text, Math.min(start, caret), caret, "end");
       close();
       box.focus();
       if (item.dataset.text.endsWith(":")) ask();
     };
-    const show = (answer) => {
-      replaced = answer.replace;
+    const show = (answer, caret) => {
+      start = caret - answer.replace;
+      const before = all("li", list)[chosen]?.dataset.text;
       list.replaceChildren(...answer.options.map((option, at) => {
         const item = Object.assign(document.createElement("li"), { id: `option-${at}` });
         item.setAttribute("role", "option");
@@ -247,7 +250,8 @@
         item.addEventListener("pointerdown", (event) => { event.preventDefault(); take(item); });
         return item;
       }));
-      chosen = -1;
+      // What was chosen of the list before stays chosen, so that Enter does not send the form instead.
+      mark(answer.options.findIndex((option) => option.text === before));
       list.hidden = !answer.options.length;
       box.setAttribute("aria-expanded", String(!list.hidden));
     };
@@ -262,7 +266,7 @@
         try {
           const answer = await fetch(`/complete?${search}`);
           const body = answer.ok ? await answer.json() : { replace: 0, options: [] };
-          if (number === asked && document.activeElement === box) show(body);
+          if (number === asked && document.activeElement === box) show(body, before.length);
         } catch { close(); }
       }, 160);
     };

@@ -17,6 +17,7 @@ use common::{
     real::Real,
 };
 use http::StatusCode;
+use log_tracer_dashboard::Config;
 use log_tracer_proto::{
     otlp::trace::{Span, span::SpanKind},
     v1::{
@@ -287,7 +288,12 @@ async fn the_pages_of_the_table_are_all_services() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_consumer_with_its_default_limits_refuses_none_of_many_visitors() {
-    let real = Real::start().await;
+    // However slow the machine is: this is about what a consumer refuses.
+    let patient = Config {
+        query_deadline_ms: 120_000,
+        ..Config::default()
+    };
+    let real = Real::with(patient, log_tracer_consumer::Config::default()).await;
     let all = (1..=50).map(|trace| span(trace, 1, 0, (0, 9))).collect();
     real.send(
         vec![spans("web", all)],

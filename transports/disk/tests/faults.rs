@@ -418,11 +418,20 @@ async fn a_slow_fsync_lets_no_more_wait_than_may() {
     }
     assert!(acked >= 9 && busy >= 30, "{acked} acked, {busy} busy");
     // One that waits and whose time is over takes its place back.
+    let syncing = Arc::new(AtomicBool::new(false));
+    let begun = Arc::clone(&syncing);
+    files.plan(move |kind, name| {
+        if kind == Kind::SyncData && is_segment(name) {
+            begun.store(true, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(700));
+        }
+        None
+    });
     let slow = tokio::spawn({
         let transport = Arc::clone(&transport);
         async move { publish(&transport, vec![envelope(0, 500, 10)]).await }
     });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    eventually("it is synced", || syncing.load(Ordering::SeqCst)).await;
     let late = transport.publish(vec![envelope(0, 501, 10)], soon()).await;
     assert!(matches!(late, Err(PublishError::Busy)), "{late:?}");
     slow.await.unwrap().unwrap();

@@ -157,5 +157,5 @@ async fn what_was_acked_to_a_process_that_is_killed_is_there() {
         }
         close(&transport).await;
     }
-    assert!(acked_at_all > 100, "{acked_at_all}");
+    assert!(acked_at_all > 20, "{acked_at_all}");
 }

@@ -1,8 +1,10 @@
 //! The engine under the roles: a real one, on free ports.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
+    process,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 #[cfg(feature = "fluvio")]
@@ -27,10 +29,18 @@ enum Processes {
     Fluvio(Box<Cluster>),
 }
 
-/// An address that nobody listens on.
+/// An address that nobody listens on, never the same twice. Its port lies below those that the system hands out, so that
+/// nobody gets it before the process that it is meant for listens.
 pub(crate) fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = process::id() * 100 + TAKEN.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + (number % 20_000) as u16;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 impl Engine {

@@ -23,8 +23,8 @@ use crate::ledger::{Kind, Ledger, RequestKey, text};
 /// Where OTLP over gRPC is taken in at the moment: by any of several, or by nobody.
 pub(crate) type Targets = Option<Vec<String>>;
 
-/// No request takes longer than this, whatever happens to the process.
-const REQUEST_MAX: Duration = Duration::from_secs(10);
+/// No request takes longer than this, whatever happens to the process, on a disk that is slow to sync.
+const REQUEST_MAX: Duration = Duration::from_secs(60);
 /// Between two requests of a client, so that a long loop stays small enough to be compared.
 const PAUSE: Duration = Duration::from_millis(15);
 /// A record of the ledger is never as old as this.

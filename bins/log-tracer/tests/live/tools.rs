@@ -4,7 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use serde_json::Value;
@@ -77,7 +77,7 @@ fn python() -> PathBuf {
             .args(["-m", "venv"])
             .arg(&environment));
         run(Command::new(environment.join("bin/pip"))
-            .args(["install", "--quiet", "-r"])
+            .args(["install", "--quiet", "--retries", "10", "-r"])
             .arg(&wanted));
         mark_current(&environment, &wanted);
     }
@@ -86,6 +86,12 @@ fn python() -> PathBuf {
 
 /// A directory with `package-lock.json` installed and copies of the scripts, since modules are looked up beside them.
 pub(crate) fn node() -> PathBuf {
+    // Once: a script that is copied again could be half there when another test's program reads it.
+    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
+    INSTALLED.get_or_init(install_node).clone()
+}
+
+fn install_node() -> PathBuf {
     let _one_at_a_time = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     let (directory, wanted) = (home().join("node"), scripts().join("package-lock.json"));
     fs::create_dir_all(&directory).unwrap();
@@ -99,6 +105,7 @@ pub(crate) fn node() -> PathBuf {
     if !is_current(&directory, &wanted) {
         run(Command::new("npm")
             .args(["ci", "--no-audit", "--no-fund", "--silent"])
+            .args(["--fetch-retries", "10"])
             .current_dir(&directory));
         mark_current(&directory, &wanted);
     }

@@ -159,7 +159,7 @@ fn python() -> PathBuf {
             .arg(&environment));
         let pip = environment.join("bin/pip");
         run(Command::new(pip)
-            .args(["install", "--quiet", "-r"])
+            .args(["install", "--quiet", "--retries", "10", "-r"])
             .arg(&requirements));
         fs::write(installed, wanted).unwrap();
     }

@@ -34,7 +34,7 @@ async fn a_server_that_syncs_always_and_is_killed_under_load_loses_and_doubles_n
         load.stop.store(true, std::sync::atomic::Ordering::Relaxed);
     };
     let (acked, ()) = tokio::join!(load.publish(&[2_000], u64::MAX), killing);
-    assert!(acked.len() > 50, "{}", acked.len());
+    assert!(acked.len() > 10, "{}", acked.len());
     println!("{} envelopes", acked.len());
     let before = read(&transport, acked.len()).await;
     compare(&acked, &before);
@@ -83,7 +83,12 @@ async fn without_a_server_everything_ends_in_time_and_goes_on_when_it_is_back() 
     servers.the().start();
     load.publish_until_acked(vec![load.envelope(10)]).await;
     assert!(transport.watermarks().await.is_ok());
-    assert_eq!(transport.health(), Health::Ready);
+    // It looks for itself every two seconds, and the first look may have met a server that was not ready.
+    let give_up = Instant::now() + PATIENCE;
+    while transport.health() != Health::Ready {
+        assert!(Instant::now() < give_up, "{:?}", transport.health());
+        sleep(Duration::from_millis(20)).await;
+    }
     servers.the().kill();
     // Also when nobody is there to say goodbye to.
     let start = Instant::now();

@@ -5,8 +5,11 @@ use std::{
     io::{BufRead, BufReader},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{Mutex, OnceLock},
+    process::{self, Child, Command, Stdio},
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -278,7 +281,16 @@ fn local(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
+/// Ports that nobody listens on, never the same twice. They lie below those that the system hands out, so that nobody
+/// gets one before the server that it is meant for listens, nor while that server is down.
 fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
-    let listeners = [(); COUNT].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let free = || loop {
+        let number = process::id() * 100 + TAKEN.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + (number % 20_000) as u16;
+        if TcpListener::bind(local(port)).is_ok() {
+            return port;
+        }
+    };
+    [(); COUNT].map(|()| free())
 }

@@ -81,7 +81,7 @@ const withScript = {
     assert.ok(await page.locator("dialog#keys").isVisible());
     await page.keyboard.press("Escape");
     assert.ok(!(await page.locator("dialog#keys").isVisible()));
-    await Promise.all([page.waitForURL(/\/logs/), page.keyboard.press("g").then(() => page.keyboard.press("l"))]);
+    await Promise.all([page.waitForURL(/\/logs/), page.keyboard.press("g"), page.keyboard.press("l")]);
   },
   async "a slash goes to the query, and Escape leaves it"(page) {
     await go(page, "/traces");
@@ -106,9 +106,8 @@ const withScript = {
   async "a copy button copies"(page) {
     await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
     await go(page, `/trace/${slow.trace}`);
-    const button = page.locator(".ids .copy");
-    await button.click();
-    await until(page, () => document.querySelector(".ids .copy").textContent === "Copied");
+    const copied = until(page, () => document.querySelector(".ids .copy").textContent === "Copied");
+    await Promise.all([copied, page.locator(".ids .copy").click()]);
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), slow.trace);
   },
   async "the query is completed by fields and by values"(page) {
@@ -150,7 +149,13 @@ const withScript = {
     await page.locator("[data-live] li", { hasText: "visitor one arrives" }).waitFor({ timeout: 20_000 });
     for (let line = 0; line < 60; line += 1) await sendLine(servers.full.otlp_http, `visitor of a crowd ${line}`);
     await page.locator("[data-live] li", { hasText: "crowd 59" }).waitFor({ timeout: 20_000 });
-    await page.evaluate(() => scrollTo({ top: 0 }));
+    await page.evaluate(
+      () =>
+        new Promise((done) => {
+          addEventListener("scroll", done, { once: true });
+          scrollTo({ top: 0 });
+        }).then(() => undefined),
+    );
     await sendLine(servers.full.otlp_http, "visitor two arrives");
     const pill = page.locator("[data-live-pill]");
     await pill.waitFor({ timeout: 20_000 });

@@ -9,16 +9,22 @@ import { withBrowser } from "./chromium.mjs";
 const [program, data] = process.argv.slice(2);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-// Ports that were free a moment ago; they have to be the same for both lives of the program.
-const freePort = () =>
+// Ports that were free a moment ago; they have to be the same for both lives of the program, and lie below those that the
+// system hands out to others meanwhile.
+const isFree = (port) =>
   new Promise((done) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => done(port));
-    });
+    const server = createServer().once("error", () => done(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => done(true)));
   });
+let last = 10_000 + (process.pid % 200) * 100;
+async function freePort() {
+  do last += 1;
+  while (!(await isFree(last)));
+  return last;
+}
 const keys = ["producer.grpc_listen", "producer.http_listen", "consumer.query_listen", "dashboard.listen"];
-const ports = await Promise.all(keys.map(freePort));
+const ports = [];
+for (const _ of keys) ports.push(await freePort());
 const site = `http://127.0.0.1:${ports[3]}`;
 
 async function start() {

@@ -209,7 +209,7 @@ fn a_store_wants_to_be_sealed_by_rows_by_bytes_and_by_age() {
     let config = Config {
         flush_rows_max: 3,
         flush_bytes_max: 1 << 20,
-        flush_age_max_ms: 50,
+        flush_age_max_ms: 1_000,
         ..config()
     };
     let (store, _) = Machine::new().open(&config, directory.path());
@@ -229,7 +229,7 @@ fn a_store_wants_to_be_sealed_by_rows_by_bytes_and_by_age() {
     store.seal(mark(4)).unwrap();
     store.apply_spans(at(4), &[span(1, 3)]);
     assert!(!store.wants_seal());
-    std::thread::sleep(std::time::Duration::from_millis(60));
+    std::thread::sleep(std::time::Duration::from_millis(1_010));
     assert!(store.wants_seal());
 }
 
