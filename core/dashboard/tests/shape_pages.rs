@@ -1,4 +1,4 @@
-//! Flame graph and graph of a trace: the pages of their tables.
+//! Flame graph and graph of a trace: the pages of their tables, and where the graph begins.
 
 #![allow(
     clippy::unwrap_used,
@@ -89,4 +89,35 @@ async fn a_long_filter_makes_short_pages_and_no_row_is_lost_on_the_way_back() {
         }
         assert_eq!(back, on, "{tab}");
     }
+}
+
+#[tokio::test]
+async fn the_graph_begins_in_its_corner_with_the_root() {
+    // The root takes the least time, so that it is not the first of the boxes.
+    let mut list = vec![Span {
+        end_time_unix_nano: 0,
+        ..named(1, 0, "root")
+    }];
+    list.extend((2..=30).map(|number| named(number, 1, &format!("step-{number}"))));
+    let page = site(list).await.page(&address("graph")).await;
+    let boxes: Vec<(i64, i64, bool)> = page
+        .split("<a class=\"node")
+        .skip(1)
+        .map(|node| {
+            let own = node.split("</a>").next().unwrap();
+            let number = |key: &str| {
+                let value = own.split(&format!("<svg x=\"")).nth(1).unwrap();
+                let value = match key {
+                    "x" => value.split('"').next(),
+                    _ => value.split("y=\"").nth(1).unwrap().split('"').next(),
+                };
+                value.unwrap().parse().unwrap()
+            };
+            (number("x"), number("y"), own.contains(">root</text>"))
+        })
+        .collect();
+    assert_eq!(boxes.len(), 30);
+    let root = boxes.iter().find(|(.., is_root)| *is_root).unwrap();
+    assert!(root.0 < 30 && root.1 < 30, "{root:?}");
+    assert!(boxes.iter().all(|(x, y, _)| *x >= root.0 && *y >= root.1));
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     graph::{
-        layout::{Drawing, Point, Sizes, draw},
+        layout::{Begin, Drawing, Point, Sizes, draw},
         lines::{self, Label, MARGIN},
     },
     pages::{
@@ -217,7 +217,7 @@ pub(crate) fn view(scene: &Scene<'_>) -> GraphView {
         gap_y: 18.0,
         gap_x: if is_labelled { 120.0 } else { 90.0 },
     };
-    let drawing = draw(drawn.nodes.len(), &edges, sizes);
+    let drawing = draw(drawn.nodes.len(), &edges, sizes, Begin::OnTop);
     let side = |length: f64| (length + 2.0 * MARGIN).ceil() as u32;
     let page = canvas.table(&all);
     let turned = |end| turned(View::Graph, scene.state, angle, end, "operations");
