@@ -1,4 +1,4 @@
-//! Flame graph and graph of a trace: the pages of their tables, and where the graph begins.
+//! Flame graph and graph of a trace: the pages of their tables, where the graph begins, and what is not told by colour alone.
 
 #![allow(
     clippy::unwrap_used,
@@ -120,4 +120,22 @@ async fn the_graph_begins_in_its_corner_with_the_root() {
     let root = boxes.iter().find(|(.., is_root)| *is_root).unwrap();
     assert!(root.0 < 30 && root.1 < 30, "{root:?}");
     assert!(boxes.iter().all(|(x, y, _)| *x >= root.0 && *y >= root.1));
+}
+
+#[tokio::test]
+async fn what_a_filter_fades_has_another_outline_and_the_key_shows_it() {
+    let list = vec![named(1, 0, "root"), named(2, 1, "step-2")];
+    let site = site(list).await;
+    for (tab, rule) in [
+        ("flame", ".flame .dim .f {"),
+        ("graph", ".map.shape .node.dim .box {"),
+    ] {
+        let page = site.page(&format!("{}&f=name:step-2", address(tab))).await;
+        assert!(page.contains(" dim\""), "{tab}");
+        assert!(page.contains("class=\"dimkey\""), "{tab}");
+        let sheet = page.split("rel=\"stylesheet\" href=\"").nth(1).unwrap();
+        let css = site.get(sheet.split('"').next().unwrap()).await.text();
+        let own = css.split(rule).nth(1).unwrap().split('}').next().unwrap();
+        assert!(own.contains("stroke-dasharray"), "{tab}: {own}");
+    }
 }

@@ -218,6 +218,14 @@ fn words(sums: &Sums, path: u64) -> String {
     words
 }
 
+/// What is said of what none of its spans matches the filter for itself: it is faded.
+fn leads(matched: u64) -> &'static str {
+    match matched {
+        0 => "; leads to what the filter finds",
+        _ => "",
+    }
+}
+
 /// What a step is called where there is room for a line: service and name.
 fn title(step: Option<&Step>) -> String {
     let Some(step) = step else {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    Angle, SumsView, critical, html_bytes, kind_word, link,
+    Angle, SumsView, critical, html_bytes, kind_word, leads, link,
     rows::{End, Page, Room},
     title, turned, words,
 };
@@ -271,9 +271,10 @@ impl Canvas<'_> {
                     dim: node.sums.matched == 0,
                     label: fit(&format!("{} {label}", clip(&step.service, 40))),
                     title: format!(
-                        "{}: {}{with_all}",
+                        "{}: {}{with_all}{}",
                         title(Some(step)),
-                        words(&node.sums, self.path)
+                        words(&node.sums, self.path),
+                        leads(node.sums.matched)
                     ),
                     href: match self.root == Some(number) {
                         true => String::new(),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    Angle, SumsView, Tint, critical, html_bytes, link,
+    Angle, SumsView, Tint, critical, html_bytes, leads, link,
     rows::{End, Page, Room},
     timeline, turned,
 };
@@ -376,8 +376,13 @@ impl Canvas<'_> {
                 errors => format!("{numbers} · {}", plural(errors, "error", "errors")),
             },
             title: match node.name {
-                Some(_) => format!("{} {label}: {}", clip(&node.service, 40), self.times(sums)),
-                None => format!("{label}: {}", self.times(sums)),
+                Some(_) => format!(
+                    "{} {label}: {}{}",
+                    clip(&node.service, 40),
+                    self.times(sums),
+                    leads(sums.matched)
+                ),
+                None => format!("{label}: {}{}", self.times(sums), leads(sums.matched)),
             },
             colour: self.scene.palette.colour(&node.service),
             step: tinted(self.angle.tint, sums).map(|nanos| self.step(nanos)),
