@@ -235,6 +235,40 @@ async fn a_log_record_stands_with_its_own_sender_and_severity_when_others_have_i
 }
 
 #[tokio::test]
+async fn a_log_record_stands_in_its_place_when_one_of_another_scope_differs_from_it_in_nothing_else_that_is_outlined()
+ {
+    let real = Real::start().await;
+    let bodies = ["first-of-a", "first-of-b", "second-of-a", "second-of-b"];
+    for body in bodies {
+        let mut of_one = logs("web", vec![record(1, 0, 7, 9, body)]);
+        let scope = of_one.scope_logs[0].scope.as_mut().unwrap();
+        scope.name = body.rsplit('-').next().unwrap().to_owned();
+        real.send(Vec::new(), vec![of_one]).await;
+    }
+    for own in bodies {
+        let path = format!("/trace/{}?tab=logs&lq=%22{own}%22", trace_hex(1));
+        let page = real.site.get(&path).await.text();
+        // The query itself stands in its box.
+        let lines = page.split("<ol class=\"logs\"").nth(1).unwrap();
+        let found: Vec<_> = bodies
+            .iter()
+            .filter(|body| lines.contains(**body))
+            .collect();
+        assert_eq!(found, [&own], "{path}");
+    }
+    let page = real
+        .site
+        .get(&format!("/trace/{}?tab=logs", trace_hex(1)))
+        .await;
+    let page = page.text();
+    let places: Vec<_> = bodies
+        .iter()
+        .map(|body| page.find(*body).unwrap())
+        .collect();
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+#[tokio::test]
 async fn of_many_log_records_of_one_time_each_page_has_its_own() {
     let real = Real::start().await;
     let of_others = (0..400).map(|number| record(1, 0, 5, 9, &format!("line-{number:03}.")));
