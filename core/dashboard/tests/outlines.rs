@@ -269,6 +269,31 @@ async fn a_log_record_stands_in_its_place_when_one_of_another_scope_differs_from
 }
 
 #[tokio::test]
+async fn a_trace_of_log_records_alone_says_so_and_offers_nothing_that_needs_a_span() {
+    let real = Real::start().await;
+    let of_web = logs("web", vec![record(1, 2, 5, 17, "no span of mine came")]);
+    real.send(Vec::new(), vec![of_web]).await;
+    for tab in ["timeline", "spans", "operations", "flame", "graph", "logs"] {
+        let path = format!("/trace/{}?tab={tab}", trace_hex(1));
+        let page = real.site.get(&path).await.text();
+        assert!(
+            page.contains("its spans were not sent, or are not kept any more"),
+            "{tab}"
+        );
+        for words in [
+            "Traces like this",
+            "Jaeger JSON",
+            "critical path:",
+            "<dt>Depth",
+            "Filter spans",
+        ] {
+            assert!(!page.contains(words), "{tab}: {words}");
+        }
+        assert!(page.contains("Logs JSON"), "{tab}");
+    }
+}
+
+#[tokio::test]
 async fn of_many_log_records_of_one_time_each_page_has_its_own() {
     let real = Real::start().await;
     let of_others = (0..400).map(|number| record(1, 0, 5, 9, &format!("line-{number:03}.")));
