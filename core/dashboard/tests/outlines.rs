@@ -294,6 +294,38 @@ async fn a_trace_of_log_records_alone_says_so_and_offers_nothing_that_needs_a_sp
 }
 
 #[tokio::test]
+async fn keys_to_count_by_are_those_of_many_operations_and_what_is_not_offered_is_said() {
+    let named = |number: u8, name: &str| Span {
+        name: name.to_owned(),
+        attributes: vec![pair(&format!("key-of-{name}"), "x")],
+        ..span(1, number, 0, (u64::from(number), 100))
+    };
+    let page = async |processes: Vec<ResourceSpans>| {
+        let real = Real::start().await;
+        real.send(processes, Vec::new()).await;
+        let path = format!("/trace/{}?tab=operations", trace_hex(1));
+        real.site.get(&path).await.text()
+    };
+    // Many processes of one operation are one, and do not hide the next operation.
+    let replica = |number: u8| {
+        let mut of_one = spans("web", vec![named(number, "answer")]);
+        let resource = of_one.resource.as_mut().unwrap();
+        resource
+            .attributes
+            .push(pair("host.name", &format!("web-{number}")));
+        of_one
+    };
+    let mut processes: Vec<_> = (1..=60).map(replica).collect();
+    processes.push(spans("stock", vec![named(61, "look")]));
+    let few = page(processes).await;
+    assert!(few.contains("value=\"key-of-answer\"") && few.contains("value=\"key-of-look\""));
+    assert!(!few.contains("Offered are"));
+    let list = (1..=50).map(|number| named(number, &format!("step-{number}")));
+    let many = page(vec![spans("web", list.collect())]).await;
+    assert!(many.contains("Offered are keys of 40 of 50 operations; any field can be written."));
+}
+
+#[tokio::test]
 async fn of_many_log_records_of_one_time_each_page_has_its_own() {
     let real = Real::start().await;
     let of_others = (0..400).map(|number| record(1, 0, 5, 9, &format!("line-{number:03}.")));
