@@ -269,28 +269,42 @@ async fn a_log_record_stands_in_its_place_when_one_of_another_scope_differs_from
 }
 
 #[tokio::test]
-async fn a_trace_of_log_records_alone_says_so_and_offers_nothing_that_needs_a_span() {
+async fn a_name_and_a_value_that_an_outline_cuts_say_so() {
     let real = Real::start().await;
-    let of_web = logs("web", vec![record(1, 2, 5, 17, "no span of mine came")]);
-    real.send(Vec::new(), vec![of_web]).await;
-    for tab in ["timeline", "spans", "operations", "flame", "graph", "logs"] {
-        let path = format!("/trace/{}?tab={tab}", trace_hex(1));
+    let long = "n".repeat(3_000);
+    let of_web = spans(
+        "web",
+        vec![
+            Span {
+                name: long.clone(),
+                attributes: vec![pair("statement", &long)],
+                ..span(1, 1, 0, (0, 100))
+            },
+            span(1, 2, 1, (0, 50)),
+        ],
+    );
+    real.send(vec![of_web], Vec::new()).await;
+    let told = format!("{}…", "n".repeat(1_021));
+    for (group, key) in [("", "name"), ("&group=statement", "value")] {
+        let path = format!("/trace/{}?tab=operations{group}", trace_hex(1));
         let page = real.site.get(&path).await.text();
-        assert!(
-            page.contains("its spans were not sent, or are not kept any more"),
-            "{tab}"
+        assert_eq!(page.matches("cut at 1,024 B").count(), 1, "{path}");
+        assert!(page.contains("begin with the same 1,024 bytes are counted as one"));
+        let path = format!(
+            "/api/v1/traces/{}/statistics?{}",
+            trace_hex(1),
+            &group.trim_start_matches('&')
         );
-        for words in [
-            "Traces like this",
-            "Jaeger JSON",
-            "critical path:",
-            "<dt>Depth",
-            "Filter spans",
-        ] {
-            assert!(!page.contains(words), "{tab}: {words}");
-        }
-        assert!(page.contains("Logs JSON"), "{tab}");
+        let groups = real.site.get(&path).await.json()["groups"].clone();
+        let groups = groups.as_array().unwrap();
+        assert!(groups.iter().any(|group| group[key] == told), "{groups:?}");
     }
+    let path = format!("/api/v1/traces/{}/spans?sort=-start", trace_hex(1));
+    let answer = real.site.get(&path).await.json();
+    let spans = answer["spans"].as_array().unwrap();
+    assert!(spans.iter().any(|span| span["name"] == told), "{spans:?}");
+    let path = format!("/trace/{}?tab=operations&f=-name:n*", trace_hex(1));
+    assert!(!real.site.get(&path).await.text().contains("1,024"));
 }
 
 #[tokio::test]
@@ -323,6 +337,31 @@ async fn keys_to_count_by_are_those_of_many_operations_and_what_is_not_offered_i
     let list = (1..=50).map(|number| named(number, &format!("step-{number}")));
     let many = page(vec![spans("web", list.collect())]).await;
     assert!(many.contains("Offered are keys of 40 of 50 operations; any field can be written."));
+}
+
+#[tokio::test]
+async fn a_trace_of_log_records_alone_says_so_and_offers_nothing_that_needs_a_span() {
+    let real = Real::start().await;
+    let of_web = logs("web", vec![record(1, 2, 5, 17, "no span of mine came")]);
+    real.send(Vec::new(), vec![of_web]).await;
+    for tab in ["timeline", "spans", "operations", "flame", "graph", "logs"] {
+        let path = format!("/trace/{}?tab={tab}", trace_hex(1));
+        let page = real.site.get(&path).await.text();
+        assert!(
+            page.contains("its spans were not sent, or are not kept any more"),
+            "{tab}"
+        );
+        for words in [
+            "Traces like this",
+            "Jaeger JSON",
+            "critical path:",
+            "<dt>Depth",
+            "Filter spans",
+        ] {
+            assert!(!page.contains(words), "{tab}: {words}");
+        }
+        assert!(page.contains("Logs JSON"), "{tab}");
+    }
 }
 
 #[tokio::test]

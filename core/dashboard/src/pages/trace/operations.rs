@@ -17,7 +17,7 @@ use crate::{
     sorting::{Column, Head, Order, Pager, Pages},
     trace::{
         figures::Figures,
-        model::{SpanItem, Trace},
+        model::{SpanItem, Trace, is_cut},
         statistics::{self, Sample, Statistics},
     },
     units::{self, clip, count, duration},
@@ -71,6 +71,8 @@ pub(crate) struct OperationsView {
     keys: Vec<String>,
     /// What of the keys is not offered; empty when nothing is known to be missing.
     keys_left_out: String,
+    /// Whether a text of a row was cut where the trace was read.
+    has_cut: bool,
 }
 
 /// Spans that are counted together.
@@ -80,6 +82,8 @@ struct GroupRow {
     service: String,
     colour: usize,
     name: String,
+    /// Whether the name was cut where the trace was read, so that all that begin like it are counted as one.
+    cut: bool,
     /// Leads to the spans; empty where no filter finds just them.
     href: String,
     count: String,
@@ -139,6 +143,7 @@ pub(super) fn view(scene: &Scene<'_>) -> OperationsView {
         heads: state
             .order
             .heads(&COLUMNS, SORT_DEFAULT, &link, "waterfall"),
+        has_cut: rows.iter().any(|row| row.cut),
         rows,
         total: by.words(groups.len()),
         pager: pages.pager(&link.at("waterfall")),
@@ -290,6 +295,10 @@ fn row(scene: &Scene<'_>, figures: &Figures, by: &By, key: &Key<'_>, of: &Statis
     GroupRow {
         colour: scene.palette.colour(service),
         service: clip(service, 40),
+        cut: match key {
+            Key::Operation(_, text) | Key::Value(text) => is_cut(text),
+            Key::None => false,
+        },
         name,
         href: href.unwrap_or_default(),
         count: count(of.count),
