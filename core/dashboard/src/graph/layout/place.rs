@@ -31,8 +31,9 @@ pub(super) fn heights(
         Begin::OnTop => rows.first().and_then(|row| row.first()).copied(),
     };
     let layers: Vec<usize> = (0..rows.len()).collect();
-    // The last round goes from right to left, so that callers stand amid what they call.
-    for round in 0..ROUNDS {
+    // The last round goes from right to left, so that callers stand amid what they call; or, below a caller that stays on
+    // top, the other way, so that what it calls begins beside it.
+    for round in 0..ROUNDS + usize::from(top.is_some()) {
         let is_forward = round % 2 == 0;
         let order: Vec<usize> = if is_forward {
             layers.clone()
