@@ -106,7 +106,7 @@ async fn the_graph_begins_in_its_corner_with_the_root() {
         .map(|node| {
             let own = node.split("</a>").next().unwrap();
             let number = |key: &str| {
-                let value = own.split(&format!("<svg x=\"")).nth(1).unwrap();
+                let value = own.split("<svg x=\"").nth(1).unwrap();
                 let value = match key {
                     "x" => value.split('"').next(),
                     _ => value.split("y=\"").nth(1).unwrap().split('"').next(),
