@@ -277,6 +277,44 @@ async fn only_what_is_named_of_a_trace_is_answered() {
 }
 
 #[tokio::test]
+async fn log_records_of_one_time_that_are_named_keep_the_order_of_the_outline_whatever_their_scopes()
+ {
+    let mut harness = Harness::start().await;
+    let of_scope = |name: &str, bodies: &[&str]| {
+        let records = bodies.iter().map(|body| in_trace(record(body, 5), 1, 1));
+        let mut group = logs("web", records.collect());
+        group.scope_logs[0].scope.as_mut().unwrap().name = name.to_owned();
+        group
+    };
+    let groups = [
+        of_scope("a", &["1"]),
+        of_scope("b", &["2", "3"]),
+        of_scope("a", &["4"]),
+    ];
+    harness.write(vec![log_envelope(4, groups.to_vec())]).await;
+    let request = v1::GetTraceRequest {
+        only: Some(v1::TraceSelection {
+            log_times_unix_nano: vec![EPOCH + 5 * MS],
+            ..v1::TraceSelection::default()
+        }),
+        ..whole(1)
+    };
+    let pieces = get_trace(&mut harness, request).await.unwrap();
+    let answered: Vec<_> = pieces
+        .into_iter()
+        .flat_map(|piece| piece.resource_logs)
+        .flat_map(|group| group.scope_logs)
+        .flat_map(|group| group.log_records)
+        .collect();
+    let sent: Vec<_> = groups
+        .into_iter()
+        .flat_map(|group| group.scope_logs)
+        .flat_map(|group| group.log_records)
+        .collect();
+    assert_eq!(answered, sent);
+}
+
+#[tokio::test]
 async fn what_is_over_a_limit_of_a_trace_is_left_out_and_said() {
     let mut harness = shop().await;
     let request = v1::GetTraceRequest {

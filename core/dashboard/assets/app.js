@@ -157,7 +157,9 @@
     };
     for (const type of ["pointerover", "focusin"]) picture.addEventListener(type, (event) => light(event.target.closest(".node")));
     for (const type of ["pointerleave", "focusout"]) picture.addEventListener(type, () => light(null));
-    // What is in focus, or where calls begin, is in sight however small the window is.
+    // What is in focus, or where calls begin, is in sight however small the window is. In the graph of a trace they begin
+    // in the corner.
+    if (picture.classList.contains("shape")) return;
     const on = one(".node.on", picture), box = one(".mapbox");
     const begin = (on || one(".node", picture)).getBBox();
     if (on) box.scrollLeft = begin.x - box.clientWidth / 2;

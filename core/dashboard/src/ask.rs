@@ -459,6 +459,12 @@ pub(crate) struct TracePieces {
 }
 
 impl TracePieces {
+    /// Whether the trace has spans: they come before the log records.
+    pub(crate) fn has_spans(&self) -> bool {
+        let first = self.first.as_ref();
+        first.is_some_and(|piece| !piece.resource_spans.is_empty())
+    }
+
     /// The next piece; none after the last.
     pub(crate) async fn next(&mut self) -> Result<Option<GetTraceResponse>, Fault> {
         match (self.first.take(), &mut self.stream) {

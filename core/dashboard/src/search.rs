@@ -284,15 +284,20 @@ struct FacetValueView {
 pub(crate) struct FacetsView {
     pub(crate) fields: Vec<FacetView>,
     coverage: CoverageView,
+    /// Whether there is anything to show: values, or why there are none.
+    shown: bool,
     /// Leads to the counts of all records, where not all were looked at.
     all_href: String,
 }
 
 impl FacetsView {
     pub(crate) fn new(answer: &FacetsResponse, query: &Query, link: &Link) -> Self {
+        let fields = facets(answer, query, link);
+        let coverage = CoverageView::new(answer.coverage.as_ref());
         Self {
-            fields: facets(answer, query, link),
-            coverage: CoverageView::new(answer.coverage.as_ref()),
+            shown: !fields.is_empty() || coverage.partial || !coverage.share.is_empty(),
+            fields,
+            coverage,
             all_href: Counting::All.write(link.clone()).to_string(),
         }
     }

@@ -228,3 +228,29 @@ async fn how_much_to_count_is_one_of_two_words() {
         assert!(answer.text().contains("is not one of all, bounded"));
     }
 }
+
+#[tokio::test]
+async fn a_rail_without_values_says_why_when_not_all_was_looked_at() {
+    let facets = |coverage| FacetsResponse {
+        coverage: Some(coverage),
+        ..FacetsResponse::default()
+    };
+    let late = Coverage {
+        partial: true,
+        reasons: vec!["the time limit of 2 s was reached".to_owned()],
+        ..Coverage::default()
+    };
+    for (coverage, is_shown) in [(late, true), (Coverage::default(), false)] {
+        let canned = Canned {
+            facets: facets(coverage),
+            ..Canned::default()
+        };
+        let site = Site::start(canned.serve().await).await;
+        for path in ["/traces?q=x", "/logs?q=x"] {
+            let page = site.page(path).await;
+            let said = "<b>No values, since not all records were looked at.</b> the time limit of 2 s was reached.";
+            assert_eq!(page.contains(said), is_shown, "{path}: {page}");
+            assert_eq!(page.contains("has-rail"), is_shown, "{path}");
+        }
+    }
+}

@@ -213,6 +213,22 @@ async fn several_traces_are_asked_for_at_once_and_the_missing_are_named() {
 }
 
 #[tokio::test]
+async fn a_trace_of_log_records_alone_is_none_for_either_version() {
+    let real = Real::start().await;
+    let of_web = logs("web", vec![record(1, 2, 5, 9, "no span of mine came")]);
+    real.send(Vec::new(), vec![of_web]).await;
+    let id = trace_hex(1);
+    for (path, words) in [
+        (format!("/api/traces/{id}"), "trace not found"),
+        (format!("/api/v3/traces/{id}"), "No traces found"),
+    ] {
+        let answer = real.site.get(&path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(answer.text().contains(words), "{path}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn faults_have_the_shape_of_their_version() {
     let real = shop().await;
     let missing = real

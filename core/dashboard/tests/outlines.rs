@@ -235,6 +235,136 @@ async fn a_log_record_stands_with_its_own_sender_and_severity_when_others_have_i
 }
 
 #[tokio::test]
+async fn a_log_record_stands_in_its_place_when_one_of_another_scope_differs_from_it_in_nothing_else_that_is_outlined()
+ {
+    let real = Real::start().await;
+    let bodies = ["first-of-a", "first-of-b", "second-of-a", "second-of-b"];
+    for body in bodies {
+        let mut of_one = logs("web", vec![record(1, 0, 7, 9, body)]);
+        let scope = of_one.scope_logs[0].scope.as_mut().unwrap();
+        scope.name = body.rsplit('-').next().unwrap().to_owned();
+        real.send(Vec::new(), vec![of_one]).await;
+    }
+    for own in bodies {
+        let path = format!("/trace/{}?tab=logs&lq=%22{own}%22", trace_hex(1));
+        let page = real.site.get(&path).await.text();
+        // The query itself stands in its box.
+        let lines = page.split("<ol class=\"logs\"").nth(1).unwrap();
+        let found: Vec<_> = bodies
+            .iter()
+            .filter(|body| lines.contains(**body))
+            .collect();
+        assert_eq!(found, [&own], "{path}");
+    }
+    let page = real
+        .site
+        .get(&format!("/trace/{}?tab=logs", trace_hex(1)))
+        .await;
+    let page = page.text();
+    let places: Vec<_> = bodies
+        .iter()
+        .map(|body| page.find(*body).unwrap())
+        .collect();
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+#[tokio::test]
+async fn a_name_and_a_value_that_an_outline_cuts_say_so() {
+    let real = Real::start().await;
+    let long = "n".repeat(3_000);
+    let of_web = spans(
+        "web",
+        vec![
+            Span {
+                name: long.clone(),
+                attributes: vec![pair("statement", &long)],
+                ..span(1, 1, 0, (0, 100))
+            },
+            span(1, 2, 1, (0, 50)),
+        ],
+    );
+    real.send(vec![of_web], Vec::new()).await;
+    let told = format!("{}…", "n".repeat(1_021));
+    for (group, key) in [("", "name"), ("&group=statement", "value")] {
+        let path = format!("/trace/{}?tab=operations{group}", trace_hex(1));
+        let page = real.site.get(&path).await.text();
+        assert_eq!(page.matches("cut at 1,024 B").count(), 1, "{path}");
+        assert!(page.contains("begin with the same 1,024 bytes are counted as one"));
+        let path = format!(
+            "/api/v1/traces/{}/statistics?{}",
+            trace_hex(1),
+            &group.trim_start_matches('&')
+        );
+        let groups = real.site.get(&path).await.json()["groups"].clone();
+        let groups = groups.as_array().unwrap();
+        assert!(groups.iter().any(|group| group[key] == told), "{groups:?}");
+    }
+    let path = format!("/api/v1/traces/{}/spans?sort=-start", trace_hex(1));
+    let answer = real.site.get(&path).await.json();
+    let spans = answer["spans"].as_array().unwrap();
+    assert!(spans.iter().any(|span| span["name"] == told), "{spans:?}");
+    let path = format!("/trace/{}?tab=operations&f=-name:n*", trace_hex(1));
+    assert!(!real.site.get(&path).await.text().contains("1,024"));
+}
+
+#[tokio::test]
+async fn keys_to_count_by_are_those_of_many_operations_and_what_is_not_offered_is_said() {
+    let named = |number: u8, name: &str| Span {
+        name: name.to_owned(),
+        attributes: vec![pair(&format!("key-of-{name}"), "x")],
+        ..span(1, number, 0, (u64::from(number), 100))
+    };
+    let page = async |processes: Vec<ResourceSpans>| {
+        let real = Real::start().await;
+        real.send(processes, Vec::new()).await;
+        let path = format!("/trace/{}?tab=operations", trace_hex(1));
+        real.site.get(&path).await.text()
+    };
+    // Many processes of one operation are one, and do not hide the next operation.
+    let replica = |number: u8| {
+        let mut of_one = spans("web", vec![named(number, "answer")]);
+        let resource = of_one.resource.as_mut().unwrap();
+        resource
+            .attributes
+            .push(pair("host.name", &format!("web-{number}")));
+        of_one
+    };
+    let mut processes: Vec<_> = (1..=60).map(replica).collect();
+    processes.push(spans("stock", vec![named(61, "look")]));
+    let few = page(processes).await;
+    assert!(few.contains("value=\"key-of-answer\"") && few.contains("value=\"key-of-look\""));
+    assert!(!few.contains("Offered are"));
+    let list = (1..=50).map(|number| named(number, &format!("step-{number}")));
+    let many = page(vec![spans("web", list.collect())]).await;
+    assert!(many.contains("Offered are keys of 40 of 50 operations; any field can be written."));
+}
+
+#[tokio::test]
+async fn a_trace_of_log_records_alone_says_so_and_offers_nothing_that_needs_a_span() {
+    let real = Real::start().await;
+    let of_web = logs("web", vec![record(1, 2, 5, 17, "no span of mine came")]);
+    real.send(Vec::new(), vec![of_web]).await;
+    for tab in ["timeline", "spans", "operations", "flame", "graph", "logs"] {
+        let path = format!("/trace/{}?tab={tab}", trace_hex(1));
+        let page = real.site.get(&path).await.text();
+        assert!(
+            page.contains("its spans were not sent, or are not kept any more"),
+            "{tab}"
+        );
+        for words in [
+            "Traces like this",
+            "Jaeger JSON",
+            "critical path:",
+            "<dt>Depth",
+            "Filter spans",
+        ] {
+            assert!(!page.contains(words), "{tab}: {words}");
+        }
+        assert!(page.contains("Logs JSON"), "{tab}");
+    }
+}
+
+#[tokio::test]
 async fn of_many_log_records_of_one_time_each_page_has_its_own() {
     let real = Real::start().await;
     let of_others = (0..400).map(|number| record(1, 0, 5, 9, &format!("line-{number:03}.")));

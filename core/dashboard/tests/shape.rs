@@ -81,6 +81,10 @@ async fn a_filter_narrows_the_flame_graph_and_the_graph_and_stays_in_their_links
         // The checkout is there, faded, since the charges are below it.
         assert!(page.contains(" dim\""), "{tab}");
         assert!(page.contains(", leads to a match</span>"), "{tab}");
+        assert!(
+            page.contains("; leads to what the filter finds</title>"),
+            "{tab}"
+        );
         // Of the critical path of the whole trace.
         assert!(page.contains("<td class=\"num\">30%</td>"), "{tab}: {page}");
         let links = html::links(&page, "");

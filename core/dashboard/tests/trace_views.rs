@@ -183,7 +183,7 @@ async fn the_filter_of_the_trace_applies_to_the_tables() {
     let page = site.page(&address("?tab=operations&f=name:query")).await;
     assert_eq!(cells(&page).len(), 1);
     let page = site.page(&address("?tab=operations&f=name:nothing")).await;
-    assert!(page.contains("No span of this trace is left by the filter."));
+    assert!(page.contains("This trace has none, or the filter leaves none of them."));
     let wrong = site.get(&address("?tab=spans&f=duration%3E5parsecs")).await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
     assert!(wrong.text().contains("Column"));

@@ -17,7 +17,13 @@ use common::{
     is_whole,
 };
 use log_tracer_fanout::Config;
-use log_tracer_proto::v1;
+use log_tracer_proto::{
+    otlp::{
+        common::InstrumentationScope,
+        logs::{LogRecord, ResourceLogs, ScopeLogs},
+    },
+    v1,
+};
 use prost::Message;
 use tonic::{Code, Request, Status};
 
@@ -107,6 +113,66 @@ async fn an_outline_without_one_of_its_consumers_names_it() {
         coverage.partial && coverage.reasons[0].contains('b'),
         "{coverage:?}"
     );
+}
+
+/// A log record of a time that all have, with its number as a time of observation.
+fn logged(number: u64, scope: &str) -> v1::GetTraceResponse {
+    let record = LogRecord {
+        time_unix_nano: 5,
+        observed_time_unix_nano: number,
+        trace_id: vec![1; 16].into(),
+        ..LogRecord::default()
+    };
+    let scope = InstrumentationScope {
+        name: scope.to_owned(),
+        ..InstrumentationScope::default()
+    };
+    v1::GetTraceResponse {
+        resource_logs: vec![ResourceLogs {
+            scope_logs: vec![ScopeLogs {
+                scope: Some(scope),
+                log_records: vec![record],
+                ..ScopeLogs::default()
+            }],
+            ..ResourceLogs::default()
+        }],
+        ..v1::GetTraceResponse::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn log_records_of_one_time_that_are_named_keep_their_order_whatever_their_scopes() {
+    let a = Fake::start("a", &[0, 1], "cart");
+    let b = Fake::start("b", &[2, 3], "web");
+    let end = v1::GetTraceResponse {
+        coverage: Some(v1::Coverage::default()),
+        ..v1::GetTraceResponse::default()
+    };
+    a.trace(vec![
+        Ok(logged(1, "x")),
+        Ok(logged(2, "y")),
+        Ok(logged(3, "x")),
+        Ok(end.clone()),
+    ]);
+    b.trace(vec![Ok(logged(4, "y")), Ok(end)]);
+    let (_fanout, mut client) = asked_as_one(&[&a, &b], Config::default());
+    let request = v1::GetTraceRequest {
+        trace_id: vec![1; 16].into(),
+        only: Some(v1::TraceSelection {
+            log_times_unix_nano: vec![5],
+            ..v1::TraceSelection::default()
+        }),
+        ..v1::GetTraceRequest::default()
+    };
+    let mut pieces = client.get_trace(request).await.unwrap().into_inner();
+    let mut found = Vec::new();
+    while let Some(piece) = pieces.message().await.unwrap() {
+        let groups = piece.resource_logs.iter();
+        let scopes = groups.flat_map(|group| &group.scope_logs);
+        let records = scopes.flat_map(|scope| &scope.log_records);
+        found.extend(records.map(|record| record.observed_time_unix_nano));
+    }
+    assert_eq!(found, [1, 2, 3, 4]);
 }
 
 /// Spans of ids and starts from a number on, each with a value of 1 KiB of its own.

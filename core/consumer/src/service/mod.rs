@@ -119,7 +119,7 @@ impl QueryService for Queries {
         let covered = self.covered(coverage);
         let shared = Arc::clone(&self.shared);
         let pieces = pieces::stream(turn, move |sink| {
-            trace::send(&trace, covered, &shared.config.query, sink)
+            trace::send(&trace, is_selected, covered, &shared.config.query, sink)
         });
         Ok(Response::new(Box::pin(pieces)))
     }

@@ -17,9 +17,11 @@ use crate::{QueryConfig, table::framed_bytes};
 /// What a record takes at most beside itself, as far as it is alone with its resource and scope: tags and lengths.
 const RECORD_FIXED_BYTES: usize = 64;
 
-/// Sends a trace: its spans, its logs, and with the last piece what is covered.
+/// Sends a trace: its spans, its logs, and with the last piece what is covered. Of a selection, log records of one time keep
+/// the order that they have in the outline, whatever their scopes.
 pub(crate) fn send(
     trace: &Trace,
+    is_selection: bool,
     mut covered: Covered,
     config: &QueryConfig,
     sink: &Sink<GetTraceResponse>,
@@ -40,6 +42,9 @@ pub(crate) fn send(
         }
     }
     for row in trace.logs() {
+        if is_selection && pieces.piece.disorders(&row) {
+            pieces.pass_on()?;
+        }
         let bytes = framed_bytes(&row.record);
         if pieces.make_room(bytes, &row.resource, &row.scope)? {
             pieces.piece.logs.push(row);
@@ -88,18 +93,30 @@ impl Pieces<'_> {
         }
         let mut bytes = record_bytes + self.piece.context_bytes(resource, scope);
         if self.piece.bytes + bytes > self.piece_bytes_max && !self.piece.is_empty() {
-            let piece = std::mem::take(&mut self.piece);
-            self.sink.send(piece.into_message())?;
+            self.pass_on()?;
             bytes = alone;
         }
         self.piece.add(bytes, resource, scope);
         Ok(true)
+    }
+
+    fn pass_on(&mut self) -> Result<(), Gone> {
+        let piece = std::mem::take(&mut self.piece);
+        self.sink.send(piece.into_message())
     }
 }
 
 impl Piece {
     fn is_empty(&self) -> bool {
         self.spans.is_empty() && self.logs.is_empty()
+    }
+
+    /// Whether a log record would come before or after one of its time that it does not: equal scopes of a piece are merged,
+    /// so that the order of two of them is not that of their records.
+    fn disorders(&self, row: &LogRow) -> bool {
+        self.logs.last().is_some_and(|last| {
+            last.time_unix_nano() == row.time_unix_nano() && !Arc::ptr_eq(&last.scope, &row.scope)
+        })
     }
 
     /// What a resource and a scope add. Spans and logs stand in lists of their own, each with its resources, so each

@@ -35,7 +35,7 @@ pub(crate) struct Histogram {
     start_ms: u64,
     end_ms: u64,
     ticks: Vec<ticks::TimeTick>,
-    /// The count at the top of the chart.
+    /// The count at the top of the chart; "about 12" of an estimate.
     max: String,
     legend: Vec<Legend>,
     total: String,
@@ -54,7 +54,7 @@ struct Bar {
     x: String,
     width: String,
     parts: Vec<Part>,
-    /// "12 records, 3 error"; the template adds the time.
+    /// "12 records, 3 error", or "about 12 records, 3 error"; the template adds the time.
     label: String,
     from: Moment,
     /// Leads to the records of this step.
@@ -106,6 +106,8 @@ impl Histogram {
             .map(|at| series.iter().map(|(_, counts)| at_step(counts, at)).sum())
             .collect();
         let max = sums.iter().copied().max().unwrap_or(0);
+        let is_estimated = answer.coverage.as_ref().is_some_and(|own| own.left_out > 0);
+        let about = if is_estimated { "about " } else { "" };
         let first = answer.start_unix_nano;
         let bars = sums
             .iter()
@@ -122,24 +124,23 @@ impl Histogram {
                         end.saturating_sub(start) as f64,
                     ),
                     parts: stack(&series, at, max),
-                    label: label(&series, at, *sum, noun),
+                    label: format!("{about}{}", label(&series, at, *sum, noun)),
                     from: Moment::new(from),
                     href: href(from, to),
                 }
             })
             .collect();
         let total: u64 = sums.iter().sum();
-        let is_estimated = answer.coverage.as_ref().is_some_and(|own| own.left_out > 0);
         Self {
             bars,
             start_ms: start / 1_000_000,
             end_ms: end.div_ceil(1_000_000),
             ticks: ticks::times(start, end),
-            max: count(max),
-            legend: legend(&series),
+            max: format!("{about}{}", count(max)),
+            legend: legend(&series, about),
             total: count(total),
             summary: format!(
-                "{}{} between {} and {} UTC, at most {} in one step",
+                "{}{} between {} and {} UTC, at most {about}{} in one step",
                 if is_estimated { "About " } else { "" },
                 plural(total, noun.0, noun.1),
                 Moment::new(start).clock,
@@ -206,7 +207,7 @@ fn label(series: &[(&str, &[u64])], at: usize, sum: u64, noun: (&str, &str)) -> 
     text
 }
 
-fn legend(series: &[(&str, &[u64])]) -> Vec<Legend> {
+fn legend(series: &[(&str, &[u64])], about: &str) -> Vec<Legend> {
     series
         .iter()
         .rev()
@@ -214,7 +215,7 @@ fn legend(series: &[(&str, &[u64])]) -> Vec<Legend> {
             let total: u64 = counts.iter().sum();
             (total > 0).then(|| Legend {
                 group: group_class(group),
-                total: count(total),
+                total: format!("{about}{}", count(total)),
             })
         })
         .collect()
@@ -222,7 +223,7 @@ fn legend(series: &[(&str, &[u64])]) -> Vec<Legend> {
 
 #[cfg(test)]
 mod tests {
-    use log_tracer_proto::v1::HistogramSeries;
+    use log_tracer_proto::v1::{Coverage, HistogramSeries};
 
     use super::*;
 
@@ -260,6 +261,31 @@ mod tests {
             .collect();
         assert_eq!(parts, [("info", "25", "75"), ("error", "0", "25")]);
         assert_eq!(last.label, "4 records, 1 error");
+    }
+
+    #[test]
+    fn no_number_of_an_estimate_reads_as_an_exact_one() {
+        let left_out = |left_out| HistogramResponse {
+            coverage: Some(Coverage {
+                left_out,
+                ..Coverage::default()
+            }),
+            ..answer(&[("error", &[0, 1]), ("info", &[2, 3])])
+        };
+        for (left_out, about) in [(left_out(0), ""), (left_out(9), "about ")] {
+            let chart = Histogram::new(&left_out, (0, 20), ("record", "records"), |_, _| {
+                String::new()
+            });
+            assert_eq!(chart.max, format!("{about}4"));
+            assert_eq!(chart.bars[1].label, format!("{about}4 records, 1 error"));
+            let totals = chart.legend.iter().map(|entry| entry.total.clone());
+            assert_eq!(
+                totals.collect::<Vec<_>>(),
+                [format!("{about}1"), format!("{about}5")]
+            );
+            let peak = format!("at most {about}4 in one step");
+            assert!(chart.summary.ends_with(&peak), "{}", chart.summary);
+        }
     }
 
     #[test]

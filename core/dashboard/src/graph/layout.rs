@@ -9,7 +9,8 @@
 //! 4. **Order** within the layers (`order`): sweeps by the median of the neighbours and swaps of adjacent nodes, as
 //!    long as there are fewer crossings.
 //! 5. **Heights** (`place`): each node as near to its neighbours as the distance to the node above and below allows,
-//!    which is an isotonic regression; edges over several layers count more, so that they run straight.
+//!    which is an isotonic regression; edges over several layers count more, so that they run straight. Where calls
+//!    begin stands amid what it calls, or on top of it (`Begin`).
 //! 6. **Routes**: an edge leaves at the right side of its caller and arrives at the left side of its callee, at a port
 //!    of its own; ports are in the order of what is at the other end.
 //!
@@ -31,6 +32,15 @@ pub(crate) struct Sizes {
     /// Between a node and the one below, and between two layers.
     pub(crate) gap_y: f64,
     pub(crate) gap_x: f64,
+}
+
+/// Where the first node of the first layer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// Amid what it calls.
+    Amid,
+    /// In the corner: nothing is above it, so a window that is smaller than the drawing opens on it.
+    OnTop,
 }
 
 /// A point: x to the right, y down.
@@ -84,7 +94,7 @@ impl<T> Table<Vec<T>> {
 }
 
 /// Draws a graph of so many nodes. An edge with an end that does not exist is drawn as one to itself: not at all.
-pub(crate) fn draw(nodes: usize, edges: &[Edge], sizes: Sizes) -> Drawing {
+pub(crate) fn draw(nodes: usize, edges: &[Edge], sizes: Sizes, begin: Begin) -> Drawing {
     let components = components(nodes, edges);
     let mut drawing = Drawing {
         nodes: vec![(0.0, 0.0); nodes],
@@ -95,7 +105,7 @@ pub(crate) fn draw(nodes: usize, edges: &[Edge], sizes: Sizes) -> Drawing {
         .into_iter()
         .partition(|part| part.edges.is_empty());
     for part in connected {
-        let own = draw_part(&part, edges, sizes);
+        let own = draw_part(&part, edges, sizes, begin);
         let below = stack(&drawing, sizes);
         for (number, (x, y)) in part.nodes.iter().zip(own.nodes) {
             if let Some(place) = drawing.nodes.get_mut(*number) {
@@ -199,7 +209,7 @@ struct Item {
     after: Vec<usize>,
 }
 
-fn draw_part(part: &Part, edges: &[Edge], sizes: Sizes) -> Drawing {
+fn draw_part(part: &Part, edges: &[Edge], sizes: Sizes, begin: Begin) -> Drawing {
     let number: BTreeMap<usize, usize> = part
         .nodes
         .iter()
@@ -222,7 +232,7 @@ fn draw_part(part: &Part, edges: &[Edge], sizes: Sizes) -> Drawing {
     let layer = layers::assign(part.nodes.len(), &forward);
     let (items, chains) = items(&layer, &forward);
     let rows = order::arrange(&items);
-    let heights = place::heights(&items, &rows, sizes);
+    let heights = place::heights(&items, &rows, sizes, begin);
     let x = |item: usize| layer_x(items.get(item).map_or(0, |item| item.layer), sizes);
     let nodes: Vec<Point> = (0..part.nodes.len())
         .map(|item| (x(item), heights.at(item)))

@@ -91,12 +91,15 @@ async fn one(call: &Call<'_>, id: &str) -> Result<Response, Fault> {
     }
     is_set(call.params, "rawTraces")?;
     is_set(call.params, "raw_traces")?;
+    let missing = || Fault::missing("No traces found");
     let first = match call.app.ask.trace_pieces(id).await {
-        Err(fault) if fault.status() == StatusCode::NOT_FOUND => {
-            return Err(Fault::missing("No traces found"));
-        }
+        Err(fault) if fault.status() == StatusCode::NOT_FOUND => return Err(missing()),
         first => first?,
     };
+    // A trace of log records alone is none for Jaeger.
+    if !first.has_spans() {
+        return Err(missing());
+    }
     Ok(stream(call.app, first, Vec::new()))
 }
 

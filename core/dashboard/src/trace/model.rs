@@ -22,6 +22,16 @@ use super::{
 /// What a service is called that gave no name.
 pub(super) const UNKNOWN_SERVICE: &str = "unknown_service";
 
+/// Bytes of the names and values of an outline at most.
+const TEXT_BYTES_MAX: usize = 1024;
+
+/// Whether a name or a value of an outline was cut: then it ends in an ellipsis, as near to those bytes as a character may.
+pub(crate) fn is_cut(text: &str) -> bool {
+    const LONGEST_CHAR_BYTES: usize = 4;
+    (TEXT_BYTES_MAX + 1 - LONGEST_CHAR_BYTES..=TEXT_BYTES_MAX).contains(&text.len())
+        && text.ends_with('…')
+}
+
 /// A trace with its logs.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {

@@ -174,8 +174,7 @@ impl Trace {
         }
     }
 
-    /// An answer has its records by sender and scope, and those of one scope in the order of the outline. `next` knows where
-    /// to go on among those of one key.
+    /// An answer has records of one time in the order of the outline. `next` knows where to go on among those of one key.
     fn fill_log(
         &mut self,
         record: LogRecord,

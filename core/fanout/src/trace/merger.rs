@@ -29,6 +29,8 @@ pub(super) struct Merger {
     owners: HashMap<u128, usize>,
     spans: Limited,
     logs: Limited,
+    /// A log record that begins the next piece.
+    held: Option<LogRow>,
     is_over: bool,
 }
 
@@ -98,6 +100,14 @@ impl Piece {
         self.bytes += bytes + RECORD_FIXED_BYTES;
     }
 
+    /// Whether a log record would come before or after one of its time that it does not, since equal scopes of a piece are
+    /// merged.
+    fn disorders(&self, row: &LogRow) -> bool {
+        self.logs.last().is_some_and(|last| {
+            last.time_unix_nano() == row.time_unix_nano() && !Arc::ptr_eq(&last.scope, &row.scope)
+        })
+    }
+
     fn into_message(self) -> GetTraceResponse {
         GetTraceResponse {
             resource_spans: spans_to_otlp(self.spans),
@@ -127,6 +137,7 @@ impl Merger {
             spans: Limited::new(request.spans_max),
             logs: Limited::new(request.logs_max),
             request,
+            held: None,
             is_over: false,
         }
     }
@@ -194,13 +205,15 @@ impl Merger {
             }
         }
         loop {
-            self.fill(|head| head.logs.is_empty() && !head.is_over)
-                .await;
-            let row = match self.first_log() {
+            let row = match self.next_log().await {
                 Some(Some(row)) => row,
                 Some(None) => continue,
                 None => break,
             };
+            if self.request.only.is_some() && piece.disorders(&row) {
+                self.held = Some(row);
+                return piece.into_message();
+            }
             let bytes = row.record.encoded_len();
             piece.count(&row.resource, |it| it.resource.encoded_len(), bytes);
             piece.logs.push(row);
@@ -209,6 +222,16 @@ impl Merger {
             }
         }
         self.end(piece.into_message())
+    }
+
+    /// Like [`Self::first_log`], after reading on where that is needed.
+    async fn next_log(&mut self) -> Option<Option<LogRow>> {
+        if let Some(held) = self.held.take() {
+            return Some(Some(held));
+        }
+        self.fill(|head| head.logs.is_empty() && !head.is_over)
+            .await;
+        self.first_log()
     }
 
     /// Reads on in those lanes that have to say what comes next.

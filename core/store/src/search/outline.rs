@@ -1,7 +1,7 @@
 //! One trace as far as its pictures need it: of each span and log record a few numbers, read from a few columns, and
 //! whether it matches what is asked about it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use log_tracer_query::{Field, Intrinsic, Query, Record, Value};
 use log_tracer_record::{ResourceContext, TraceId};
@@ -41,7 +41,7 @@ pub struct OutlineSpec {
 pub struct TraceOutline {
     /// The senders.
     pub resources: Vec<Arc<ResourceContext>>,
-    /// The names of spans; they and the values end after 1,024 bytes.
+    /// The names of spans; they and the values are cut to 1,024 bytes, and those that are cut end in an ellipsis.
     pub names: Vec<String>,
     /// The values of the field that was asked about.
     pub values: Vec<String>,
@@ -236,7 +236,7 @@ impl Builder {
                 number_in(
                     &mut self.names,
                     &mut self.outline.names,
-                    cut(chunk.name(row)),
+                    &cut(chunk.name(row)),
                 )
             });
             let of_row = chunk.resources();
@@ -324,9 +324,16 @@ const ROWS_PER_LOOK: usize = 256;
 /// Bytes of a name and of a value that are told; what is longer is cut, so that a table has room for many.
 const TEXT_BYTES_MAX: usize = 1 << 10;
 
-fn cut(text: &str) -> &str {
-    let end = text.floor_char_boundary(TEXT_BYTES_MAX);
-    text.get(..end).unwrap_or(text)
+/// Ends what is cut, within those bytes.
+const ELLIPSIS: &str = "…";
+
+fn cut(text: &str) -> Cow<'_, str> {
+    if text.len() <= TEXT_BYTES_MAX {
+        return Cow::Borrowed(text);
+    }
+    let end = text.floor_char_boundary(TEXT_BYTES_MAX - ELLIPSIS.len());
+    let start = text.get(..end).unwrap_or_default();
+    Cow::Owned(format!("{start}{ELLIPSIS}"))
 }
 
 /// The first value of a field, as text.
@@ -339,15 +346,16 @@ fn first_value(
     let mut first = None;
     chunk.fields(row, plans).any_value(field, &mut |value| {
         first = Some(match value {
-            Value::Str(text) => cut(text).to_owned(),
+            Value::Str(text) => cut(text).into_owned(),
             Value::Int(number) => number.to_string(),
             Value::Double(number) => format!("{number:?}"),
             Value::Bool(value) => value.to_string(),
-            Value::Bytes(bytes) => bytes
-                .iter()
-                .take(TEXT_BYTES_MAX / 2)
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            Value::Bytes(bytes) => {
+                // One more than there is room for, so that the cut is seen.
+                let told = bytes.iter().take(TEXT_BYTES_MAX / 2 + 1);
+                let hex: String = told.map(|byte| format!("{byte:02x}")).collect();
+                cut(&hex).into_owned()
+            }
         });
         true
     });
@@ -357,4 +365,29 @@ fn first_value(
 /// What OTLP numbers fits.
 fn byte(number: i32) -> u8 {
     u8::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_cut_says_so_and_one_that_fits_is_whole() {
+        let whole = "é".repeat(TEXT_BYTES_MAX / 2);
+        assert_eq!(cut(&whole), whole);
+        let told = cut(&format!("{whole}!")).into_owned();
+        assert_eq!((told.len(), told.ends_with("é…")), (1023, true));
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_text_has_room_and_begins_as_the_whole(text in "\\PC{0,1100}") {
+            let told = cut(&text);
+            prop_assert!(told.len() <= TEXT_BYTES_MAX);
+            let start = told.strip_suffix(ELLIPSIS).unwrap_or(&told);
+            prop_assert!(text.starts_with(start));
+        }
+    }
 }

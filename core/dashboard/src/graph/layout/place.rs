@@ -1,6 +1,6 @@
 //! How high each item stands.
 
-use super::{Item, Sizes, Table};
+use super::{Begin, Item, Sizes, Table};
 
 /// The room that the bend of an edge takes.
 pub(super) const BEND_HEIGHT: f64 = 8.0;
@@ -8,8 +8,16 @@ pub(super) const BEND_HEIGHT: f64 = 8.0;
 /// From left to right and back, in turn; an even number.
 const ROUNDS: usize = 16;
 
+/// How much an item that stays where it is pulls: more than all others of a layer.
+const STAYS: f64 = 1e9;
+
 /// The upper end of each item; the least is 0.
-pub(super) fn heights(items: &[Item], rows: &[Vec<usize>], sizes: Sizes) -> Table<f64> {
+pub(super) fn heights(
+    items: &[Item],
+    rows: &[Vec<usize>],
+    sizes: Sizes,
+    begin: Begin,
+) -> Table<f64> {
     let mut y: Table<f64> = Table::of(items.len());
     for row in rows {
         let mut next = 0.0;
@@ -18,9 +26,14 @@ pub(super) fn heights(items: &[Item], rows: &[Vec<usize>], sizes: Sizes) -> Tabl
             next += height(items, *number, sizes) + gap(items, *number, sizes);
         }
     }
+    let top = match begin {
+        Begin::Amid => None,
+        Begin::OnTop => rows.first().and_then(|row| row.first()).copied(),
+    };
     let layers: Vec<usize> = (0..rows.len()).collect();
-    // The last round goes from right to left, so that callers stand amid what they call.
-    for round in 0..ROUNDS {
+    // The last round goes from right to left, so that callers stand amid what they call; or, below a caller that stays on
+    // top, the other way, so that what it calls begins beside it.
+    for round in 0..ROUNDS + usize::from(top.is_some()) {
         let is_forward = round % 2 == 0;
         let order: Vec<usize> = if is_forward {
             layers.clone()
@@ -29,7 +42,7 @@ pub(super) fn heights(items: &[Item], rows: &[Vec<usize>], sizes: Sizes) -> Tabl
         };
         for layer in order {
             if let Some(row) = rows.get(layer) {
-                settle(row, items, &mut y, sizes, |item| match is_forward {
+                settle(row, items, &mut y, sizes, top, |item| match is_forward {
                     true => &item.before,
                     false => &item.after,
                 });
@@ -56,12 +69,14 @@ fn gap(items: &[Item], number: usize, sizes: Sizes) -> f64 {
     }
 }
 
-/// Moves the items of a layer to the weighted mean of their neighbours, as near as their order and distance allow.
+/// Moves the items of a layer to the weighted mean of their neighbours, as near as their order and distance allow. With an
+/// item that stays on top, none stands above it.
 fn settle<'a>(
     row: &[usize],
     items: &'a [Item],
     y: &mut Table<f64>,
     sizes: Sizes,
+    top: Option<usize>,
     near: impl Fn(&'a Item) -> &'a [usize],
 ) {
     // With the room above it taken away, each item must only not stand above the one before: isotonic regression.
@@ -79,6 +94,9 @@ fn settle<'a>(
             sum += pull * (middle - own / 2.0);
             weight += pull;
         }
+        if top == Some(*number) {
+            (sum, weight) = (0.0, STAYS);
+        }
         if weight == 0.0 {
             // Nothing pulls it: it stays, but gives way to all others.
             weight = 0.01;
@@ -95,9 +113,11 @@ fn settle<'a>(
         above += own + gap(items, *number, sizes);
     }
     let mut above = 0.0;
+    // What would stand above the bound is moved to it: of such a regression the nearest that is allowed.
+    let bound = top.map_or(f64::NEG_INFINITY, |_| 0.0);
     let settled = blocks
         .iter()
-        .flat_map(|block| std::iter::repeat_n(block.mean(), block.count));
+        .flat_map(|block| std::iter::repeat_n(block.mean().max(bound), block.count));
     for (number, mean) in row.iter().zip(settled) {
         y.put(*number, mean + above);
         above += height(items, *number, sizes) + gap(items, *number, sizes);

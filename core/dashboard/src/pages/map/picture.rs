@@ -6,7 +6,7 @@ use super::{Map, NodeRed};
 use crate::{
     graph::{
         Edge, Node,
-        layout::{Drawing, Point, Sizes, draw},
+        layout::{Begin, Drawing, Point, Sizes, draw},
         lines::{self, Label, MARGIN},
     },
     red::RedView,
@@ -95,7 +95,7 @@ impl Picture {
             .iter()
             .map(|edge| (edge.caller, edge.callee, edge.calls.count))
             .collect();
-        let drawing = draw(graph.nodes.len(), &edges, sizes);
+        let drawing = draw(graph.nodes.len(), &edges, sizes, Begin::Amid);
         let busiest = graph
             .edges
             .iter()

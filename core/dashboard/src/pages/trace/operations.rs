@@ -17,7 +17,7 @@ use crate::{
     sorting::{Column, Head, Order, Pager, Pages},
     trace::{
         figures::Figures,
-        model::{SpanItem, Trace},
+        model::{SpanItem, Trace, is_cut},
         statistics::{self, Sample, Statistics},
     },
     units::{self, clip, count, duration},
@@ -28,6 +28,9 @@ const ROWS_MAX: usize = 60;
 
 /// Attribute keys that are offered to count by.
 const KEYS_MAX: usize = 60;
+
+/// Bytes of such a key at most.
+const KEY_BYTES_MAX: usize = 100;
 
 /// Spans whose attributes are looked at for those keys.
 const SAMPLES_MAX: usize = 40;
@@ -66,6 +69,10 @@ pub(crate) struct OperationsView {
     fields: Vec<(String, String)>,
     /// Keys that spans of this trace have.
     keys: Vec<String>,
+    /// What of the keys is not offered; empty when nothing is known to be missing.
+    keys_left_out: String,
+    /// Whether a text of a row was cut where the trace was read.
+    has_cut: bool,
 }
 
 /// Spans that are counted together.
@@ -75,6 +82,8 @@ struct GroupRow {
     service: String,
     colour: usize,
     name: String,
+    /// Whether the name was cut where the trace was read, so that all that begin like it are counted as one.
+    cut: bool,
     /// Leads to the spans; empty where no filter finds just them.
     href: String,
     count: String,
@@ -123,16 +132,19 @@ pub(super) fn view(scene: &Scene<'_>) -> OperationsView {
         ..state.rewound()
     };
     let form = counted_by("");
+    let (keys, keys_left_out) = keys(trace);
+    let rows: Vec<GroupRow> = groups
+        .iter()
+        .skip(pages.skipped)
+        .take(ROWS_MAX)
+        .map(|(key, statistics)| row(scene, &figures, &by, key, statistics))
+        .collect();
     OperationsView {
         heads: state
             .order
             .heads(&COLUMNS, SORT_DEFAULT, &link, "waterfall"),
-        rows: groups
-            .iter()
-            .skip(pages.skipped)
-            .take(ROWS_MAX)
-            .map(|(key, statistics)| row(scene, &figures, &by, key, statistics))
-            .collect(),
+        has_cut: rows.iter().any(|row| row.cut),
+        rows,
         total: by.words(groups.len()),
         pager: pages.pager(&link.at("waterfall")),
         by: match by {
@@ -144,7 +156,8 @@ pub(super) fn view(scene: &Scene<'_>) -> OperationsView {
         operation_href: form.link().to_string(),
         service_href: counted_by("service").link().to_string(),
         fields: fields(&form),
-        keys: keys(trace),
+        keys,
+        keys_left_out,
     }
 }
 
@@ -282,6 +295,10 @@ fn row(scene: &Scene<'_>, figures: &Figures, by: &By, key: &Key<'_>, of: &Statis
     GroupRow {
         colour: scene.palette.colour(service),
         service: clip(service, 40),
+        cut: match key {
+            Key::Operation(_, text) | Key::Value(text) => is_cut(text),
+            Key::None => false,
+        },
         name,
         href: href.unwrap_or_default(),
         count: count(of.count),
@@ -306,32 +323,52 @@ fn row(scene: &Scene<'_>, figures: &Figures, by: &By, key: &Key<'_>, of: &Statis
     }
 }
 
-/// The spans whose attributes are offered to count by, as places in the trace: the first of each operation.
-pub(super) fn samples(trace: &Trace) -> Vec<usize> {
+/// The first span of each operation, as places in the trace: operations of one name and service are one, however many
+/// processes have it.
+fn first_of_operations(trace: &Trace) -> Vec<usize> {
+    let (_, of_process) = trace.services();
     let mut known = HashSet::new();
     trace
         .spans
         .iter()
         .enumerate()
-        .filter(|(_, item)| known.insert((item.process, item.name)))
+        .filter(|(_, item)| known.insert((of_process.get(item.process), item.name)))
         .map(|(at, _)| at)
-        .take(SAMPLES_MAX)
         .collect()
 }
 
-/// The attribute keys that those have, in the order of the alphabet.
-fn keys(trace: &Trace) -> Vec<String> {
-    let mut keys: Vec<&str> = samples(trace)
-        .into_iter()
-        .filter_map(|at| trace.whole(trace.spans.get(at)?))
+/// The spans whose attributes are offered to count by.
+pub(super) fn samples(trace: &Trace) -> Vec<usize> {
+    let mut first = first_of_operations(trace);
+    first.truncate(SAMPLES_MAX);
+    first
+}
+
+/// The attribute keys that those have, in the order of the alphabet, and what is missing among them.
+fn keys(trace: &Trace) -> (Vec<String>, String) {
+    let first = first_of_operations(trace);
+    let mut keys: Vec<&str> = first
+        .iter()
+        .take(SAMPLES_MAX)
+        .filter_map(|at| trace.whole(trace.spans.get(*at)?))
         .flat_map(|whole| &whole.span.attributes)
         .map(|pair| pair.key.as_str())
+        .filter(|key| !key.is_empty())
         .collect();
     keys.sort_unstable();
     keys.dedup();
-    keys.into_iter()
-        .filter(|key| !key.is_empty() && key.len() <= 100)
-        .take(KEYS_MAX)
-        .map(str::to_owned)
-        .collect()
+    let of = |some: usize, all: usize| format!("{} of {}", count(some as u64), count(all as u64));
+    let found = keys.len();
+    let offered = keys.into_iter().filter(|key| key.len() <= KEY_BYTES_MAX);
+    let offered: Vec<String> = offered.take(KEYS_MAX).map(str::to_owned).collect();
+    let left_out = if first.len() > SAMPLES_MAX {
+        let of = of(SAMPLES_MAX, first.len());
+        format!("Offered are keys of {of} operations; any field can be written.")
+    } else if offered.len() < found {
+        let of = of(offered.len(), found);
+        format!("Offered are {of} keys; any field can be written.")
+    } else {
+        String::new()
+    };
+    (offered, left_out)
 }

@@ -36,6 +36,8 @@ pub(crate) struct Overview {
     status_message: String,
     start: Moment,
     duration: String,
+    /// Without one there is nothing to filter, to compare or to look for.
+    has_spans: bool,
     spans: String,
     errors: String,
     depth: String,
@@ -145,6 +147,7 @@ impl Overview {
                 .map_or_else(String::new, |status| clip(&status.message, 300)),
             start: Moment::new(trace.start),
             duration: duration(length),
+            has_spans: !trace.spans.is_empty(),
             spans: count(trace.spans.len() as u64),
             errors: if error_count == 0 {
                 String::new()
@@ -263,6 +266,12 @@ fn services(
 
 /// Counts of what is odd, each in a sentence.
 fn oddities(trace: &Trace) -> Vec<String> {
+    if trace.spans.is_empty() {
+        return vec![
+            "Only log records carry this trace's id: its spans were not sent, or are not kept any more"
+                .to_owned(),
+        ];
+    }
     let all: Vec<Mark> = trace
         .rows
         .iter()

@@ -2,10 +2,12 @@
 
 pub(crate) mod flame;
 pub(crate) mod graph;
+pub(crate) mod rows;
 
 use log_tracer_query::{Field, Intrinsic, quote};
 use serde::Serialize;
 
+use self::rows::End;
 use super::{Scene, State, View};
 use crate::{
     fault::Fault,
@@ -99,15 +101,24 @@ pub(crate) fn path_param(path: PathId) -> String {
 }
 
 /// Where the pictures lead: the filter comes along and nothing of the timeline, so that their many links stay short.
-fn link(view: View, state: &State, angle: Angle, from: Option<usize>) -> Link {
+fn link(view: View, state: &State, angle: Angle) -> Link {
     let link = Link::to("")
         .with("tab", view.key())
-        .with(
-            "from",
-            from.map_or_else(String::new, |from| from.to_string()),
-        )
         .with("f", &*state.filter);
     angle.write(link)
+}
+
+/// The same with another page of its table; empty for none.
+fn turned(view: View, state: &State, angle: Angle, end: Option<End>, table: &str) -> String {
+    let Some(end) = end else {
+        return String::new();
+    };
+    let (key, row) = match end {
+        End::First(row) => ("from", row),
+        End::Before(row) => ("before", row),
+    };
+    let link = link(view, state, angle).with(key, row.to_string());
+    link.at(table).to_string()
 }
 
 /// Nanoseconds of the critical path of the trace: shares are of all of it, whatever a filter leaves of the shape.
@@ -205,6 +216,14 @@ fn words(sums: &Sums, path: u64) -> String {
         words.push_str(&format!(", {}", plural(sums.errors, "error", "errors")));
     }
     words
+}
+
+/// What is said of what none of its spans matches the filter for itself: it is faded.
+fn leads(matched: u64) -> &'static str {
+    match matched {
+        0 => "; leads to what the filter finds",
+        _ => "",
+    }
 }
 
 /// What a step is called where there is room for a line: service and name.

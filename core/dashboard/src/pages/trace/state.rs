@@ -103,7 +103,10 @@ pub(crate) struct State {
     pub(crate) id: [u8; 16],
     pub(crate) view: View,
     pub(crate) span: Option<Id>,
+    /// The first row that is shown.
     pub(crate) from: Option<usize>,
+    /// Of a table that was gone back in: the row after the last; then `from` says nothing.
+    pub(crate) before: Option<usize>,
     pub(crate) fold: Fold,
     pub(crate) toggled: Vec<Id>,
     pub(crate) inline_logs: bool,
@@ -171,6 +174,9 @@ impl State {
             from: params
                 .number("from", 0, u64::from(u32::MAX))?
                 .map(|from| from as usize),
+            before: params
+                .number("before", 0, u64::from(u32::MAX))?
+                .map(|before| before as usize),
             fold: fold.unwrap_or_default(),
             toggled: toggled.unwrap_or_default(),
             inline_logs: params.get("logs") != Some("0"),
@@ -210,6 +216,10 @@ impl State {
                 self.from.map_or_else(String::new, |from| from.to_string()),
             )
             .with(
+                "before",
+                self.before.map_or_else(String::new, |row| row.to_string()),
+            )
+            .with(
                 "fold",
                 match self.fold {
                     Fold::Auto => "",
@@ -243,6 +253,7 @@ impl State {
     pub(crate) fn rewound(&self) -> Self {
         Self {
             from: None,
+            before: None,
             page: 1,
             ..self.clone()
         }
@@ -307,6 +318,7 @@ mod tests {
             ("t=1.2", "t"),
             ("fold=half", "fold"),
             ("from=-1", "from"),
+            ("before=x", "before"),
             ("tab=picture", "tab"),
             ("tab=spans&sort=colour", "sort"),
             ("tab=operations&sort=-depth", "sort"),
@@ -343,6 +355,7 @@ mod tests {
                 view,
                 span: span.filter(|id| *id != [0; 8]),
                 from,
+                before: turned.then_some(column),
                 fold: Fold::Closed,
                 toggled: toggled.into_iter().map(|id| [id; 8]).collect(),
                 inline_logs: logs,

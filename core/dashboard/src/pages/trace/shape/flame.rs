@@ -2,7 +2,11 @@
 
 use serde::Serialize;
 
-use super::{Angle, SumsView, critical, html_bytes, kind_word, link, title, words};
+use super::{
+    Angle, SumsView, critical, html_bytes, kind_word, leads, link,
+    rows::{End, Page, Room},
+    title, turned, words,
+};
 use crate::{
     charts::percent,
     pages::{
@@ -13,7 +17,7 @@ use crate::{
         Shape,
         flame::{Content, Flame, Frame, Unit, flame},
     },
-    units::{self, clip, compact, count, duration, plural},
+    units::{clip, compact, duration, plural},
 };
 
 /// The height of a level.
@@ -157,7 +161,8 @@ pub(crate) fn view(scene: &Scene<'_>) -> FlameView {
             break (canvas, frames);
         }
     };
-    let (rows, place, previous, next) = canvas.table();
+    let page = canvas.table();
+    let turned = |end| turned(View::Flame, scene.state, angle, end, "paths");
     FlameView {
         frames,
         height: canvas.flame.levels * LEVEL_HEIGHT,
@@ -176,10 +181,10 @@ pub(crate) fn view(scene: &Scene<'_>) -> FlameView {
             None => String::new(),
             Some(_) => canvas.zoom(None),
         },
-        rows,
-        place,
-        previous,
-        next,
+        place: page.place(),
+        previous: turned(page.previous()),
+        next: turned(page.next()),
+        rows: page.rows,
         filtered: scene.sieve.matches.is_some(),
     }
 }
@@ -202,7 +207,7 @@ impl Canvas<'_> {
             root: root.map(|node| node.path),
             ..self.angle
         };
-        link(View::Flame, self.scene.state, angle, None).to_string()
+        link(View::Flame, self.scene.state, angle).to_string()
     }
 
     fn amount(&self, amount: u64) -> String {
@@ -266,9 +271,10 @@ impl Canvas<'_> {
                     dim: node.sums.matched == 0,
                     label: fit(&format!("{} {label}", clip(&step.service, 40))),
                     title: format!(
-                        "{}: {}{with_all}",
+                        "{}: {}{with_all}{}",
                         title(Some(step)),
-                        words(&node.sums, self.path)
+                        words(&node.sums, self.path),
+                        leads(node.sums.matched)
                     ),
                     href: match self.root == Some(number) {
                         true => String::new(),
@@ -337,67 +343,40 @@ impl Canvas<'_> {
         above
     }
 
-    /// A page of the paths of the picture, in the order of the tree; and where it is, and its neighbours.
-    fn table(&self) -> (Vec<RowView>, String, String, String) {
+    /// A page of the paths of the picture, in the order of the tree.
+    fn table(&self) -> Page<RowView> {
         let nodes = &self.shape.nodes;
         let first = self.root.unwrap_or(0);
         let top = nodes.get(first).filter(|_| self.root.is_some());
         let total = top.map_or(nodes.len(), |node| node.size);
         let depth = top.map_or(0, |node| node.depth);
-        let from = self
-            .scene
-            .state
-            .from
-            .unwrap_or(0)
-            .min(total.saturating_sub(1));
-        let mut left = TABLE_BYTES_MAX;
-        let rows: Vec<RowView> = nodes
-            .iter()
-            .enumerate()
-            .skip(first + from)
-            .take(ROWS_MAX.min(total - from))
-            .filter_map(|(at, node)| {
-                let step = self.shape.step(node)?;
-                Some(RowView {
-                    depth: (node.depth - depth).min(DEPTH_MAX),
-                    service: clip(&step.service, 40),
-                    colour: self.scene.palette.colour(&step.service),
-                    name: name(&clip(&step.name, 80)),
-                    kind: kind_word(step),
-                    dim: node.sums.matched == 0,
-                    href: match Some(at) == self.root {
-                        true => String::new(),
-                        false => self.zoom(Some(at)),
-                    },
-                    sums: SumsView::new(&node.sums, self.path),
-                })
-            })
-            .take_while(|row| {
-                let fits = left > 0;
-                left = left.saturating_sub(row.bytes());
-                fits
-            })
-            .collect();
-        let to = from + rows.len();
-        let page = |from: usize| {
-            link(View::Flame, self.scene.state, self.angle, Some(from))
-                .at("paths")
-                .to_string()
+        let room = Room {
+            rows: ROWS_MAX,
+            bytes: TABLE_BYTES_MAX,
         };
-        let place = match to - from == total {
-            true => String::new(),
-            false => format!(
-                "{} to {} of {}",
-                count(from as u64 + 1),
-                count(to as u64),
-                units::count(total as u64)
-            ),
-        };
-        let previous = match from {
-            0 => String::new(),
-            from => page(from.saturating_sub(ROWS_MAX)),
-        };
-        let next = if to < total { page(to) } else { String::new() };
-        (rows, place, previous, next)
+        Page::cut(total, End::of(self.scene.state), room, |row| {
+            let row = self.row(first + row, depth)?;
+            let bytes = row.bytes();
+            Some((row, bytes))
+        })
+    }
+
+    /// The row of a node, below a root that stands so deep.
+    fn row(&self, at: usize, depth: usize) -> Option<RowView> {
+        let node = self.shape.nodes.get(at)?;
+        let step = self.shape.step(node)?;
+        Some(RowView {
+            depth: node.depth.saturating_sub(depth).min(DEPTH_MAX),
+            service: clip(&step.service, 40),
+            colour: self.scene.palette.colour(&step.service),
+            name: name(&clip(&step.name, 80)),
+            kind: kind_word(step),
+            dim: node.sums.matched == 0,
+            href: match Some(at) == self.root {
+                true => String::new(),
+                false => self.zoom(Some(at)),
+            },
+            sums: SumsView::new(&node.sums, self.path),
+        })
     }
 }

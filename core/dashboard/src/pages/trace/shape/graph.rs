@@ -2,10 +2,14 @@
 
 use serde::Serialize;
 
-use super::{Angle, SumsView, Tint, critical, html_bytes, link, timeline};
+use super::{
+    Angle, SumsView, Tint, critical, html_bytes, leads, link,
+    rows::{End, Page, Room},
+    timeline, turned,
+};
 use crate::{
     graph::{
-        layout::{Drawing, Point, Sizes, draw},
+        layout::{Begin, Drawing, Point, Sizes, draw},
         lines::{self, Label, MARGIN},
     },
     pages::{
@@ -213,9 +217,10 @@ pub(crate) fn view(scene: &Scene<'_>) -> GraphView {
         gap_y: 18.0,
         gap_x: if is_labelled { 120.0 } else { 90.0 },
     };
-    let drawing = draw(drawn.nodes.len(), &edges, sizes);
+    let drawing = draw(drawn.nodes.len(), &edges, sizes, Begin::OnTop);
     let side = |length: f64| (length + 2.0 * MARGIN).ceil() as u32;
-    let (rows, place, previous, next) = canvas.table(&all);
+    let page = canvas.table(&all);
+    let turned = |end| turned(View::Graph, scene.state, angle, end, "operations");
     GraphView {
         width: side(drawing.width),
         height: side(drawing.height),
@@ -233,10 +238,10 @@ pub(crate) fn view(scene: &Scene<'_>) -> GraphView {
         by_service: angle.by == By::Service,
         tints: canvas.tints(),
         scale: canvas.scale(),
-        rows,
-        place,
-        previous,
-        next,
+        place: page.place(),
+        previous: turned(page.previous()),
+        next: turned(page.next()),
+        rows: page.rows,
         filtered: scene.sieve.matches.is_some(),
     }
 }
@@ -302,7 +307,7 @@ const STEPS: u64 = 4;
 
 impl Canvas<'_> {
     fn at(&self, angle: Angle) -> String {
-        link(View::Graph, self.scene.state, angle, None).to_string()
+        link(View::Graph, self.scene.state, angle).to_string()
     }
 
     fn by(&self) -> Vec<Choice> {
@@ -371,8 +376,13 @@ impl Canvas<'_> {
                 errors => format!("{numbers} · {}", plural(errors, "error", "errors")),
             },
             title: match node.name {
-                Some(_) => format!("{} {label}: {}", clip(&node.service, 40), self.times(sums)),
-                None => format!("{label}: {}", self.times(sums)),
+                Some(_) => format!(
+                    "{} {label}: {}{}",
+                    clip(&node.service, 40),
+                    self.times(sums),
+                    leads(sums.matched)
+                ),
+                None => format!("{label}: {}{}", self.times(sums), leads(sums.matched)),
             },
             colour: self.scene.palette.colour(&node.service),
             step: tinted(self.angle.tint, sums).map(|nanos| self.step(nanos)),
@@ -480,54 +490,21 @@ impl Canvas<'_> {
         shapes
     }
 
-    /// A page of all nodes, those with the most time first; and where it is, and its neighbours.
-    fn table(&self, all: &Calls) -> (Vec<RowView>, String, String, String) {
+    /// A page of all nodes, those with the most time first.
+    fn table(&self, all: &Calls) -> Page<RowView> {
         let total = all.nodes.len();
-        let rows_max = match total > MANY {
-            true => ROWS_BESIDE_MANY_MAX,
-            false => ROWS_MAX,
+        let room = Room {
+            rows: match total > MANY {
+                true => ROWS_BESIDE_MANY_MAX,
+                false => ROWS_MAX,
+            },
+            bytes: TABLE_BYTES_MAX,
         };
-        let from = self
-            .scene
-            .state
-            .from
-            .unwrap_or(0)
-            .min(total.saturating_sub(1));
-        let mut left = TABLE_BYTES_MAX;
-        let rows: Vec<RowView> = all
-            .nodes
-            .iter()
-            .enumerate()
-            .skip(from)
-            .take(rows_max)
-            .map(|(at, node)| self.row(all, at, node))
-            .take_while(|row| {
-                let fits = left > 0;
-                left = left.saturating_sub(row.bytes());
-                fits
-            })
-            .collect();
-        let to = from + rows.len();
-        let page = |from: usize| {
-            link(View::Graph, self.scene.state, self.angle, Some(from))
-                .at("operations")
-                .to_string()
-        };
-        let place = match to - from == total {
-            true => String::new(),
-            false => format!(
-                "{} to {} of {}",
-                count(from as u64 + 1),
-                count(to as u64),
-                count(total as u64)
-            ),
-        };
-        let previous = match from {
-            0 => String::new(),
-            from => page(from.saturating_sub(rows_max)),
-        };
-        let next = if to < total { page(to) } else { String::new() };
-        (rows, place, previous, next)
+        Page::cut(total, End::of(self.scene.state), room, |at| {
+            let row = self.row(all, at, all.nodes.get(at)?);
+            let bytes = row.bytes();
+            Some((row, bytes))
+        })
     }
 
     fn row(&self, all: &Calls, at: usize, node: &Node) -> RowView {
