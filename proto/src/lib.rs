@@ -17,6 +17,7 @@ mod generated {
 pub mod arbitrary;
 
 pub mod json;
+pub mod outline;
 
 pub use generated::logtracer::v1;
 

@@ -1,7 +1,10 @@
 //! A trace in numbers, in pieces.
 
-use log_tracer_proto::v1::{
-    GetTraceOutlineRequest, GetTraceOutlineResponse, OutlineLogs, OutlineSpans, ResourceEntry,
+use log_tracer_proto::{
+    outline::{Asked, LogRow, SpanRow},
+    v1::{
+        GetTraceOutlineRequest, GetTraceOutlineResponse, OutlineLogs, OutlineSpans, ResourceEntry,
+    },
 };
 use log_tracer_query::{Expr, Field, Query, Test, parse};
 use log_tracer_store::{OutlineLog, OutlineSpan, OutlineSpec, TraceOutline};
@@ -218,54 +221,38 @@ impl<'a> Pieces<'a> {
     }
 
     fn span_columns(&self, spans: &[OutlineSpan]) -> OutlineSpans {
-        let column = |of: fn(&OutlineSpan) -> u8| spans.iter().map(of).collect::<Vec<u8>>().into();
-        OutlineSpans {
-            span_ids: spans
-                .iter()
-                .flat_map(|span| span.span_id)
-                .collect::<Vec<u8>>()
-                .into(),
-            parent_span_ids: spans
-                .iter()
-                .flat_map(|span| span.parent_id)
-                .collect::<Vec<u8>>()
-                .into(),
-            start_unix_nano: spans.iter().map(|span| span.start_unix_nano).collect(),
-            end_unix_nano: spans.iter().map(|span| span.end_unix_nano).collect(),
-            names: spans.iter().map(|span| span.name).collect(),
-            resources: spans.iter().map(|span| span.resource).collect(),
-            kinds: column(|span| span.kind),
-            statuses: column(|span| span.status),
-            matches: match self.spec.span_query.is_empty() {
-                true => bytes::Bytes::new(),
-                false => column(|span| u8::from(span.matches)),
-            },
-            values: match self.spec.span_field {
-                None => Vec::new(),
-                Some(_) => spans
-                    .iter()
-                    .map(|span| span.value.map_or(0, |value| value + 1))
-                    .collect(),
-            },
-        }
+        let asked = Asked {
+            matches: !self.spec.span_query.is_empty(),
+            values: self.spec.span_field.is_some(),
+        };
+        let rows = spans.iter().map(|span| SpanRow {
+            span_id: span.span_id,
+            parent_id: span.parent_id,
+            start_unix_nano: span.start_unix_nano,
+            end_unix_nano: span.end_unix_nano,
+            name: span.name,
+            resource: span.resource,
+            value: span.value,
+            kind: span.kind,
+            status: span.status,
+            matches: span.matches,
+        });
+        OutlineSpans::of(rows, asked)
     }
 
     fn log_columns(&self, logs: &[OutlineLog]) -> OutlineLogs {
-        let column = |of: fn(&OutlineLog) -> u8| logs.iter().map(of).collect::<Vec<u8>>().into();
-        OutlineLogs {
-            span_ids: logs
-                .iter()
-                .flat_map(|log| log.span_id)
-                .collect::<Vec<u8>>()
-                .into(),
-            time_unix_nano: logs.iter().map(|log| log.time_unix_nano).collect(),
-            severities: column(|log| log.severity),
-            resources: logs.iter().map(|log| log.resource).collect(),
-            matches: match self.spec.log_query.is_empty() {
-                true => bytes::Bytes::new(),
-                false => column(|log| u8::from(log.matches)),
-            },
-        }
+        let asked = Asked {
+            matches: !self.spec.log_query.is_empty(),
+            values: false,
+        };
+        let rows = logs.iter().map(|log| LogRow {
+            span_id: log.span_id,
+            time_unix_nano: log.time_unix_nano,
+            resource: log.resource,
+            severity: log.severity,
+            matches: log.matches,
+        });
+        OutlineLogs::of(rows, asked)
     }
 }
 

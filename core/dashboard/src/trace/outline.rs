@@ -8,7 +8,8 @@ use log_tracer_proto::{
         resource::Resource,
         trace::{Span, span::SpanKind, status::StatusCode},
     },
-    v1::{GetTraceOutlineResponse, GetTraceResponse, OutlineLogs, OutlineSpans, TraceSelection},
+    outline::{LogRow, SpanRow},
+    v1::{GetTraceOutlineResponse, GetTraceResponse, TraceSelection},
 };
 use prost::Message;
 
@@ -59,10 +60,10 @@ impl Trace {
                     service: entry.service,
                 }));
             if let Some(spans) = &piece.spans {
-                trace.spans.extend(span_items(spans));
+                trace.spans.extend(spans.rows().map(span_item));
             }
             if let Some(logs) = &piece.logs {
-                trace.logs.extend(log_items(logs));
+                trace.logs.extend(logs.rows().map(log_item));
             }
             trace.duplicate_spans += piece.duplicate_spans;
             if let Some(coverage) = piece.coverage {
@@ -264,47 +265,31 @@ fn distinct<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
     items
 }
 
-fn span_items(spans: &OutlineSpans) -> impl Iterator<Item = SpanItem> + '_ {
-    let columns = ids(&spans.span_ids)
-        .zip(ids(&spans.parent_span_ids))
-        .zip(spans.start_unix_nano.iter().zip(&spans.end_unix_nano))
-        .zip(spans.names.iter().zip(&spans.resources))
-        .zip(spans.kinds.iter().zip(&spans.statuses));
-    columns.enumerate().map(
-        |(at, ((((id, parent), (start, end)), (name, resource)), (kind, status)))| SpanItem {
-            id,
-            parent,
-            start: *start,
-            end: *end,
-            process: *resource as usize,
-            name: *name,
-            kind: SpanKind::try_from(i32::from(*kind)).unwrap_or_default(),
-            status: StatusCode::try_from(i32::from(*status)).unwrap_or_default(),
-            copies: 1,
-            shares_id: false,
-            matches: spans.matches.get(at) == Some(&1),
-            value: spans.values.get(at).and_then(|value| value.checked_sub(1)),
-            whole: None,
-        },
-    )
+fn span_item(row: SpanRow) -> SpanItem {
+    SpanItem {
+        id: row.span_id,
+        parent: row.parent_id,
+        start: row.start_unix_nano,
+        end: row.end_unix_nano,
+        process: row.resource as usize,
+        name: row.name,
+        kind: SpanKind::try_from(i32::from(row.kind)).unwrap_or_default(),
+        status: StatusCode::try_from(i32::from(row.status)).unwrap_or_default(),
+        copies: 1,
+        shares_id: false,
+        matches: row.matches,
+        value: row.value,
+        whole: None,
+    }
 }
 
-fn log_items(logs: &OutlineLogs) -> impl Iterator<Item = LogItem> + '_ {
-    let columns = ids(&logs.span_ids)
-        .zip(&logs.time_unix_nano)
-        .zip(logs.severities.iter().zip(&logs.resources));
-    columns
-        .enumerate()
-        .map(|(at, ((span, time), (severity, resource)))| LogItem {
-            span: named(span),
-            time: *time,
-            severity: i32::from(*severity),
-            process: *resource as usize,
-            matches: logs.matches.get(at) == Some(&1),
-            whole: None,
-        })
-}
-
-fn ids(column: &[u8]) -> impl Iterator<Item = Id> + '_ {
-    column.as_chunks().0.iter().copied()
+fn log_item(row: LogRow) -> LogItem {
+    LogItem {
+        span: named(row.span_id),
+        time: row.time_unix_nano,
+        severity: i32::from(row.severity),
+        process: row.resource as usize,
+        matches: row.matches,
+        whole: None,
+    }
 }

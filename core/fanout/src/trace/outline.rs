@@ -206,16 +206,16 @@ fn merge(
         // All its spans come before its logs.
         let is_full = has_more && spans.len() >= request.spans_max as usize;
         if is_full || part.is_cut && logs.is_empty() {
-            spans_reach.end_at(spans.last().map(|(_, span)| span.start));
+            spans_reach.end_at(spans.last().map(|(_, span)| span.start_unix_nano));
         }
         let is_full = has_more && logs.len() >= request.logs_max as usize;
         if is_full || part.is_cut {
-            logs_reach.end_at(logs.last().map(|(_, log)| log.time));
+            logs_reach.end_at(logs.last().map(|(_, log)| log.time_unix_nano));
         }
     }
     rows.sort();
     rows.leave_equal_spans_out();
-    let spans_end = spans_reach.count(&rows.spans, |span| span.start);
+    let spans_end = spans_reach.count(&rows.spans, |span| span.start_unix_nano);
     cut(
         &mut rows.spans,
         spans_end,
@@ -223,7 +223,7 @@ fn merge(
         "spans",
         covering,
     );
-    let logs_end = logs_reach.count(&rows.logs, |log| log.time);
+    let logs_end = logs_reach.count(&rows.logs, |log| log.time_unix_nano);
     cut(
         &mut rows.logs,
         logs_end,

@@ -1,10 +1,13 @@
 //! Rows as pieces of an answer.
 
-use log_tracer_proto::v1::{
-    GetTraceOutlineRequest, GetTraceOutlineResponse, OutlineLogs, OutlineSpans, ResourceEntry,
+use log_tracer_proto::{
+    outline::{Asked, LogRow, SpanRow},
+    v1::{
+        GetTraceOutlineRequest, GetTraceOutlineResponse, OutlineLogs, OutlineSpans, ResourceEntry,
+    },
 };
 
-use super::rows::{Log, Span, Table, Tables};
+use super::rows::{Table, Tables};
 use crate::{
     Config,
     merge::room::{Room, framed_bytes},
@@ -19,9 +22,8 @@ const TEXT_FIXED_BYTES: usize = 8;
 /// Which columns an answer has, and how large it may be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
-    span_matches: bool,
-    log_matches: bool,
-    values: bool,
+    spans: Asked,
+    logs: Asked,
     piece_bytes_max: usize,
     /// A resource that is larger is left out.
     entry_bytes_max: usize,
@@ -30,9 +32,14 @@ pub(super) struct Form {
 impl Form {
     pub(super) fn of(request: &GetTraceOutlineRequest, config: &Config) -> Self {
         Self {
-            span_matches: !request.span_query.is_empty(),
-            log_matches: !request.log_query.is_empty(),
-            values: !request.span_field.is_empty(),
+            spans: Asked {
+                matches: !request.span_query.is_empty(),
+                values: !request.span_field.is_empty(),
+            },
+            logs: Asked {
+                matches: !request.log_query.is_empty(),
+                values: false,
+            },
             piece_bytes_max: config.piece_bytes_max,
             entry_bytes_max: Room::in_answer(config.answer_bytes_max).left() / 2,
         }
@@ -60,15 +67,13 @@ struct Used<T> {
     count: u32,
 }
 
-/// A piece that is being written: its columns of bytes apart, which a message does not let grow.
+/// A piece that is being written, without its columns.
 #[derive(Default)]
 struct Piece {
     bytes: usize,
     message: GetTraceOutlineResponse,
-    spans: OutlineSpans,
-    span_bytes: [Vec<u8>; 5],
-    logs: OutlineLogs,
-    log_bytes: [Vec<u8>; 3],
+    spans: Vec<SpanRow>,
+    logs: Vec<LogRow>,
 }
 
 impl<T: Default> Used<T> {
@@ -113,54 +118,36 @@ impl Writer {
         }
     }
 
-    pub(super) fn add_span(&mut self, span: &Span) {
+    pub(super) fn add_span(&mut self, span: &SpanRow) {
         let (resource, new_resource) = self.take_resource(span.resource);
         let (name, new_name) = self.names.take(span.name);
-        let (value, new_value) = match span.value.checked_sub(1) {
-            Some(value) if self.form.values => {
+        let (value, new_value) = match span.value {
+            Some(value) if self.form.spans.values => {
                 let (value, new) = self.values.take(value);
-                (value + 1, new)
+                (Some(value), new)
             }
-            _ => (0, None),
+            _ => (None, None),
         };
         let bytes = resource_bytes(new_resource.as_ref())
             + text_bytes(new_name.as_deref())
             + text_bytes(new_value.as_deref());
         self.make_room(ROW_BYTES + bytes);
-        let (form, piece) = (self.form, &mut self.piece);
-        piece.message.resources.extend(new_resource);
-        piece.message.names.extend(new_name);
-        piece.message.values.extend(new_value);
-        let [own, parents, kinds, statuses, matches] = &mut piece.span_bytes;
-        own.extend_from_slice(&span.id);
-        parents.extend_from_slice(&span.parent);
-        kinds.push(span.kind);
-        statuses.push(span.status);
-        if form.span_matches {
-            matches.push(span.matches);
-        }
-        piece.spans.start_unix_nano.push(span.start);
-        piece.spans.end_unix_nano.push(span.end);
-        piece.spans.names.push(name);
-        piece.spans.resources.push(resource);
-        if form.values {
-            piece.spans.values.push(value);
-        }
+        self.piece.message.resources.extend(new_resource);
+        self.piece.message.names.extend(new_name);
+        self.piece.message.values.extend(new_value);
+        self.piece.spans.push(SpanRow {
+            name,
+            resource,
+            value,
+            ..*span
+        });
     }
 
-    pub(super) fn add_log(&mut self, log: &Log) {
+    pub(super) fn add_log(&mut self, log: &LogRow) {
         let (resource, new_resource) = self.take_resource(log.resource);
         self.make_room(ROW_BYTES + resource_bytes(new_resource.as_ref()));
-        let (form, piece) = (self.form, &mut self.piece);
-        piece.message.resources.extend(new_resource);
-        let [spans, severities, matches] = &mut piece.log_bytes;
-        spans.extend_from_slice(&log.span);
-        severities.push(log.severity);
-        if form.log_matches {
-            matches.push(log.matches);
-        }
-        piece.logs.time_unix_nano.push(log.time);
-        piece.logs.resources.push(resource);
+        self.piece.message.resources.extend(new_resource);
+        self.piece.logs.push(LogRow { resource, ..*log });
     }
 
     fn take_resource(&mut self, number: u32) -> (u32, Option<ResourceEntry>) {
@@ -179,14 +166,14 @@ impl Writer {
         let is_full = self.piece.bytes + bytes > self.form.piece_bytes_max;
         if is_full && self.piece.bytes > 0 {
             let piece = std::mem::take(&mut self.piece);
-            self.pieces.push(piece.into_message());
+            self.pieces.push(piece.into_message(self.form));
         }
         self.piece.bytes += bytes;
     }
 
     /// All pieces, and how many resources are not in them because they are too large.
     pub(super) fn end(mut self, duplicate_spans: u64) -> (Vec<GetTraceOutlineResponse>, usize) {
-        let mut last = self.piece.into_message();
+        let mut last = self.piece.into_message(self.form);
         last.duplicate_spans = duplicate_spans;
         self.pieces.push(last);
         (self.pieces, self.too_large)
@@ -202,26 +189,10 @@ fn resource_bytes(entry: Option<&ResourceEntry>) -> usize {
 }
 
 impl Piece {
-    fn into_message(self) -> GetTraceOutlineResponse {
-        let [ids, parents, kinds, statuses, matches] = self.span_bytes.map(bytes::Bytes::from);
-        let spans = (!ids.is_empty()).then_some(OutlineSpans {
-            span_ids: ids,
-            parent_span_ids: parents,
-            kinds,
-            statuses,
-            matches,
-            ..self.spans
-        });
-        let [ids, severities, matches] = self.log_bytes.map(bytes::Bytes::from);
-        let logs = (!ids.is_empty()).then_some(OutlineLogs {
-            span_ids: ids,
-            severities,
-            matches,
-            ..self.logs
-        });
+    fn into_message(self, form: Form) -> GetTraceOutlineResponse {
         GetTraceOutlineResponse {
-            spans,
-            logs,
+            spans: (!self.spans.is_empty()).then(|| OutlineSpans::of(self.spans, form.spans)),
+            logs: (!self.logs.is_empty()).then(|| OutlineLogs::of(self.logs, form.logs)),
             ..self.message
         }
     }

@@ -2,33 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use log_tracer_proto::v1::{GetTraceOutlineResponse, OutlineLogs, OutlineSpans, ResourceEntry};
+use log_tracer_proto::{
+    outline::{LogRow, SpanRow},
+    v1::{GetTraceOutlineResponse, ResourceEntry},
+};
 use prost::Message;
 use xxhash_rust::xxh3::xxh3_128;
-
-/// A span, with its numbers in the tables of all consumers together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Span {
-    pub(super) start: u64,
-    pub(super) end: u64,
-    pub(super) id: [u8; 8],
-    pub(super) parent: [u8; 8],
-    pub(super) name: u32,
-    pub(super) resource: u32,
-    pub(super) value: u32,
-    pub(super) kind: u8,
-    pub(super) status: u8,
-    pub(super) matches: u8,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Log {
-    pub(super) time: u64,
-    pub(super) span: [u8; 8],
-    pub(super) resource: u32,
-    pub(super) severity: u8,
-    pub(super) matches: u8,
-}
 
 /// Texts or resources, each once, in the order in which they were read.
 #[derive(Debug)]
@@ -64,11 +43,11 @@ pub(super) struct Tables {
     pub(super) values: Table<String>,
 }
 
-/// All spans and logs, by the number of their consumer.
+/// All spans and logs, by the number of their consumer, with their numbers in the tables of all consumers together.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    pub(super) spans: Vec<(usize, Span)>,
-    pub(super) logs: Vec<(usize, Log)>,
+    pub(super) spans: Vec<(usize, SpanRow)>,
+    pub(super) logs: Vec<(usize, LogRow)>,
     pub(super) duplicate_spans: u64,
 }
 
@@ -95,39 +74,38 @@ impl Rows {
             values.extend(texts.map(|text| all.number(xxh3_128(text.as_bytes()), text)));
             self.duplicate_spans = self.duplicate_spans.saturating_add(piece.duplicate_spans);
             let spans = piece.spans.unwrap_or_default();
-            self.spans.extend(span_rows(&spans).map(|span| {
-                let value = match span.value.checked_sub(1) {
-                    None => 0,
-                    Some(value) => of(&values, value) + 1,
-                };
-                let span = Span {
+            self.spans.extend(spans.rows().map(|span| {
+                let span = SpanRow {
                     name: of(&names, span.name),
                     resource: of(&resources, span.resource),
-                    value,
+                    value: span.value.map(|value| of(&values, value)),
                     ..span
                 };
                 (lane, span)
             }));
             let logs = piece.logs.unwrap_or_default();
-            self.logs.extend(log_rows(&logs).map(|log| {
+            self.logs.extend(logs.rows().map(|log| {
                 let resource = of(&resources, log.resource);
-                (lane, Log { resource, ..log })
+                (lane, LogRow { resource, ..log })
             }));
         }
     }
 
     pub(super) fn sort(&mut self) {
-        self.spans.sort_by_key(|(_, span)| span.start);
-        self.logs.sort_by_key(|(_, log)| log.time);
+        self.spans.sort_by_key(|(_, span)| span.start_unix_nano);
+        self.logs.sort_by_key(|(_, log)| log.time_unix_nano);
     }
 
     /// Of spans that are equal and lie on several consumers the first is left.
     pub(super) fn leave_equal_spans_out(&mut self) {
         let mut is_copy = vec![false; self.spans.len()];
         let mut at = 0;
-        for moment in self.spans.chunk_by(|a, b| a.1.start == b.1.start) {
+        for moment in self
+            .spans
+            .chunk_by(|a, b| a.1.start_unix_nano == b.1.start_unix_nano)
+        {
             let lanes: HashSet<usize> = moment.iter().map(|(lane, _)| *lane).collect();
-            let mut owners: HashMap<Span, usize> = HashMap::new();
+            let mut owners: HashMap<SpanRow, usize> = HashMap::new();
             for (lane, span) in moment.iter().filter(|_| lanes.len() > 1) {
                 let is_others = *owners.entry(*span).or_insert(*lane) != *lane;
                 if let Some(is_copy) = is_copy.get_mut(at) {
@@ -143,45 +121,4 @@ impl Rows {
         let mut is_copy = is_copy.into_iter();
         self.spans.retain(|_| is_copy.next() != Some(true));
     }
-}
-
-fn ids(column: &[u8]) -> impl Iterator<Item = [u8; 8]> + '_ {
-    column.as_chunks().0.iter().copied()
-}
-
-fn span_rows(spans: &OutlineSpans) -> impl Iterator<Item = Span> + '_ {
-    let columns = ids(&spans.span_ids)
-        .zip(ids(&spans.parent_span_ids))
-        .zip(spans.start_unix_nano.iter().zip(&spans.end_unix_nano))
-        .zip(spans.names.iter().zip(&spans.resources))
-        .zip(spans.kinds.iter().zip(&spans.statuses));
-    columns.enumerate().map(
-        |(at, ((((id, parent), (start, end)), (name, resource)), (kind, status)))| Span {
-            start: *start,
-            end: *end,
-            id,
-            parent,
-            name: *name,
-            resource: *resource,
-            value: spans.values.get(at).copied().unwrap_or(0),
-            kind: *kind,
-            status: *status,
-            matches: spans.matches.get(at).copied().unwrap_or(0),
-        },
-    )
-}
-
-fn log_rows(logs: &OutlineLogs) -> impl Iterator<Item = Log> + '_ {
-    let columns = ids(&logs.span_ids)
-        .zip(&logs.time_unix_nano)
-        .zip(logs.severities.iter().zip(&logs.resources));
-    columns
-        .enumerate()
-        .map(|(at, ((span, time), (severity, resource)))| Log {
-            time: *time,
-            span,
-            resource: *resource,
-            severity: *severity,
-            matches: logs.matches.get(at).copied().unwrap_or(0),
-        })
 }
