@@ -5,7 +5,7 @@
   const chart = document.querySelector("[data-heat]");
   if (!chart) return;
   const plot = chart.querySelector("svg.plot"), grid = plot.querySelector("svg.cells"), says = chart.querySelector("[data-heat-says]");
-  const { about, noun, min: minKey, max: maxKey } = chart.dataset;
+  const { noun, min: minKey, max: maxKey } = chart.dataset;
   const start = Number(chart.dataset.start), step = Number(chart.dataset.step), columns = Number(chart.dataset.columns);
   const edges = chart.dataset.edges.split(",").map((edge) => BigInt(edge));
   const rows = edges.length - 1, greatest = 2n ** 64n - 1n;
@@ -43,7 +43,7 @@
       if (cell) { count += cell.count; errors += cell.errors; }
     }
     const failed = errors ? `, ${errors.toLocaleString("en")} failed` : "";
-    says.textContent = `${about}${count.toLocaleString("en")} ${noun}${failed}: ${clock(x0)} to ${clock(x1 + 1)}, ${long(y0, y1 + 1)}`;
+    says.textContent = `${count.toLocaleString("en")} ${noun}${failed}: ${clock(x0)} to ${clock(x1 + 1)}, ${long(y0, y1 + 1)}`;
   };
   const open = ({ x0, x1, y0, y1 }) => {
     const address = new URL(location.href), set = (key, value) => address.searchParams.set(key, value);

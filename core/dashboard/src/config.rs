@@ -57,9 +57,6 @@ pub struct Config {
     /// Records on the disk of each consumer that are looked at for a histogram, when more can match. Its counts are then
     /// estimates, and the chart says how far they may be off; 0 always counts all. Default: 250,000.
     pub histogram_records_max: u64,
-    /// Traces of each consumer that are counted for the heat map of all traces, some 100 bytes of its memory each; of more,
-    /// an even part is counted, and the page says so. 0 always counts all. Default: 100,000.
-    pub heatmap_traces_max: u64,
     /// Live tails open at the same time. Default: 64.
     pub tails_max: usize,
     /// Rows of a live page of traces, and traces that are remembered for each of its readers while their spans arrive: the
@@ -102,7 +99,6 @@ impl Default for Config {
             pattern_records_max: 5_000,
             facet_records_max: 100_000,
             histogram_records_max: 250_000,
-            heatmap_traces_max: 100_000,
             tails_max: 64,
             live_traces_max: 200,
             live_lines_max: 2_000,

@@ -1,9 +1,7 @@
 //! How much is looked at to count what stands beside a list: as much as [`crate::Config`] allows, or all of it. The address
 //! says `count=all` for the latter. What a bound leaves out is said on the page, with a link that counts all.
 
-use log_tracer_proto::v1::{
-    Coverage, DurationHeatmapResponse, FacetsRequest, HistogramResponse, Signal,
-};
+use log_tracer_proto::v1::{Coverage, FacetsRequest, HistogramResponse, Signal};
 
 use crate::{
     Config, clock,
@@ -83,12 +81,6 @@ pub(crate) fn estimated(answer: &HistogramResponse) -> Option<String> {
     Some(format!(
         "estimated from {share} records that may match, within {error} of all in 19 of 20 cases"
     ))
-}
-
-/// Why the counts of a heat map are no exact ones, when a bound is why.
-pub(crate) fn part_of_traces(answer: &DurationHeatmapResponse) -> Option<String> {
-    let one_of = answer.one_of;
-    (one_of > 1).then(|| format!("estimated from one trace in {one_of}"))
 }
 
 #[cfg(test)]

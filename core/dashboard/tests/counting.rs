@@ -22,10 +22,10 @@ fn now() -> u64 {
     now.unwrap().as_nanos() as u64
 }
 
-/// A consumer that left so many records out of facets and histograms, and counted one trace in so many.
-async fn site(left_out: u64, one_of: u64) -> Site {
+/// A consumer that left so many records out of facets and histograms.
+async fn site(left_out: u64) -> Site {
     let coverage = Some(Coverage {
-        partial: left_out > 0 || one_of > 1,
+        partial: left_out > 0,
         scanned: 98_304,
         matched: 40_000,
         left_out,
@@ -66,7 +66,6 @@ async fn site(left_out: u64, one_of: u64) -> Site {
             first_bucket: 5,
             edges_nano: vec![10, 20],
             coverage,
-            one_of,
         },
         traces: SearchTracesResponse {
             traces: vec![TraceSummary {
@@ -87,7 +86,7 @@ async fn site(left_out: u64, one_of: u64) -> Site {
 
 #[tokio::test]
 async fn counts_of_the_newest_records_say_so_and_lead_to_the_counts_of_all() {
-    let bounded = site(4_901_696, 1).await;
+    let bounded = site(4_901_696).await;
     for path in ["/traces", "/logs"] {
         let page = bounded.page(&format!("{path}?q=x")).await;
         let said = "Counted in the newest 98,304 of 5,000,000 records.";
@@ -96,7 +95,7 @@ async fn counts_of_the_newest_records_say_so_and_lead_to_the_counts_of_all() {
         // What is missing is known, and the rest is right.
         assert!(!page.contains("Counts may be too low"), "{page}");
     }
-    let whole = site(0, 1).await;
+    let whole = site(0).await;
     for path in ["/traces", "/logs"] {
         let page = whole.page(path).await;
         assert!(!page.contains("Counted in the newest") && !page.contains("Count all"));
@@ -105,7 +104,7 @@ async fn counts_of_the_newest_records_say_so_and_lead_to_the_counts_of_all() {
 
 #[tokio::test]
 async fn a_form_counts_all_again_when_its_page_did() {
-    let bounded = site(4_901_696, 1).await;
+    let bounded = site(4_901_696).await;
     let field = "<input type=\"hidden\" name=\"count\" value=\"all\">";
     for path in ["/traces", "/logs"] {
         assert!(
@@ -158,36 +157,17 @@ async fn when_nothing_was_found_in_what_was_looked_at_it_is_not_said_that_there_
 
 #[tokio::test]
 async fn an_estimated_histogram_says_how_far_it_may_be_off() {
-    let bounded = site(4_901_696, 1).await;
+    let bounded = site(4_901_696).await;
     let page = bounded.page("/logs?q=x").await;
     let said = "<b>About 2,000,000</b>, ± 31,000: estimated from 98,304 of 5,000,000 records";
     assert!(page.contains(said), "{page}");
-    let page = site(0, 1).await.page("/logs?q=x").await;
+    let page = site(0).await.page("/logs?q=x").await;
     assert!(page.contains("40,000 counted"), "{page}");
 }
 
 #[tokio::test]
-async fn a_heat_map_of_a_part_of_the_traces_says_so() {
-    let page = site(0, 4).await.page("/traces?view=heat").await;
-    assert!(page.contains("estimated from one trace in 4"), "{page}");
-    assert!(
-        page.contains("an even part of the traces that match"),
-        "{page}"
-    );
-    assert!(page.contains("data-about=\"About \""), "{page}");
-    assert!(
-        page.contains("view=heat&amp;count=all\">Count all</a>"),
-        "{page}"
-    );
-    assert!(!page.contains("This is not everything"), "{page}");
-    let page = site(0, 1).await.page("/traces?view=heat").await;
-    assert!(!page.contains("estimated"), "{page}");
-    assert!(page.contains("every trace that matches"), "{page}");
-}
-
-#[tokio::test]
 async fn the_interface_says_what_was_left_out_in_numbers_and_in_words() {
-    let bounded = site(4_901_696, 4).await;
+    let bounded = site(4_901_696).await;
     let facets = bounded.get("/api/v1/facets?signal=logs").await.json();
     let coverage = &facets["coverage"];
     assert_eq!(coverage["partial"], true);
@@ -204,14 +184,10 @@ async fn the_interface_says_what_was_left_out_in_numbers_and_in_words() {
         reason.starts_with("estimated from 98,304 of 5,000,000"),
         "{reason}"
     );
-    let heatmap = bounded.get("/api/v1/heatmap").await.json();
-    assert_eq!(heatmap["oneOf"], "4");
-    assert_eq!(heatmap["coverage"]["partial"], true);
-    let whole = site(0, 1).await;
+    let whole = site(0).await;
     for path in [
         "/api/v1/facets?signal=logs&count=all",
         "/api/v1/histogram?signal=logs&count=all",
-        "/api/v1/heatmap?count=all",
     ] {
         let coverage = &whole.get(path).await.json()["coverage"];
         assert_eq!(coverage["reasons"], serde_json::json!([]), "{path}");
@@ -221,7 +197,7 @@ async fn the_interface_says_what_was_left_out_in_numbers_and_in_words() {
 
 #[tokio::test]
 async fn how_much_to_count_is_one_of_two_words() {
-    let site = site(0, 1).await;
+    let site = site(0).await;
     for path in ["/traces", "/logs", "/api/v1/facets", "/api/v1/histogram"] {
         let answer = site.get(&format!("{path}?count=some")).await;
         assert_eq!(answer.status, 400, "{path}");

@@ -250,7 +250,6 @@ pub(crate) fn heatmap(
         buckets_per_octave: scale.per_octave(),
         first_bucket: first_bucket.into(),
         edges_nano,
-        one_of: heatmap.one_of,
         coverage: Some(covered.into_message()),
     }
 }

@@ -225,7 +225,6 @@ pub(crate) fn heatmap(
         scale,
         duration_min_nano: request.duration_min_nano,
         duration_max_nano: (max != 0).then_some(max),
-        traces_max: bound(request.traces_max).map(|max| usize::try_from(max).unwrap_or(usize::MAX)),
     };
     let cells = spec.cell_count().map_err(|error| heatmap_error(&error))?;
     let cells_max = u64::from(config.heatmap_cells_max);

@@ -8,7 +8,6 @@ use super::{Call, check, covered, json_answer};
 use crate::{
     charts::heat::step,
     clock,
-    counting::{self, Counting},
     fault::Fault,
     pages::{logs::kept, traces::heat::parse_of},
     range::Range,
@@ -51,10 +50,8 @@ pub(super) async fn heatmap(call: &Call<'_>) -> Result<Response, Fault> {
         buckets_per_octave: buckets as u32,
         duration_min_nano: params.read("min", parse_duration)?.unwrap_or(0),
         duration_max_nano: params.read("max", parse_duration)?.unwrap_or(0),
-        traces_max: Counting::read(params)?.records_max(call.app.config.heatmap_traces_max),
     };
     let found = call.app.ask.heatmap(request).await?;
-    let part = counting::part_of_traces(&found);
     let texts = |numbers: &[u64]| numbers.iter().map(u64::to_string).collect::<Vec<_>>();
     json_answer(json!({
         "of": match of {
@@ -69,7 +66,6 @@ pub(super) async fn heatmap(call: &Call<'_>) -> Result<Response, Fault> {
             "counts": texts(&step.counts),
             "errors": texts(&step.errors),
         })).collect::<Vec<_>>(),
-        "oneOf": found.one_of.max(1).to_string(),
-        "coverage": covered(found.coverage, part),
+        "coverage": covered(found.coverage, None),
     }))
 }

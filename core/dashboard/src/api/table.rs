@@ -331,7 +331,7 @@ pub(super) const OPERATIONS: [Operation; 20] = [
         id: "getHeatmap",
         path: "/api/v1/heatmap",
         summary: "How many spans or traces match, by start and duration",
-        words: "Over all that match. Durations lie in buckets on a logarithmic scale, of which the answer has the edges. Where there are too many traces, an even part of them is counted: `oneOf` says for how many each stands.",
+        words: "Over all that match. Durations lie in buckets on a logarithmic scale, of which the answer has the edges.",
         params: &[
             Param {
                 name: "of",
@@ -356,7 +356,6 @@ pub(super) const OPERATIONS: [Operation; 20] = [
                 kind: Kind::Number(1, 36),
                 example: "6",
             },
-            COUNT,
             RANGE,
             FROM,
             TO,

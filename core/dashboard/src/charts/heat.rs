@@ -141,10 +141,7 @@ impl Heat {
             levels: levels(&grid, leads),
             bands: bands(&grid, leads),
             table: Table::new(&grid, leads),
-            summary: match answer.one_of {
-                0 | 1 => summary(&grid, most, noun),
-                _ => format!("About {}", summary(&grid, most, noun)),
-            },
+            summary: summary(&grid, most, noun),
             total: plural(total, noun.one, noun.many),
             errors: count(errors),
             noun: noun.many,

@@ -16,7 +16,6 @@ pub(crate) fn heatmap(
     answer_bytes_max: usize,
 ) -> DurationHeatmapResponse {
     let mut per_octave = request.buckets_per_octave;
-    let mut one_of = 1;
     let mut sums: BTreeMap<u64, Row> = BTreeMap::new();
     for answer in round.answers {
         let body = answer.body;
@@ -30,7 +29,6 @@ pub(crate) fn heatmap(
             covering.miss(format!("{}: it counted in other cells", answer.label));
             continue;
         }
-        one_of = body.one_of.max(one_of);
         for step in body.steps {
             sums.entry(step.start_unix_nano).or_default().add(&step);
         }
@@ -57,7 +55,6 @@ pub(crate) fn heatmap(
         buckets_per_octave: per_octave,
         first_bucket: first_bucket.into(),
         edges_nano,
-        one_of,
         coverage: Some(covering.into_message()),
     }
 }

@@ -212,7 +212,6 @@ fn heatmaps(rows: u64) -> Vec<Question> {
             scale: Scale::new(6).unwrap(),
             duration_min_nano: 0,
             duration_max_nano: None,
-            traces_max: None,
         };
         question("counts", name, move |store| {
             let found = store.heatmap(&spec, &Stop::never()).unwrap();

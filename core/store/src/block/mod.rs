@@ -56,7 +56,7 @@ use index::tally::Count as TallyCount;
 pub(crate) use index::tally::Tally;
 pub(crate) use info::{BlockId, BlockInfo, OperationCount, PieceInfo, ServiceCount, TraceEntry};
 pub(crate) use merge::merge;
-pub(crate) use open::Block;
+pub(crate) use open::{Block, LEAVES_AT_ONCE};
 pub(crate) use options::{Options, PAGE_ROWS, Settings};
 pub(crate) use rollup::LoadedRollup;
 pub(crate) use scan::{Named, Scan};

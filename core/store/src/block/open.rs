@@ -1,6 +1,7 @@
 //! An open block.
 
 mod needles;
+mod traces;
 
 use std::{
     fs::File,
@@ -13,7 +14,6 @@ use std::{
 
 use super::{
     BlockCache, BlockError, BlockInfo, Columns, OperationCount, PieceInfo, ServiceCount, Storable,
-    TraceEntry,
     assemble::wanted,
     cache::Cached,
     decode::Footer,
@@ -23,11 +23,13 @@ use super::{
         self, Index, Kind, Section, decode_operations, decode_pieces, decode_services,
         decode_summary, read_directory,
         tally::Tally,
-        traces::{self, Entries, Leaf, LeafReader, decode_directory},
+        traces::{Leaf, decode_directory},
     },
     verified::{Extents, VerifiedFile},
 };
 use crate::chunk::TimeBounds;
+
+pub(crate) use traces::LEAVES_AT_ONCE;
 
 /// An open block. Reading never changes it; whoever holds it can read it although its files were deleted meanwhile
 /// with [`Block::delete`].
@@ -91,12 +93,16 @@ impl FileOf {
     ) -> Result<Vec<u8>, BlockError> {
         let bytes = self.read(file, offset, length)?;
         if crc32c::crc32c(&bytes) != checksum {
-            let reason =
-                format!("the checksum of its {what}, {length} bytes at {offset}, is wrong");
-            return Err(self.corrupt(Malformed(reason)));
+            return Err(self.corrupt(wrong_checksum(what, length, offset)));
         }
         Ok(bytes)
     }
+}
+
+fn wrong_checksum(what: &str, length: usize, offset: u64) -> Malformed {
+    Malformed(format!(
+        "the checksum of its {what}, {length} bytes at {offset}, is wrong"
+    ))
 }
 
 impl<C: Storable> Block<C> {
@@ -196,39 +202,6 @@ impl<C: Storable> Block<C> {
         C::assemble(&decoded, columns, &self.cache).map_err(|reason| self.rows_file.corrupt(reason))
     }
 
-    /// The rows of a trace, ascending, by their numbers in the block.
-    pub(crate) fn rows_of_trace(&self, id: u128) -> Result<Vec<u32>, BlockError> {
-        let Some(leaf) = self.leaf_of(id)? else {
-            return Ok(Vec::new());
-        };
-        self.leaf_reader()
-            .rows_in(&leaf, id)
-            .map_err(|reason| self.index_file.corrupt(reason))
-    }
-
-    /// What is known of the rows of one trace here; none when it has none. Of log records only how many there are: see
-    /// [`TraceEntry`].
-    pub(crate) fn trace(&self, id: u128) -> Result<Option<TraceEntry>, BlockError> {
-        let Some(leaf) = self.leaf_of(id)? else {
-            return Ok(None);
-        };
-        self.leaf_reader()
-            .entry_in(&leaf, id)
-            .map_err(|reason| self.index_file.corrupt(reason))
-    }
-
-    /// Every trace of the block, ascending, with what is known of its rows here, likewise.
-    pub(crate) fn traces(&self) -> Result<Vec<TraceEntry>, BlockError> {
-        let mut entries = Vec::new();
-        for leaf in &self.index.leaves {
-            let leaf = self.leaf(leaf)?;
-            self.leaf_reader()
-                .entries_in(&leaf, &mut entries)
-                .map_err(|reason| self.index_file.corrupt(reason))?;
-        }
-        Ok(entries)
-    }
-
     /// How many rows each service has.
     pub(crate) fn services(&self) -> Result<Vec<ServiceCount>, BlockError> {
         let bytes = self.section(Kind::Services)?;
@@ -311,39 +284,6 @@ impl<C: Storable> Block<C> {
     /// What the index knows of a piece.
     pub(super) fn piece(&self, number: usize) -> Option<&index::Piece> {
         self.index.pieces.get(number)
-    }
-
-    /// The leaf where a trace can be; none when the block has nothing of it.
-    fn leaf_of(&self, id: u128) -> Result<Option<Vec<u8>>, BlockError> {
-        match traces::leaf_of(&self.index.leaves, id) {
-            Some(leaf) if self.may_have_trace(id)? => self.leaf(leaf).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    fn leaf_reader(&self) -> LeafReader {
-        LeafReader {
-            entries: self.index.entries(),
-            first_time: self.info.first_unix_nano,
-            rows_max: self.row_count(),
-        }
-    }
-
-    /// What the index tells of the traces.
-    pub(super) fn entries(&self) -> Entries {
-        self.index.entries()
-    }
-
-    fn leaf(&self, leaf: &Leaf) -> Result<Vec<u8>, BlockError> {
-        let section = self
-            .index
-            .sections
-            .get(&self.index.entries().section())
-            .map_or(0, |section| section.offset);
-        let file = self.file(&self.index_file, true)?;
-        let (offset, length) = (section + leaf.offset, leaf.length as usize);
-        self.index_file
-            .read_checked(&file, offset, length, leaf.checksum, "traces")
     }
 
     pub(super) fn section(&self, kind: Kind) -> Result<Vec<u8>, BlockError> {

@@ -237,31 +237,59 @@ impl<'s, 'q> Candidates<'s, 'q> {
         traces: &[TraceEntry],
         progress: &mut Progress<'_>,
     ) -> bool {
+        let traces = traces.iter().map(|entry| (entry.id, entry.start_unix_nano));
+        let mut found = Vec::new();
+        let goes_on = Matching {
+            spans: self.spans,
+            filter: self.filter,
+            columns: &self.columns,
+        }
+        .find(source, traces, &mut found, progress);
+        found
+            .into_iter()
+            .for_each(|(id, start)| self.add(id, start));
+        goes_on
+    }
+}
+
+/// Asks the spans of traces the query.
+pub(super) struct Matching<'a, 's, 'q> {
+    pub(super) spans: &'s Snapshot<SpanChunk>,
+    pub(super) filter: &'a Filter<'q>,
+    /// What the query looks at.
+    pub(super) columns: &'a Columns,
+}
+
+impl Matching<'_, '_, '_> {
+    /// Finds those of some traces, each with its start, that have a span here which matches; once for each such span. False
+    /// when the search has to end.
+    pub(super) fn find(
+        &self,
+        source: Source<'_, SpanChunk>,
+        traces: impl Iterator<Item = (u128, u64)>,
+        found: &mut Vec<(u128, u64)>,
+        progress: &mut Progress<'_>,
+    ) -> bool {
         let mut rows: Vec<(u32, u128, u64)> = Vec::new();
-        for entry in traces {
-            let of_trace = readable(self.spans, source.rows_of_trace(entry.id), progress);
+        for (id, start) in traces {
+            let of_trace = readable(self.spans, source.rows_of_trace(id), progress);
             let of_trace = of_trace.unwrap_or_default();
-            rows.extend(
-                of_trace
-                    .iter()
-                    .map(|row| (*row, entry.id, entry.start_unix_nano)),
-            );
+            rows.extend(of_trace.iter().map(|row| (*row, id, start)));
         }
         rows.sort_unstable();
-        let filter = self.filter;
         for batch in rows.chunks(BATCH_ROWS) {
             if !progress.scan(batch.len() as u64) {
                 return false;
             }
             let numbers: Vec<u32> = batch.iter().map(|(row, ..)| *row).collect();
-            let taken = source.take(&numbers, &self.columns);
+            let taken = source.take(&numbers, self.columns);
             let Some(taken) = readable(self.spans, taken, progress) else {
                 continue;
             };
-            let on_taken = filter.on(taken.chunk.as_ref());
+            let on_taken = self.filter.on(taken.chunk.as_ref());
             for ((_, id, start), row) in batch.iter().zip(&taken.rows) {
                 if on_taken.query_matches(*row as usize) {
-                    self.add(*id, *start);
+                    found.push((*id, *start));
                 }
             }
         }

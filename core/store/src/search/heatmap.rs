@@ -5,15 +5,15 @@
 //! compares them ([`super::candidates`]), and their starts and ends are looked up in the tables of traces. Each thread has
 //! cells of its own, which are added up at the end.
 //!
-//! Without a query, all traces are counted by those tables alone, or an even part of them ([`sampled`]).
+//! Without a query, all traces are counted by those tables alone ([`all`]).
 //!
 //! Without a query, the spans of whole minutes are counted by the rollups, of which each bucket lies in one of the heat map;
 //! only those of the minutes at the ends that the range cuts are looked at.
 //!
 //! Durations lie in the buckets of a [`Scale`], which are the same for every store, so that answers can be added.
 
+mod all;
 mod cells;
-mod sampled;
 mod traces;
 
 use log_tracer_query::Query;
@@ -60,10 +60,6 @@ pub struct HeatmapSpec {
     pub duration_min_nano: u64,
     /// The greatest one that counts; none is no bound.
     pub duration_max_nano: Option<u64>,
-    /// Traces to count at most when all of them are asked for: of more, an even part is counted in place of all. A bound
-    /// beyond [`crate::Config::answer_bytes_max`] counts as many as have room there. With none, an answer for which that
-    /// has no room is partial.
-    pub traces_max: Option<usize>,
 }
 
 /// What a heat map counts.
@@ -110,9 +106,6 @@ pub struct Heatmap {
     pub step_nano: u64,
     /// The buckets of the durations.
     pub scale: Scale,
-    /// For how many each that was counted stands; with more than 1 the counts are estimates. 1 when all were counted. Of
-    /// answers of several stores that were added it is the greatest, and the counts need not be multiples of it.
-    pub one_of: u64,
     /// What was covered; what matched is the sum of the counts.
     pub coverage: Coverage,
 }
@@ -215,7 +208,6 @@ pub(crate) fn count_durations(
 ) -> Result<Heatmap, HeatmapError> {
     let grid = spec.grid()?;
     let mut progress = Progress::start(asking.stop);
-    let mut one_of = 1;
     let cells = match spec.of {
         HeatmapOf::Spans => {
             spans.cover(spec.range(), &mut progress.coverage);
@@ -237,24 +229,17 @@ pub(crate) fn count_durations(
                 ..spec.range()
             };
             spans.cover(from_start, &mut progress.coverage);
-            match spec.traces_max.filter(|_| spec.query.is_empty()) {
-                Some(max) => {
-                    let cells;
-                    (cells, one_of) =
-                        sampled::count(spans, spec, &grid, max, asking, &mut progress);
-                    cells
-                }
-                None => traces::count(spans, spec, &grid, asking, &mut progress),
+            match spec.query.is_empty() {
+                true => all::count(spans, spec, &grid, asking, &mut progress),
+                false => traces::count(spans, spec, &grid, asking, &mut progress),
             }
         }
     };
     progress.coverage.matched = cells.total();
-    progress.coverage.partial |= one_of > 1;
     Ok(Heatmap {
         steps: cells.into_steps(),
         step_nano: spec.step_nano,
         scale: spec.scale,
-        one_of,
         coverage: progress.finish(),
     })
 }
@@ -343,7 +328,6 @@ mod tests {
             scale: Scale::new(per_octave).unwrap(),
             duration_min_nano: 0,
             duration_max_nano: max,
-            traces_max: None,
         }
     }
 

@@ -10,6 +10,7 @@
 //! | `rows_of_trace`, `spans_of_trace` | the rows of one trace from all places, in order |
 //! | `trace`, `selected`, `outline` | one trace whole, some of its records, or a few columns of all of them |
 //! | `candidates` | the traces with a span that matches, the newest first |
+//! | `tables` | all traces, with what the tables of traces know of them |
 //!
 //! Each thread has one stretch of rows in memory at a time, and what is kept for the answer has a bound.
 //!
@@ -52,6 +53,7 @@ mod sight;
 mod source;
 mod spans_of_trace;
 mod summary;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod trace;

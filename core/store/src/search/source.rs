@@ -106,14 +106,23 @@ impl Source<'_, SpanChunk> {
 
     /// Every trace that has a span here, ascending.
     pub(super) fn traces(self) -> Result<Vec<TraceEntry>, BlockError> {
+        self.traces_with(|_| true)
+    }
+
+    /// Those whose ids are wanted, ascending.
+    pub(super) fn traces_with(
+        self,
+        is_wanted: impl Fn(u128) -> bool,
+    ) -> Result<Vec<TraceEntry>, BlockError> {
         match self {
             Self::Chunk(chunk) => {
-                let places = 0..chunk.traces().ids().len();
-                Ok(places
-                    .filter_map(|place| chunk.trace_entry(place))
+                let ids = chunk.traces().ids().iter().enumerate();
+                let wanted = ids.filter(|(_, id)| is_wanted(**id));
+                Ok(wanted
+                    .filter_map(|(place, _)| chunk.trace_entry(place))
                     .collect())
             }
-            Self::Block(block) => block.traces(),
+            Self::Block(block) => block.traces_with(is_wanted),
         }
     }
 }

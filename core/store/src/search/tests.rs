@@ -282,16 +282,30 @@ fn the_newest_traces_are_right_however_few_can_be_compared() {
 }
 
 #[test]
-fn another_order_than_time_says_when_not_all_could_be_compared() {
+fn another_order_than_time_says_when_not_all_that_match_could_be_compared() {
     let (store, _directory) = store();
     let (spans, logs) = store.snapshots();
-    let search = traces_of("", TraceOrder::Longest);
+    // Those that stand first do not match, so that all that match are kept to be compared.
+    let search = traces_of("duration<250ns", TraceOrder::Longest);
     let ask = |bytes| ask_traces(&spans, &logs, &search, bytes).coverage;
     assert_eq!(
         ask(room_for(10)).reasons,
         ["there are more traces than the 10 that a search may compare"]
     );
     assert!(!ask(room_for(TRACES)).partial);
+}
+
+#[test]
+fn another_order_than_time_needs_no_room_but_for_a_page_when_the_first_match() {
+    let (store, _directory) = store();
+    let (spans, logs) = store.snapshots();
+    for query in ["", "name:work", "status:error"] {
+        let search = traces_of(query, TraceOrder::Longest);
+        let ask = |bytes| ask_traces(&spans, &logs, &search, bytes);
+        let (whole, found) = (ask(u64::MAX), ask(room_for(10)));
+        assert_eq!((whole.traces.len(), &found.traces), (7, &whole.traces));
+        assert!(!found.coverage.partial, "{:?}", found.coverage);
+    }
 }
 
 #[test]

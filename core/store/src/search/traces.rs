@@ -3,11 +3,11 @@
 //! A trace is in the range when its start is, and its start is known only when all its spans are: a span that came late
 //! can be the first. So a search first finds traces by their spans, the newest part of the store first, and then looks up
 //! in all its parts where those traces really start. The newest traces are certain long before all parts were looked at
-//! ([`newest`]); in any other order, all are compared. Only the traces of the page are read, a few columns of them.
+//! ([`newest`]); in any other order, all are compared ([`ranked`]). Only the traces of the page are read, a few columns of
+//! them.
 
 mod newest;
-
-use std::collections::BinaryHeap;
+mod ranked;
 
 use hashbrown::HashMap;
 use log_tracer_query::Query;
@@ -28,6 +28,7 @@ use crate::{
     table::Snapshot,
 };
 use newest::Newest;
+use ranked::ByRank;
 
 /// Asks for traces that have at least one span which matches the whole query.
 #[derive(Clone, Debug)]
@@ -111,7 +112,13 @@ pub(crate) fn search_traces(
         TraceOrder::Newest { .. } => {
             Newest::new(spans, candidates, page, count_max).fill(&mut progress)
         }
-        _ => fill_by_rank(spans, candidates, page, count_max, asking, &mut progress),
+        _ => ByRank {
+            spans,
+            filter: &filter,
+            asking,
+            count_max,
+        }
+        .fill(candidates, page, &mut progress),
     };
     page.end(progress)
 }
@@ -201,44 +208,6 @@ impl Page<'_, '_> {
     }
 }
 
-/// A trace by its rank: the greater comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Ranked {
-    rank: u64,
-    start_unix_nano: u64,
-    id: u128,
-}
-
-/// Fills a page with the first traces by another order than time: all candidates are compared.
-fn fill_by_rank<'s, 'q>(
-    spans: &Snapshot<SpanChunk>,
-    mut candidates: Candidates<'_, '_>,
-    mut page: Page<'s, 'q>,
-    count_max: usize,
-    asking: Asking<'_>,
-    progress: &mut Progress<'_>,
-) -> Page<'s, 'q> {
-    let traces = find_all(spans, &mut candidates, count_max, asking, progress);
-    let search = page.search;
-    let rank = |trace: TraceEntry| Ranked {
-        rank: match search.order {
-            TraceOrder::Newest { .. } => 0,
-            TraceOrder::Longest => duration_nano(&trace),
-            TraceOrder::MostSpans => trace.row_count.into(),
-            TraceOrder::MostErrors => trace.error_count.into(),
-        },
-        start_unix_nano: trace.start_unix_nano,
-        id: trace.id,
-    };
-    let asked = traces.into_values().filter(|trace| is_asked(search, trace));
-    let mut ranked: BinaryHeap<Ranked> = asked.map(rank).collect::<Vec<_>>().into();
-    while let Some(Ranked { id, .. }) = ranked.pop()
-        && !page.is_full()
-        && page.add(id, progress)
-    {}
-    page
-}
-
 /// All candidates, with what all places know of them.
 pub(super) fn find_all(
     spans: &Snapshot<SpanChunk>,
@@ -264,6 +233,10 @@ pub(super) fn find_all(
 /// Chunks and blocks that are looked up before what was found is added: each thread then keeps the traces of a few.
 const LOOKED_UP_PER_THREAD: usize = 4;
 
+/// To look one trace up in all places is worth it while the tables of traces have so many leaves more than there are
+/// traces: mostly a leaf is read for it, and the filters of the other places are asked.
+const LEAVES_PER_TRACE: usize = 2;
+
 /// Adds what all places know of some traces.
 fn look_up(
     spans: &Snapshot<SpanChunk>,
@@ -271,6 +244,19 @@ fn look_up(
     asking: Asking<'_>,
     progress: &mut Progress<'_>,
 ) {
+    let leaves: usize = spans.blocks.iter().map(|block| block.leaf_count()).sum();
+    if traces.len().saturating_mul(LEAVES_PER_TRACE) < leaves {
+        for trace in traces.values_mut() {
+            if !progress.look() {
+                return;
+            }
+            for source in sources(spans) {
+                let entry = readable(spans, source.trace(trace.id), progress).flatten();
+                *trace = entry.map_or(*trace, |entry| both(*trace, entry));
+            }
+        }
+        return;
+    }
     let all: Vec<Source<'_, SpanChunk>> = sources(spans).collect();
     for some in all.chunks(asking.pool.threads() * LOOKED_UP_PER_THREAD) {
         if !progress.look() {
@@ -281,12 +267,8 @@ fn look_up(
         let looked_up = asking
             .pool
             .run(some.to_vec(), worker, |(found, progress), source| {
-                let entries = readable(spans, source.traces(), progress).unwrap_or_default();
-                found.extend(
-                    entries
-                        .into_iter()
-                        .filter(|entry| known.contains_key(&entry.id)),
-                );
+                let entries = source.traces_with(|id| known.contains_key(&id));
+                found.extend(readable(spans, entries, progress).into_iter().flatten());
                 progress.look()
             });
         for (found, of_worker) in looked_up {

@@ -14,6 +14,7 @@ mod damage;
 mod durable;
 mod outlines;
 mod pages;
+mod ranks;
 mod records;
 mod samples;
 mod traces;

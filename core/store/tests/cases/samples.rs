@@ -1,13 +1,12 @@
 //! Counts of a part of the records, and what they say of all.
 
 use log_tracer_query::{Field, Query, parse};
-use log_tracer_record::{SpanRow, TraceId, otlp::common::any_value::Value};
+use log_tracer_record::otlp::common::any_value::Value;
 use log_tracer_store::{
-    Config, FacetSpec, Heatmap, HeatmapOf, HeatmapSpec, Histogram, HistogramGroup, HistogramSpec,
-    Scale, Signal, Stop, Store, TimeRange,
+    Config, FacetSpec, Histogram, HistogramGroup, HistogramSpec, Signal, Stop, Store, TimeRange,
 };
 
-use crate::build::{at, durable_store, log, pair, span, store, write_out};
+use crate::build::{at, durable_store, log, pair, store, write_out};
 
 /// Logs of the times 0, 1, 2 and so on, each with the thousand that its time is in, and a third of them with a word.
 fn write_logs(store: &Store, count: u64) {
@@ -215,84 +214,4 @@ fn of_pieces_that_the_range_cuts_only_the_rows_in_the_range_are_estimated() {
         assert!(found.coverage.left_out > 0);
         assert_eq!(found.series, all.series);
     }
-}
-
-/// Two spans of a trace, 1,000 apart, so that the trace takes 1,007 and each of them 7.
-fn spans_of(number: u64, second: bool) -> SpanRow {
-    let start = number + if second { 1_000 } else { 0 };
-    let mut row = span(1, 0, start, start + 7);
-    let high = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
-    let id = [high, (number + 1).to_be_bytes()].concat();
-    row.span.trace_id = TraceId::from_bytes(&id).unwrap().to_bytes();
-    row
-}
-
-fn heatmap(store: &Store, traces_max: Option<usize>) -> Heatmap {
-    let spec = HeatmapSpec {
-        of: HeatmapOf::Traces,
-        query: Query::default(),
-        start_unix_nano: 0,
-        end_unix_nano: 5_000,
-        step_nano: 5_000,
-        scale: Scale::new(36).unwrap(),
-        duration_min_nano: 0,
-        duration_max_nano: None,
-        traces_max,
-    };
-    store.heatmap(&spec, &Stop::never()).unwrap()
-}
-
-#[test]
-fn an_even_part_of_the_traces_stands_for_all_and_each_is_known_whole() {
-    let (store, _directory) = durable_store();
-    let rows = |second| {
-        (0..6_000)
-            .map(|number| spans_of(number, second))
-            .collect::<Vec<_>>()
-    };
-    store.apply_spans(at(0), &rows(false));
-    write_out(&store);
-    // The rest of each trace is elsewhere.
-    store.apply_spans(at(1), &rows(true));
-    let all = heatmap(&store, None);
-    assert_eq!((all.one_of, all.coverage.matched), (1, 5_000));
-    assert!(!all.coverage.partial);
-    let enough = heatmap(&store, Some(6_000));
-    assert_eq!((&enough.steps, enough.one_of), (&all.steps, 1));
-
-    let part = heatmap(&store, Some(800));
-    assert!([8, 16].contains(&part.one_of), "{}", part.one_of);
-    assert!(part.coverage.partial && part.coverage.reasons.is_empty());
-    let total = part.coverage.matched;
-    assert!(
-        total.abs_diff(5_000) < 1_000 && total.is_multiple_of(part.one_of),
-        "{total}"
-    );
-    // No trace was taken for shorter than it is.
-    assert_eq!(part.steps.len(), 1);
-    assert_eq!(part.steps[0].first_bucket, all.steps[0].first_bucket);
-    assert_eq!(part.steps[0].counts.len(), 1);
-}
-
-#[test]
-fn traces_beyond_the_memory_of_an_answer_are_counted_by_a_part_whatever_was_asked_for() {
-    let answer_bytes_max = 1 << 20;
-    let config = Config {
-        answer_bytes_max,
-        ..Config::default()
-    };
-    let store = Store::new(config).unwrap();
-    let rows = (0..20_000).map(|number| {
-        let mut row = spans_of(number, false);
-        row.span.start_time_unix_nano = number % 5_000;
-        row.span.end_time_unix_nano = number % 5_000 + 7;
-        row
-    });
-    store.apply_spans(at(0), &rows.collect::<Vec<_>>());
-    let found = heatmap(&store, Some(usize::MAX));
-    // A trace takes at least the 64 bytes of its id and of what is known of it.
-    let kept = found.coverage.matched / found.one_of;
-    assert!(kept > 0 && kept <= answer_bytes_max / 64, "{kept}");
-    assert!(found.coverage.partial && found.one_of > 1);
-    assert!(found.coverage.matched.abs_diff(20_000) < 2_000);
 }

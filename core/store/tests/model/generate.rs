@@ -356,21 +356,16 @@ fn heatmap() -> impl Strategy<Value = HeatmapSpec> {
     );
     let per_octave = select(vec![1, 3, 36]);
     let range = (990..1_050u64, 1..70u64, 4..20u64);
-    // More than there are: it must not matter.
-    let traces_max = option::of(Just(1_000_000));
-    (of, query(), range, per_octave, durations, traces_max).prop_map(
-        |(of, query, (start_unix_nano, width, step_nano), per_octave, (min, max), traces_max)| {
-            HeatmapSpec {
-                of,
-                query,
-                start_unix_nano,
-                end_unix_nano: start_unix_nano + width,
-                step_nano,
-                scale: Scale::new(per_octave).unwrap(),
-                duration_min_nano: min,
-                duration_max_nano: max,
-                traces_max,
-            }
+    (of, query(), range, per_octave, durations).prop_map(
+        |(of, query, (start_unix_nano, width, step_nano), per_octave, (min, max))| HeatmapSpec {
+            of,
+            query,
+            start_unix_nano,
+            end_unix_nano: start_unix_nano + width,
+            step_nano,
+            scale: Scale::new(per_octave).unwrap(),
+            duration_min_nano: min,
+            duration_max_nano: max,
         },
     )
 }

@@ -134,7 +134,6 @@ fn heatmap(range: TimeRange, steps: u64, per_octave: u32) -> HeatmapSpec {
         scale: Scale::new(per_octave).unwrap(),
         duration_min_nano: 0,
         duration_max_nano: None,
-        traces_max: None,
     }
 }
 

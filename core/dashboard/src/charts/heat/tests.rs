@@ -46,7 +46,6 @@ fn answer(records: &[(u64, u64)], step_nano: u64) -> DurationHeatmapResponse {
             .chain([u64::MAX])
             .collect(),
         coverage: None,
-        one_of: 1,
     }
 }
 

@@ -14,7 +14,6 @@ pub(super) use crate::charts::heat::Leads;
 use crate::{
     app::App,
     charts::heat::{BUCKETS_PER_OCTAVE, Heat, Noun, step},
-    counting::{Counting, part_of_traces},
     fault::Fault,
     pages::logs::kept,
     params::{Link, Params},
@@ -101,12 +100,7 @@ pub(super) async fn ask(app: &App, search: &Search, now: u64) -> Result<Option<H
         _ => kept(&app.ask.status().await?, Signal::Spans),
     };
     let bounds = search.range.closed(now, kept);
-    let traces_max = search.counting.records_max(app.config.heatmap_traces_max);
-    let request = DurationHeatmapRequest {
-        traces_max,
-        ..request(search, bounds)
-    };
-    let answer = app.ask.heatmap(request).await?;
+    let answer = app.ask.heatmap(request(search, bounds)).await?;
     Ok(Some(HeatView::new(&answer, search, bounds)))
 }
 
@@ -153,7 +147,6 @@ pub(super) fn request(search: &Search, (start, end): (u64, u64)) -> DurationHeat
         buckets_per_octave: BUCKETS_PER_OCTAVE,
         duration_min_nano: min,
         duration_max_nano: max,
-        traces_max: 0,
     }
 }
 
@@ -170,9 +163,6 @@ pub(super) struct HeatView {
     /// The parameters that a chosen part sets.
     min_key: &'static str,
     max_key: &'static str,
-    /// How the counts were estimated, when they were; and where all are counted.
-    estimated: String,
-    all_href: String,
 }
 
 impl HeatView {
@@ -198,8 +188,6 @@ impl HeatView {
             spans_href: counting(HeatmapOf::Spans).to_string(),
             min_key,
             max_key,
-            estimated: part_of_traces(answer).unwrap_or_default(),
-            all_href: Counting::All.write(search.link()).to_string(),
         }
     }
 }

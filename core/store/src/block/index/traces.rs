@@ -72,6 +72,13 @@ pub(crate) struct Leaf {
     pub(crate) checksum: u32,
 }
 
+impl Leaf {
+    /// Where it ends in the section.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset.saturating_add(u64::from(self.length))
+    }
+}
+
 /// A leaf in the directory: id, offset, length, checksum.
 const LEAF_BYTES: usize = 16 + 8 + 4 + 4;
 
@@ -225,13 +232,6 @@ pub(crate) fn leaf_of(leaves: &[Leaf], id: u128) -> Option<&Leaf> {
     leaves.get(after.checked_sub(1)?)
 }
 
-/// A trace that was read: its entry, as far as it is told, and its rows.
-#[derive(Debug)]
-struct Read {
-    entry: TraceEntry,
-    runs: Vec<Range<u32>>,
-}
-
 /// How the leaves of a block are read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LeafReader {
@@ -246,12 +246,14 @@ impl LeafReader {
     /// The rows of a trace, ascending; none when the leaf does not have it.
     pub(crate) fn rows_in(self, leaf: &[u8], id: u128) -> Result<Vec<u32>, Malformed> {
         let mut input = Input::new(leaf);
+        let mut rows: Vec<u32> = Vec::new();
         while !input.is_empty() {
-            let trace = self.trace(&mut input)?;
-            if trace.entry.id == id {
-                return Ok(trace.runs.into_iter().flatten().collect());
+            rows.clear();
+            let found = self.trace(&mut input, |run| rows.extend(run))?.id;
+            if found == id {
+                return Ok(rows);
             }
-            if trace.entry.id > id {
+            if found > id {
                 break;
             }
         }
@@ -262,7 +264,7 @@ impl LeafReader {
     pub(crate) fn entry_in(self, leaf: &[u8], id: u128) -> Result<Option<TraceEntry>, Malformed> {
         let mut input = Input::new(leaf);
         while !input.is_empty() {
-            let entry = self.trace(&mut input)?.entry;
+            let entry = self.trace(&mut input, |_| {})?;
             if entry.id >= id {
                 return Ok((entry.id == id).then_some(entry));
             }
@@ -270,20 +272,30 @@ impl LeafReader {
         Ok(None)
     }
 
-    /// All traces of a leaf.
+    /// All traces of a leaf whose ids are wanted.
     pub(crate) fn entries_in(
         self,
         leaf: &[u8],
+        is_wanted: impl Fn(u128) -> bool,
         entries: &mut Vec<TraceEntry>,
     ) -> Result<(), Malformed> {
         let mut input = Input::new(leaf);
         while !input.is_empty() {
-            entries.push(self.trace(&mut input)?.entry);
+            let entry = self.trace(&mut input, |_| {})?;
+            if is_wanted(entry.id) {
+                entries.push(entry);
+            }
         }
         Ok(())
     }
 
-    fn trace(self, input: &mut Input<'_>) -> Result<Read, Malformed> {
+    /// Reads the next trace as far as it is told, and hands the runs of its rows to `visit`, ascending.
+    #[inline]
+    fn trace(
+        self,
+        input: &mut Input<'_>,
+        visit: impl FnMut(Range<u32>),
+    ) -> Result<TraceEntry, Malformed> {
         let id = u128::from_be_bytes(input.array()?);
         let row_count = input.varint_u32()?;
         let (error_count, start, end) = match self.entries {
@@ -297,25 +309,24 @@ impl LeafReader {
         if row_count > self.rows_max {
             return Err(Malformed::new("a trace has more rows than the block"));
         }
-        Ok(Read {
-            entry: TraceEntry {
-                id,
-                row_count,
-                error_count,
-                start_unix_nano: start,
-                end_unix_nano: end,
-            },
-            runs: read_runs(input, row_count, self.rows_max)?,
+        visit_runs(input, row_count, self.rows_max, visit)?;
+        Ok(TraceEntry {
+            id,
+            row_count,
+            error_count,
+            start_unix_nano: start,
+            end_unix_nano: end,
         })
     }
 }
 
-fn read_runs(
+#[inline]
+fn visit_runs(
     input: &mut Input<'_>,
     row_count: u32,
     rows_max: u32,
-) -> Result<Vec<Range<u32>>, Malformed> {
-    let mut runs = Vec::new();
+    mut visit: impl FnMut(Range<u32>),
+) -> Result<(), Malformed> {
     let (mut after, mut left) = (0_u32, row_count);
     while left > 0 {
         let head = input.varint()?;
@@ -329,10 +340,10 @@ fn read_runs(
         if length > left || end > rows_max {
             return Err(Malformed::new("a trace has rows beyond those of the block"));
         }
-        runs.push(first..end);
+        visit(first..end);
         (after, left) = (end, left - length);
     }
-    Ok(runs)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -357,7 +368,7 @@ mod tests {
             let mut entries = Vec::new();
             for leaf in &leaves {
                 let leaf = &bytes[leaf.offset as usize..][..leaf.length as usize];
-                reader.entries_in(leaf, &mut entries).unwrap();
+                reader.entries_in(leaf, |_| true, &mut entries).unwrap();
             }
             for id in 0..40_u128 {
                 let expected: Vec<u32> = (0..).zip(&ids).filter(|(_, of)| **of == id).map(|(row, _)| row).collect();
@@ -384,7 +395,7 @@ mod tests {
             for entries in [Entries::Whole, Entries::Rows] {
                 let reader = LeafReader { entries, first_time: 0, rows_max };
                 let _ = reader.rows_in(&bytes, 7);
-                let _ = reader.entries_in(&bytes, &mut Vec::new());
+                let _ = reader.entries_in(&bytes, |_| true, &mut Vec::new());
             }
             let _ = decode_directory(&bytes);
         }

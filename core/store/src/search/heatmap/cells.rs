@@ -44,18 +44,11 @@ impl Cells {
     /// Counts one, if its duration is within the bounds. Its start is in the range.
     #[inline]
     pub(super) fn add(&mut self, start: u64, duration: u64, is_error: bool) {
-        self.add_times(1, start, duration, is_error);
-    }
-
-    /// Counts one that stands for several.
-    #[inline]
-    pub(super) fn add_times(&mut self, times: u64, start: u64, duration: u64, is_error: bool) {
         if !self.grid.durations.contains(&duration) {
             return;
         }
         let bucket = self.grid.scale.bucket_of(duration);
-        let errors = if is_error { times } else { 0 };
-        self.add_all(start, bucket, times, errors);
+        self.add_all(start, bucket, 1, u64::from(is_error));
     }
 
     /// Counts several that start in one step and are in one bucket, which is one of the grid.
