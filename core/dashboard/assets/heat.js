@@ -9,10 +9,14 @@
   const start = Number(chart.dataset.start), step = Number(chart.dataset.step), columns = Number(chart.dataset.columns);
   const edges = chart.dataset.edges.split(",").map((edge) => BigInt(edge));
   const rows = edges.length - 1, greatest = 2n ** 64n - 1n;
-  const cells = new Map(chart.dataset.cells.split(";").map((cell) => {
-    const [column, row, count, errors] = cell.split(",");
-    return [column + "," + row, { count: Number(count), errors: Number(errors || 0) }];
-  }));
+  const cells = new Map();
+  chart.dataset.cells.split(";").forEach((column, x) => {
+    const [first, ...counts] = column.split(",");
+    counts.forEach((cell, above) => {
+      const [count, errors] = cell.split("/");
+      if (count) cells.set(x + "," + (Number(first) + above), { count: Number(count), errors: Number(errors || 0) });
+    });
+  });
   const summary = says.textContent;
 
   const units = [["ns", 1], ["µs", 1e3], ["ms", 1e6], ["s", 1e9], ["min", 6e10], ["h", 3.6e12], ["d", 8.64e13]];

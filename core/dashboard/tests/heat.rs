@@ -53,10 +53,16 @@ fn shown(page: &str) -> u64 {
 /// Sums of the cells that the script gets, counts and errors.
 fn sums(page: &str) -> (u64, u64) {
     let cells = &attributes(page, "data-cells")[0];
-    cells.split(';').fold((0, 0), |sum, cell| {
-        let numbers: Vec<u64> = cell.split(',').map(|part| part.parse().unwrap()).collect();
-        (sum.0 + numbers[2], sum.1 + numbers.get(3).unwrap_or(&0))
-    })
+    let counts = cells
+        .split(';')
+        .flat_map(|column| column.split(',').skip(1));
+    counts
+        .filter(|cell| !cell.is_empty())
+        .fold((0, 0), |sum, cell| {
+            let (count, errors) = cell.split_once('/').unwrap_or((cell, "0"));
+            let number = |text: &str| text.parse::<u64>().unwrap();
+            (sum.0 + number(count), sum.1 + number(errors))
+        })
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! A heat map: how many start when and take how long, as colours. Durations stand on a logarithmic scale.
 //!
 //! The consumer's buckets are put together to rows, so many that each can be seen; their edges are edges of buckets, so the
-//! counts are exact. Cells of one colour are one path, in units of cells, so that a thousand of them take a few kilobytes;
-//! each cell's numbers stand beside it for the script that tells them and with which a part can be chosen. Without a
+//! counts are exact. Cells of one colour are one path, in units of cells, and neighbours one rectangle of it, so that a thousand
+//! of them take a few kilobytes; each cell's numbers stand beside it for the script that tells them and with which a part can be chosen. Without a
 //! script, stretches of time, levels of duration and the table of the same counts lead to what lies in them.
 
 mod grid;
@@ -114,8 +114,8 @@ struct Script {
     /// The edges of the rows in nanoseconds, from the bottom up, with commas between them. An edge of 0 is no bound, and the
     /// last one is none when it is the greatest number.
     edges: String,
-    /// `column,row,count,errors` of each cell that has any, rows from the bottom up, with semicolons between them; without
-    /// the errors where there are none.
+    /// The cells, column by column with semicolons between them; of each the row of the first one that has any, and then the
+    /// counts from there upwards, with commas between them: `count`, `count/errors` where there are any, or nothing.
     cells: String,
 }
 
@@ -149,7 +149,7 @@ impl Heat {
                 start_ms: first / 1_000_000,
                 step_ms: grid.step / 1_000_000,
                 edges: joined(grid.edges.iter().map(u64::to_string), ","),
-                cells: joined(grid.cells.iter().map(Cell::written), ";"),
+                cells: written(&grid),
             },
         })
     }
@@ -157,6 +157,39 @@ impl Heat {
 
 fn joined(texts: impl Iterator<Item = String>, by: &str) -> String {
     texts.collect::<Vec<_>>().join(by)
+}
+
+/// All cells, as the script reads them.
+fn written(grid: &Grid) -> String {
+    let columns = (0..grid.columns).map(|column| {
+        let of_column = grid.cells.iter().filter(|cell| cell.column == column);
+        let mut next = None;
+        let cells = of_column.map(|cell| {
+            // A first one has its row before it, any other what separates it from the one before.
+            let before = match next.replace(cell.row + 1) {
+                None => format!("{},", cell.row),
+                Some(next) => ",".repeat(cell.row + 1 - next),
+            };
+            match cell.errors {
+                0 => format!("{before}{}", cell.count),
+                errors => format!("{before}{}/{errors}", cell.count),
+            }
+        });
+        cells.collect()
+    });
+    joined(columns, ";")
+}
+
+/// Neighbouring cells of a row that are alike, as the column of the first, how many they are, and their row from the top.
+fn runs(grid: &Grid, is_alike: impl Fn(&Cell) -> bool) -> Vec<(usize, usize, usize)> {
+    let mut own: Vec<&Cell> = grid.cells.iter().filter(|cell| is_alike(cell)).collect();
+    own.sort_unstable_by_key(|cell| (cell.row, cell.column));
+    let runs = own.chunk_by(|a, b| a.row == b.row && a.column + 1 == b.column);
+    runs.filter_map(|run| {
+        let first = run.first()?;
+        Some((first.column, run.len(), grid.rows() - 1 - first.row))
+    })
+    .collect()
 }
 
 /// The greatest count of each colour: equal factors apart, so that few and many can both be told apart.
@@ -179,11 +212,8 @@ fn shades(grid: &Grid, most: u64) -> Vec<Shade> {
     let mut least = 1;
     let mut shades = Vec::with_capacity(thresholds.len());
     for (number, greatest) in (1..).zip(thresholds) {
-        let own = |cell: &&Cell| (least..=greatest).contains(&cell.count);
-        let path = grid.cells.iter().filter(own).map(|cell| {
-            let (x, y) = (cell.column, grid.rows() - 1 - cell.row);
-            format!("M{x} {y}h1v1h-1")
-        });
+        let path = runs(grid, |cell| (least..=greatest).contains(&cell.count)).into_iter();
+        let path = path.map(|(x, width, y)| format!("M{x} {y}h{width}v1h-{width}"));
         shades.push(Shade {
             // Of few colours, the strongest.
             number: number + missing,
@@ -199,12 +229,9 @@ fn shades(grid: &Grid, most: u64) -> Vec<Shade> {
 }
 
 fn failed(grid: &Grid) -> String {
-    let failed = grid.cells.iter().filter(|cell| cell.errors > 0);
+    let failed = runs(grid, |cell| cell.errors > 0).into_iter();
     failed
-        .map(|cell| {
-            let y = grid.rows() - 1 - cell.row;
-            format!("M{} {y}.7h1v.3h-1", cell.column)
-        })
+        .map(|(x, width, y)| format!("M{x} {y}.7h{width}v.3h-{width}"))
         .collect()
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Grid {
     low: u32,
     /// The edges of the rows in nanoseconds, from the bottom up; one more than there are rows.
     pub(super) edges: Vec<u64>,
-    /// Those that have any.
+    /// Those that have any, by column and then by row.
     pub(super) cells: Vec<Cell>,
 }
 
@@ -44,22 +44,6 @@ pub(super) struct Cell {
     pub(super) row: usize,
     pub(super) count: u64,
     pub(super) errors: u64,
-}
-
-impl Cell {
-    /// As the script reads it.
-    pub(super) fn written(&self) -> String {
-        let Self {
-            column,
-            row,
-            count,
-            errors,
-        } = self;
-        match errors {
-            0 => format!("{column},{row},{count}"),
-            errors => format!("{column},{row},{count},{errors}"),
-        }
-    }
 }
 
 impl Grid {

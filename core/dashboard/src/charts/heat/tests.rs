@@ -60,7 +60,7 @@ fn a_cell_stands_where_its_time_and_duration_are() {
     let heat = heat(&records, (0, 20 * ms), 10 * ms).unwrap();
     assert_eq!((heat.columns, heat.rows), (2, 8));
     // 2 ms lies in the octave from 1.05 to 2.1 ms, and 3 ms in the next.
-    assert_eq!(heat.script.cells, "0,3,1;1,3,1;1,4,1,1");
+    assert_eq!(heat.script.cells, "3,1;3,1,1/1");
     let edges: Vec<u64> = heat
         .script
         .edges
@@ -69,13 +69,27 @@ fn a_cell_stands_where_its_time_and_duration_are() {
         .collect();
     assert_eq!(edges[3..6], [1 << 20, 1 << 21, 1 << 22]);
     assert_eq!(heat.shades.len(), 1);
-    assert_eq!(heat.shades[0].path, "M0 4h1v1h-1M1 4h1v1h-1M1 3h1v1h-1");
+    assert_eq!(heat.shades[0].path, "M0 4h2v1h-2M1 3h1v1h-1");
     assert_eq!(heat.failed, "M1 3.7h1v.3h-1");
     assert!(
         heat.summary.starts_with("3 traces, 1 failed."),
         "{}",
         heat.summary
     );
+}
+
+#[test]
+fn a_column_is_told_from_its_first_row_on_with_gaps_and_one_without_cells_is_empty() {
+    let us = 1_000;
+    let records = [
+        (0, 2 * us),
+        (0, 17 * us),
+        (2, 9 * us),
+        (2, 9 * us),
+        (3, 2 * us + 1),
+    ];
+    let heat = heat(&records, (0, 4), 1).unwrap();
+    assert_eq!(heat.script.cells, "1,1,,,,1;;4,2;1,1/1");
 }
 
 #[test]
@@ -93,7 +107,7 @@ fn rows_and_columns_lead_to_what_they_count() {
 #[test]
 fn durations_of_less_than_a_microsecond_are_one_row_without_a_lower_bound() {
     let heat = heat(&[(0, 0), (0, 1), (0, 900)], (0, 10), 10).unwrap();
-    assert_eq!(heat.script.cells, "0,0,3,1");
+    assert_eq!(heat.script.cells, "0,3/1");
     assert_eq!(heat.table.rows[0].durations, "less than 1.02 µs");
     assert_eq!(heat.table.rows[0].href, "0-1023");
 }
