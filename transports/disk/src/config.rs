@@ -57,7 +57,7 @@ pub struct Config {
     /// Microseconds to wait for more before an fsync. 0 by default: what comes while one fsync runs shares the next, which
     /// is the best there is unless an fsync is very dear.
     pub linger_micros: u64,
-    /// Encoded bytes of the newest envelopes that are kept in memory, for readers that keep up. 32 MiB by default.
+    /// Encoded bytes of the newest envelopes that are kept in memory, for readers that keep up. 16 MiB by default.
     pub recent_bytes_max: usize,
     /// Envelopes that each partition remembers to recognise one that is published again, also after a restart; 0 turns
     /// that off. 16,384 by default.
@@ -90,7 +90,7 @@ impl Default for Config {
             group_bytes_max: 8 << 20,
             group_envelopes_max: 1024,
             linger_micros: 0,
-            recent_bytes_max: 32 << 20,
+            recent_bytes_max: 16 << 20,
             dedupe_batches_max: 16_384,
         }
     }
