@@ -1,6 +1,7 @@
 //! What a query needs: facts that hold of every record that matches. A store uses them to leave out whole blocks,
 //! pages and columns; it must still ask [`Query::matches`](crate::Query::matches) of the records that remain.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
@@ -114,6 +115,23 @@ impl Needs {
                 .clauses
                 .iter()
                 .all(|clause| clause.any_of.iter().any(|needle| needle.found_in(record)))
+    }
+
+    /// Whether a record can have all of it, of which only some fields are known: whatever asks for another one may be there.
+    pub fn may_admit<R: Record + ?Sized>(
+        &self,
+        record: &R,
+        is_known: impl Fn(&Field) -> bool,
+    ) -> bool {
+        let may_have = |needle: &Needle| {
+            let field = needle.field();
+            field.is_none_or(|field| !is_known(&field)) || needle.found_in(record)
+        };
+        !self.never
+            && self
+                .clauses
+                .iter()
+                .all(|clause| clause.any_of.iter().any(may_have))
     }
 
     fn nothing_matches() -> Needs {
@@ -253,6 +271,21 @@ impl Needle {
                     matches!(value, Value::Int(number) if (*first..=*last).contains(&number))
                 }),
             Needle::Present(field) => record.any_value(field, &mut |_| true),
+        }
+    }
+
+    /// The field that it is in; none when it may be in any text of the record.
+    fn field(&self) -> Option<Cow<'_, Field>> {
+        match self {
+            Needle::Id(field, _) | Needle::IdPrefix(field, _) | Needle::Within(field, ..) => {
+                Some(Cow::Owned(Field::Intrinsic(*field)))
+            }
+            Needle::Value(field, _) | Needle::ValuePrefix(field, _) | Needle::Present(field) => {
+                Some(Cow::Borrowed(field))
+            }
+            Needle::Token(field, _) | Needle::TokenPrefix(field, _) => {
+                field.as_ref().map(Cow::Borrowed)
+            }
         }
     }
 

@@ -103,6 +103,25 @@ proptest! {
     }
 
     #[test]
+    fn every_match_may_have_what_the_query_needs_whatever_is_not_known_of_it(
+        expr in expr(),
+        records in prop::collection::vec(record(), 12),
+        hidden in any::<u16>(),
+    ) {
+        let query = parse(&expr.to_string()).expect("a printed query is read");
+        let needs = query.needs();
+        for record in records.iter().filter(|record| query.matches(*record)) {
+            let fields = record.values.keys().enumerate();
+            let fields = fields.filter(|(number, _)| hidden >> (number % 16) & 1 == 1);
+            let hidden: Vec<_> = fields.map(|(_, field)| field.clone()).collect();
+            let mut known = record.clone();
+            known.values.retain(|field, _| !hidden.contains(field));
+            known.texts.clear();
+            prop_assert!(needs.may_admit(&known, |field| !hidden.contains(field)), "{}\n{:?}", query, record);
+        }
+    }
+
+    #[test]
     fn a_query_looks_at_no_other_field_than_it_needs(expr in expr(), record in record()) {
         let query = parse(&expr.to_string()).expect("a printed query is read");
         let needs = query.needs();

@@ -26,8 +26,12 @@ pub(crate) enum Cached {
     Filter(u32),
     /// The head of its rollups, or all of them where they had to be worked out.
     Rollup,
+    /// The edges of its rollups, all minutes together.
+    Edges,
     /// How many rows of each service and grade each piece has.
     Tally,
+    /// Which services and grades its traces have.
+    ServiceSets,
     /// The filter of its traces.
     Traces,
     /// Where the shards of the needles are.

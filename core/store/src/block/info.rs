@@ -52,8 +52,8 @@ pub(crate) struct PieceInfo {
 
 /// The rows of one trace in a block.
 ///
-/// Of log records on disk only the id and the number of rows can be relied on: their blocks tell no more
-/// ([`super::index`], section 13), unless they are older than that. What is asked about errors and times is asked of spans.
+/// Of log records on disk only the number of rows can be relied on: their blocks tell no more, and a key in place of the id
+/// ([`super::index::traces`]), unless they are older than that. What is asked about errors and times is asked of spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TraceEntry {
     pub(crate) id: u128,

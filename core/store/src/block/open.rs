@@ -22,6 +22,7 @@ use super::{
     index::{
         self, Index, Kind, Section, decode_operations, decode_pieces, decode_services,
         decode_summary, read_directory,
+        service_sets::ServiceSets,
         tally::Tally,
         traces::{Leaf, decode_directory},
     },
@@ -234,6 +235,21 @@ impl<C: Storable> Block<C> {
             Ok((tally, bytes))
         })?;
         Ok(Some(tally))
+    }
+
+    /// Which services, by their numbers in the tally, and grades its traces have; none where that is not told.
+    pub(crate) fn service_sets(&self) -> Result<Option<Arc<ServiceSets>>, BlockError> {
+        if !self.index.sections.contains_key(&Kind::ServiceSets) {
+            return Ok(None);
+        }
+        let services = self.tally()?.map_or(0, |tally| tally.services.len());
+        let sets = self.cache.get(self.owner, Cached::ServiceSets, || {
+            let sets = ServiceSets::decode(&self.section(Kind::ServiceSets)?, services);
+            let sets = sets.map_err(|reason| self.index_file.corrupt(reason))?;
+            let bytes = sets.bytes();
+            Ok((sets, bytes))
+        })?;
+        Ok(Some(sets))
     }
 
     /// Deletes the files. Whoever holds the block can read it as before.

@@ -70,6 +70,14 @@ impl<C: Storable> Block<C> {
         }
     }
 
+    /// The edges of its rollups, all minutes together, or what `read` makes of them with how many bytes it takes.
+    pub(crate) fn edges<T: Send + Sync + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<(T, usize), BlockError>,
+    ) -> Result<Arc<T>, BlockError> {
+        self.cached(Cached::Edges, read)
+    }
+
     /// The bounds that its rollups were made with; none when it has no rollups.
     pub(super) fn rollup_settings(&self) -> Result<Option<Settings>, BlockError> {
         Ok(self.rollup_head()?.map(|(head, _)| head.settings))

@@ -7,8 +7,9 @@ use super::{
     index::{
         Facts, Kind,
         needles::Needles,
+        service_sets::RowKind,
         tally::Count,
-        traces::{self, TraceRow},
+        traces::{self, Encoded, TraceRow},
     },
     write::{sum_operations, sum_services},
 };
@@ -76,6 +77,8 @@ struct Check<'b, C> {
     problems: Vec<BlockError>,
     chunks: Vec<Sums>,
     traces: Vec<TraceRow>,
+    /// The number of each service, by when its first row comes.
+    services: HashMap<String, u32>,
     /// With the bounds that those on disk were made with; none where there are none.
     rollup: Option<Rollup>,
     last: Option<RecordKey>,
@@ -94,6 +97,7 @@ impl<'b, C: Storable> Check<'b, C> {
             problems: problem.into_iter().collect(),
             chunks: Vec::new(),
             traces: Vec::new(),
+            services: HashMap::new(),
             rollup,
             last: None,
         }
@@ -163,11 +167,24 @@ impl<'b, C: Storable> Check<'b, C> {
     }
 
     fn add_trace(&mut self, chunk: &Arc<C>, row: usize, in_block: u32) {
-        let id = chunk.trace_of(row);
+        let (id, next) = (chunk.trace_of(row), self.services.len() as u32);
+        let entries = self.block.entries();
+        let service = match self.services.get(chunk.service(row)) {
+            Some(number) => *number,
+            None => {
+                self.services.insert(chunk.service(row).to_owned(), next);
+                next
+            }
+        };
         if id != 0 {
-            let (time, end) = (chunk.time(row), chunk.end_of(row));
-            self.traces
-                .push(TraceRow::new(id, in_block, chunk.is_error(row), time, end));
+            self.traces.push(TraceRow {
+                time: chunk.time(row),
+                end: chunk.end_of(row),
+                row: in_block,
+                kind: RowKind::new(service, chunk.grade(row)),
+                is_error: chunk.is_error(row),
+                ..TraceRow::of(entries.key(id))
+            });
         }
     }
 
@@ -175,11 +192,15 @@ impl<'b, C: Storable> Check<'b, C> {
     fn whole(&mut self) {
         let first = self.block.info().first_unix_nano;
         let entries = self.block.entries();
-        let (leaves, directory) = traces::encode(&mut self.traces, first, entries);
+        let Encoded {
+            leaves,
+            directory,
+            service_sets,
+        } = traces::encode(&mut self.traces, first, entries);
         let lacking =
             self.traces
                 .iter()
-                .find_map(|row| match self.block.may_have_trace(row.id()) {
+                .find_map(|row| match self.block.may_have_trace(row.key()) {
                     Ok(found) => (!found).then_some(Ok(())),
                     Err(error) => Some(Err(error)),
                 });
@@ -190,13 +211,20 @@ impl<'b, C: Storable> Check<'b, C> {
         }
         let said = self.block.section(entries.section());
         let said_directory = self.block.section(Kind::Leaves);
-        match (said, said_directory) {
-            (Ok(said), Ok(said_directory)) => {
-                if said != leaves || said_directory != traces::encode_directory(&directory) {
+        let said_sets = self.block.section(Kind::ServiceSets);
+        match (said, said_directory, said_sets) {
+            (Ok(said), Ok(said_directory), Ok(said_sets)) => {
+                let is_same = said == leaves
+                    && said_directory == traces::encode_directory(&directory)
+                    && said_sets == service_sets.unwrap_or_default();
+                if !is_same {
                     self.index_is_wrong("its traces are not those of the rows");
                 }
             }
-            (a, b) => self.problems.extend(a.err().into_iter().chain(b.err())),
+            (a, b, c) => {
+                let problems = [a, b, c].into_iter().filter_map(Result::err);
+                self.problems.extend(problems);
+            }
         }
         let (services, operations): (Vec<_>, Vec<_>) = self.chunks.drain(..).unzip();
         let said = (self.block.services(), self.block.operations());

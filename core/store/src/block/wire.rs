@@ -15,6 +15,9 @@ pub(crate) fn put_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
+/// Bytes of the longest number in LEB128.
+const VARINT_BYTES_MAX: usize = 10;
+
 /// Reads from the front of bytes that may be anything.
 #[derive(Clone, Debug)]
 pub(crate) struct Input<'a>(&'a [u8]);
@@ -73,18 +76,21 @@ impl<'a> Input<'a> {
 
     fn long_varint(&mut self) -> Result<u64, Malformed> {
         let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.u8()?;
-            let bits = u64::from(byte & 0x7f);
+        for (byte, place) in self.0.iter().zip(0..VARINT_BYTES_MAX) {
+            let (bits, shift) = (u64::from(byte & 0x7f), 7 * place as u32);
             if shift == 63 && bits > 1 {
-                break;
+                return Err(Malformed::new("a number is too long"));
             }
             number |= bits << shift;
             if byte & 0x80 == 0 {
+                self.0 = self.0.get(place + 1..).unwrap_or_default();
                 return Ok(number);
             }
         }
-        Err(Malformed::new("a number is too long"))
+        Err(Malformed::new(match self.0.len() < VARINT_BYTES_MAX {
+            true => "it ends too early",
+            false => "a number is too long",
+        }))
     }
 
     pub(crate) fn varint_u32(&mut self) -> Result<u32, Malformed> {

@@ -23,8 +23,9 @@ use super::{
         encode_summary,
         needles::Needles,
         places::PlacesWriter,
+        service_sets::RowKind,
         tally::TallyWriter,
-        traces::{self, Entries, TraceRow},
+        traces::{self, Encoded, Entries, TraceRow},
     },
     info::{OperationCount, PieceInfo, ServiceCount},
     schema::{self, AttributeCounts, Column, FileSchema, Sample},
@@ -223,18 +224,23 @@ impl<'o> BlockWriter<'o> {
         let end = self.rows.checked_add(count);
         let end = end.ok_or_else(|| self.unwritable("it would have more than 2^32 rows"))?;
         let (mut bounds, mut facts) = (TimeBounds::default(), Facts::default());
-        for ((chunk, row), number) in picked.iter().zip(self.rows..) {
+        let services = self.tally.add(picked);
+        for (((chunk, row), service), number) in picked.iter().zip(services).zip(self.rows..) {
             bounds.include(chunk.time(row));
             chunk.add_needles(row, &mut self.needles, &mut facts);
             let id = chunk.trace_of(row);
             if id != 0 {
-                let (time, end) = (chunk.time(row), chunk.end_of(row));
-                self.traces
-                    .push(TraceRow::new(id, number, chunk.is_error(row), time, end));
+                self.traces.push(TraceRow {
+                    time: chunk.time(row),
+                    end: chunk.end_of(row),
+                    row: number,
+                    kind: RowKind::new(service, chunk.grade(row)),
+                    is_error: chunk.is_error(row),
+                    ..TraceRow::of(self.entries.key(id))
+                });
             }
         }
         C::roll_up(picked, &mut self.rollup);
-        self.tally.add(picked);
         let number = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
         self.needles.hand_over(number, &mut self.places);
         self.pieces.push(Piece {
@@ -264,7 +270,11 @@ impl<'o> BlockWriter<'o> {
             received_unix_nano: totals.arrival.received_unix_nano,
             level: totals.arrival.level,
         };
-        let (leaves, directory) = traces::encode(&mut self.traces, bounds.first, self.entries);
+        let Encoded {
+            leaves,
+            directory,
+            service_sets,
+        } = traces::encode(&mut self.traces, bounds.first, self.entries);
         let failed = |error: parquet::errors::ParquetError| {
             let name = files::name(self.table, self.id, Role::Rows);
             BlockError::unwritable(&self.directory.join(name), error)
@@ -284,6 +294,9 @@ impl<'o> BlockWriter<'o> {
         index.add(Kind::Rollup, &(self.rolled_up)(self.rollup));
         index.add(Kind::Summary, &encode_summary(self.table, &info));
         index.add(Kind::Tally, &self.tally.encode());
+        if let Some(service_sets) = service_sets {
+            index.add(Kind::ServiceSets, &service_sets);
+        }
         let check_bits = self.options.settings.needle_check_bits;
         let pieces = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
         index.add(Kind::TraceFilter, &traces::encode_filter(&self.traces));

@@ -270,7 +270,7 @@ impl Attributes {
     }
 
     /// The same of a path that was looked up before.
-    pub(super) fn any_planned(
+    pub(crate) fn any_planned(
         &self,
         row: usize,
         plan: &FieldPlan,

@@ -18,6 +18,7 @@ pub(crate) struct FieldPlan {
     resources: Vec<bool>,
     scopes: Vec<bool>,
     is_absent: bool,
+    is_of_attributes_only: bool,
 }
 
 impl FieldPlan {
@@ -33,14 +34,15 @@ impl FieldPlan {
             any_at_resource(resource, path, has)
         });
         let scopes = has_path(scopes.all(), |scope| any_at_scope(scope, path, has));
-        let is_absent =
-            !keys.iter().any(Option::is_some) && !resources.iter().chain(&scopes).any(|has| *has);
+        let is_of_attributes_only = !resources.iter().chain(&scopes).any(|has| *has);
+        let is_absent = is_of_attributes_only && !keys.iter().any(Option::is_some);
         Self {
             path: path.to_owned(),
             keys,
             resources,
             scopes,
             is_absent,
+            is_of_attributes_only,
         }
     }
 
@@ -51,6 +53,12 @@ impl FieldPlan {
     /// Whether no row of the chunk has it.
     pub(crate) fn is_absent(&self) -> bool {
         self.is_absent
+    }
+
+    /// Whether no resource and no scope has it.
+    #[inline]
+    pub(crate) fn is_of_attributes_only(&self) -> bool {
+        self.is_of_attributes_only
     }
 
     /// Whether all rows of a resource have the same of it.

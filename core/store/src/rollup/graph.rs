@@ -201,6 +201,55 @@ struct Graph {
     bytes_max: usize,
 }
 
+/// The edges of a place, all minutes together: by the numbers that their ends have there. Of a block that lies in the range
+/// as a whole they are the same for every question.
+#[derive(Debug, Default)]
+struct EdgesOf(HashMap<(u32, u32), Rate>);
+
+impl EdgesOf {
+    fn read(source: &Source<'_, SpanChunk>, minutes: Minutes) -> Result<Self, BlockError> {
+        let mut edges = Self::default();
+        for part in source.parts(minutes).filter(|part| part.edge_bytes > 0) {
+            let (bytes, series) = source.read(part)?;
+            let bytes = bytes.get(series..).unwrap_or_default();
+            edges
+                .add_part(source.head(), bytes)
+                .map_err(|reason| source.corrupt(reason))?;
+        }
+        Ok(edges)
+    }
+
+    fn add_part(&mut self, head: &Head, bytes: &[u8]) -> Result<(), Malformed> {
+        let (mut bits, mut places) = (BitReader::new(bytes), Places::default());
+        while let Some(edge) = places.next(bits.take_gamma()?)? {
+            let errors = bits.take_gamma()? - 1;
+            let ends = head.edges.get(edge as usize).copied();
+            let nodes = NODES_BEFORE as usize + head.services.len() + head.peers.len();
+            let ends = ends.filter(|(a, b)| (*a as usize) < nodes && (*b as usize) < nodes);
+            let ends = ends.ok_or_else(|| Malformed::new("an edge has no ends"))?;
+            let rate = self.0.entry(ends).or_default();
+            rate.durations.merge_encoded(&mut bits)?;
+            rate.errors = rate.errors.saturating_add(errors);
+        }
+        Ok(())
+    }
+
+    /// Adds them to those of other places, in which `node` says the numbers of their ends.
+    fn add_to(&self, graph: &mut Graph, node: impl Fn(u32) -> Option<u32>) {
+        for ((caller, callee), rate) in &self.0 {
+            if let Some(ends) = node(*caller).zip(node(*callee)) {
+                graph.edge(ends).merge(rate);
+            }
+        }
+    }
+
+    /// Bytes of memory.
+    fn bytes(&self) -> usize {
+        let of_sketches = self.0.values().map(|rate| rate.durations.heap_bytes());
+        self.0.capacity() * size_of::<((u32, u32), Rate)>() + of_sketches.sum::<usize>()
+    }
+}
+
 /// What they take, with the room that a table leaves free.
 const NODE_BYTES: usize = 160;
 const EDGE_BYTES: usize = 2 * size_of::<Rate>();
@@ -222,17 +271,19 @@ impl Graph {
     ) -> Result<bool, BlockError> {
         let head = source.head();
         let nodes = self.nodes_of(head);
-        for part in source.parts(self.minutes) {
-            if !progress.look() {
-                return Ok(false);
+        let node = |number: u32| nodes.get(number as usize).copied();
+        let minutes = self.minutes;
+        let is_whole = head.parts.iter().all(|part| minutes.contains(part.minute));
+        match source.block().filter(|_| is_whole) {
+            Some(block) => {
+                let edges = block.edges(|| {
+                    let edges = EdgesOf::read(source, minutes)?;
+                    let bytes = edges.bytes();
+                    Ok((edges, bytes))
+                })?;
+                edges.add_to(self, node);
             }
-            if part.edge_bytes == 0 {
-                continue;
-            }
-            let (bytes, series) = source.read(part)?;
-            let bytes = bytes.get(series..).unwrap_or_default();
-            self.add_part(head, bytes, &nodes)
-                .map_err(|reason| source.corrupt(reason))?;
+            None => EdgesOf::read(source, minutes)?.add_to(self, node),
         }
         self.unlisted += head.unlisted.0 + head.unlisted.1;
         self.link_bytes += u64::from(head.links.bytes);
@@ -264,21 +315,6 @@ impl Graph {
         (links * OPEN_BYTES.max(LOST_BYTES) as u64)
             .div_ceil(left.max(1))
             .clamp(1, PASSES_MAX)
-    }
-
-    fn add_part(&mut self, head: &Head, bytes: &[u8], nodes: &[u32]) -> Result<(), Malformed> {
-        let (mut bits, mut places) = (BitReader::new(bytes), Places::default());
-        while let Some(edge) = places.next(bits.take_gamma()?)? {
-            let errors = bits.take_gamma()? - 1;
-            let ends = head.edges.get(edge as usize);
-            let node = |number: u32| nodes.get(number as usize).copied();
-            let ends = ends.and_then(|(caller, callee)| node(*caller).zip(node(*callee)));
-            let ends = ends.ok_or_else(|| Malformed::new("an edge has no ends"))?;
-            let rate = self.edge(ends);
-            rate.durations.merge_encoded(&mut bits)?;
-            rate.errors = rate.errors.saturating_add(errors);
-        }
-        Ok(())
     }
 
     /// Adds the links of a place whose keys are of this pass.

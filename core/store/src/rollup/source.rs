@@ -71,6 +71,11 @@ impl<C: Storable> Source<'_, C> {
         &self.loaded.head
     }
 
+    /// The block that has it; none of rows in memory.
+    pub(crate) fn block(&self) -> Option<&Block<C>> {
+        self.block
+    }
+
     /// The parts of the minutes that are asked for.
     pub(crate) fn parts(&self, minutes: Minutes) -> impl Iterator<Item = &Part> {
         let parts = self.head().parts.iter();

@@ -5,15 +5,15 @@
 //! compares them ([`super::candidates`]), and their starts and ends are looked up in the tables of traces. Each thread has
 //! cells of its own, which are added up at the end.
 //!
-//! Without a query, all traces are counted by those tables alone ([`all`]).
+//! Where the tables know enough, traces are counted by them alone ([`known`]).
 //!
 //! Without a query, the spans of whole minutes are counted by the rollups, of which each bucket lies in one of the heat map;
 //! only those of the minutes at the ends that the range cuts are looked at.
 //!
 //! Durations lie in the buckets of a [`Scale`], which are the same for every store, so that answers can be added.
 
-mod all;
 mod cells;
+mod known;
 mod traces;
 
 use log_tracer_query::Query;
@@ -229,10 +229,11 @@ pub(crate) fn count_durations(
                 ..spec.range()
             };
             spans.cover(from_start, &mut progress.coverage);
-            match spec.query.is_empty() {
-                true => all::count(spans, spec, &grid, asking, &mut progress),
-                false => traces::count(spans, spec, &grid, asking, &mut progress),
-            }
+            // The range is that of traces, so that a span is asked for the query alone.
+            let filter = Filter::new(&spec.query, TimeRange::ALL);
+            known::count(spans, spec, &filter, &grid, asking, &mut progress).unwrap_or_else(|| {
+                traces::count(spans, spec, &filter, &grid, asking, &mut progress)
+            })
         }
     };
     progress.coverage.matched = cells.total();

@@ -10,6 +10,7 @@
 //! | `rows_of_trace`, `spans_of_trace` | the rows of one trace from all places, in order |
 //! | `trace`, `selected`, `outline` | one trace whole, some of its records, or a few columns of all of them |
 //! | `candidates` | the traces with a span that matches, the newest first |
+//! | `by_kind` | what the service and the grade of rows tell of a query |
 //! | `tables` | all traces, with what the tables of traces know of them |
 //!
 //! Each thread has one stretch of rows in memory at a time, and what is kept for the answer has a bound.
@@ -38,6 +39,7 @@
 //! What is left of a page of scattered records is to read them whole, each from pages of its own; of a word that many
 //! have, to decompress the texts.
 
+mod by_kind;
 mod candidates;
 mod facets;
 mod filter;

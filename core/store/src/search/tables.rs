@@ -1,19 +1,23 @@
-//! The tables of traces of all chunks and blocks, gone through side by side in the order of the ids: what each knows of a
-//! trace meets there, so that every trace is whole when it is handed over, and none has to be kept until the last table was
-//! read.
+//! The tables of traces of all chunks and blocks, gone through side by side: what each knows of a trace meets there, so that
+//! every trace is whole when it is handed over, and none has to be kept until the last table was read.
 //!
 //! The ids are cut into stretches that can be gone through at the same time. Ids are not always random, so that the cuts
-//! are made where the leaves of the tables begin, which makes stretches of like size whatever the ids are.
+//! are made where the leaves of the tables begin, which makes stretches of like size whatever the ids are. Of a stretch all
+//! tables are read, one after the other, and what they know is put together by the ids.
 
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, binary_heap::PeekMut},
-    ops::Range,
-    sync::Arc,
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
+
+use super::{
+    by_kind::{ByKind, Matches},
+    filter::Filter,
+    source::readable,
+    traces::both,
+    units::{Asking, parts},
 };
-
-use super::{source::readable, traces::both, units::Asking};
 use crate::{
+    TimeRange,
     block::{Block, LEAVES_AT_ONCE, TraceEntry},
     chunk::{Chunk, SpanChunk},
     stop::Progress,
@@ -23,34 +27,67 @@ use crate::{
 /// Traces of a chunk that count as a leaf when the ids are cut.
 const TRACES_OF_LEAF: usize = 64;
 
-/// A stretch has so many leaves of each place, about: at its ends one of each is read for two stretches.
+/// A stretch has so many leaves of each place, about: at its ends one of each is read for two stretches. In memory that is
+/// some 100 KB a place.
 const LEAVES_OF_STRETCH: usize = 16;
 
-/// Stretches for each thread at most.
-const STRETCHES_PER_THREAD: usize = 8;
+/// To ask a span the query costs so many times as much as its share of the tables of traces, about.
+const TABLES_SHARE: u64 = 8;
 
-/// Hands every trace to `visit`, with what all places together know of it. Each thread has a worker of its own, which is
-/// answered.
+/// Spans that no index leaves out when those of a range are asked a query.
+pub(super) fn asked_spans(
+    spans: &Snapshot<SpanChunk>,
+    filter: &Filter<'_>,
+    range: TimeRange,
+    asking: Asking<'_>,
+) -> u64 {
+    // What is counted here is read later.
+    let mut progress = Progress::start(asking.stop);
+    let parts = parts(spans, filter, &mut progress);
+    let asked = parts
+        .iter()
+        .filter(|part| range.overlaps(part.bounds.first, part.bounds.last));
+    asked.map(|part| part.rows).sum()
+}
+
+/// Whether it costs less to go through all tables than to ask so many spans a query. Without one the tables are all that
+/// is needed.
+pub(super) fn cost_less(
+    spans: &Snapshot<SpanChunk>,
+    filter: &Filter<'_>,
+    asked_spans: u64,
+) -> bool {
+    filter.is_empty() || asked_spans.saturating_mul(TABLES_SHARE) >= spans.rows()
+}
+
+/// Hands every trace to `visit`, with what all places together know of it, and what its services tell of the query. Each
+/// thread has a worker of its own, which is answered.
 pub(super) fn for_each_trace<W: Send>(
     spans: &Snapshot<SpanChunk>,
+    by_kind: &ByKind<'_, '_, SpanChunk>,
     asking: Asking<'_>,
     progress: &mut Progress<'_>,
     worker: impl Fn() -> W + Sync,
-    visit: impl Fn(&mut W, TraceEntry) + Sync,
+    visit: impl Fn(&mut W, TraceEntry, Matches) + Sync,
 ) -> Vec<W> {
-    let stretches_max = asking.pool.threads() * STRETCHES_PER_THREAD;
-    let with_progress = || (worker(), Progress::start(asking.stop));
+    let tables = Tables::new(spans, by_kind, progress);
+    let with_progress = || {
+        let progress = Progress::start(asking.stop);
+        (worker(), Gathered::default(), progress)
+    };
     let workers = asking.pool.run(
-        stretches(spans, stretches_max),
+        stretches(spans),
         with_progress,
-        |(worker, progress), stretch| {
-            merge(spans, stretch, progress, |trace| visit(worker, trace));
+        |(worker, gathered, progress), stretch| {
+            if tables.gather(stretch, gathered, progress) {
+                gathered.for_each(|trace, matches| visit(worker, trace, matches));
+            }
             progress.look()
         },
     );
     workers
         .into_iter()
-        .map(|(worker, of_worker)| {
+        .map(|(worker, _, of_worker)| {
             progress.absorb(of_worker);
             worker
         })
@@ -72,7 +109,7 @@ impl Stretch {
 }
 
 /// All ids, in stretches.
-fn stretches(spans: &Snapshot<SpanChunk>, stretches_max: usize) -> Vec<Stretch> {
+fn stretches(spans: &Snapshot<SpanChunk>) -> Vec<Stretch> {
     let of_chunks = spans.chunks.iter().flat_map(|chunk| {
         let ids = chunk.traces().ids().iter();
         ids.step_by(TRACES_OF_LEAF).copied()
@@ -82,7 +119,7 @@ fn stretches(spans: &Snapshot<SpanChunk>, stretches_max: usize) -> Vec<Stretch> 
     firsts.sort_unstable();
     let places = spans.chunks.len() + spans.blocks.len();
     let count = firsts.len() / (places.max(1) * LEAVES_OF_STRETCH);
-    let width = firsts.len().div_ceil(count.clamp(1, stretches_max)).max(1);
+    let width = firsts.len().div_ceil(count.max(1)).max(1);
     let mut cuts: Vec<u128> = firsts
         .chunks(width)
         .skip(1)
@@ -98,132 +135,147 @@ fn stretches(spans: &Snapshot<SpanChunk>, stretches_max: usize) -> Vec<Stretch> 
         .collect()
 }
 
-/// Goes through the traces of a stretch.
-fn merge(
-    spans: &Snapshot<SpanChunk>,
-    stretch: Stretch,
-    progress: &mut Progress<'_>,
-    mut visit: impl FnMut(TraceEntry),
-) {
-    let chunks = spans.chunks.iter();
-    let chunks = chunks.map(|chunk| Cursor::of_chunk(chunk, stretch));
-    let blocks = spans.blocks.iter();
-    let blocks = blocks.map(|block| Cursor::of_block(block, stretch));
-    let mut cursors: Vec<Cursor<'_>> = chunks.chain(blocks).collect();
-    let mut ahead = BinaryHeap::with_capacity(cursors.len());
-    for (number, cursor) in cursors.iter_mut().enumerate() {
-        let first = cursor.peek(spans, progress);
-        ahead.extend(first.map(|id| Reverse((id, number))));
-    }
-    let mut gathered: Option<TraceEntry> = None;
-    while let Some(mut least) = ahead.peek_mut() {
-        let Reverse((_, number)) = *least;
-        let cursor = cursors.get_mut(number);
-        let taken = cursor.and_then(|cursor| Some((cursor.take()?, cursor.peek(spans, progress))));
-        let next = taken.and_then(|(_, next)| next);
-        match next {
-            Some(id) => *least = Reverse((id, number)),
-            None => drop(PeekMut::pop(least)),
-        }
-        if progress.is_stopped() {
-            // Of what follows not all places would be known.
-            return;
-        }
-        let Some((entry, _)) = taken else {
-            continue;
-        };
-        gathered = match gathered {
-            Some(known) if known.id == entry.id => Some(both(known, entry)),
-            before => {
-                before.into_iter().for_each(&mut visit);
-                Some(entry)
-            }
-        };
-    }
-    gathered.into_iter().for_each(visit);
+/// All tables, and what the service sets of each block tell of the query.
+struct Tables<'s, 'f, 'q> {
+    spans: &'s Snapshot<SpanChunk>,
+    by_kind: &'s ByKind<'f, 'q, SpanChunk>,
+    /// By block: what its sets tell; none when nothing is told.
+    of_blocks: Vec<Option<Vec<Matches>>>,
 }
 
-/// The traces of a stretch in one place, ascending.
-struct Cursor<'s> {
-    stretch: Stretch,
-    /// What was read, and how much of it was taken.
-    read: Vec<TraceEntry>,
-    taken: usize,
-    unread: Unread<'s>,
-}
-
-/// What is still to be read of a place.
-enum Unread<'s> {
-    /// Traces, by their places among the ids.
-    Chunk(&'s Arc<SpanChunk>, Range<usize>),
-    /// Leaves.
-    Block(&'s Arc<Block<SpanChunk>>, Range<usize>),
-}
-
-impl<'s> Cursor<'s> {
-    fn of_chunk(chunk: &'s Arc<SpanChunk>, stretch: Stretch) -> Self {
-        let ids = chunk.traces().ids();
-        let first = ids.partition_point(|id| *id < stretch.first);
-        let end = stretch.next;
-        let end = end.map_or(ids.len(), |next| ids.partition_point(|id| *id < next));
-        Self::new(stretch, Unread::Chunk(chunk, first..end))
-    }
-
-    fn of_block(block: &'s Arc<Block<SpanChunk>>, stretch: Stretch) -> Self {
-        let leaves = block.leaves_between(stretch.first, stretch.next);
-        Self::new(stretch, Unread::Block(block, leaves))
-    }
-
-    fn new(stretch: Stretch, unread: Unread<'s>) -> Self {
+impl<'s, 'f, 'q> Tables<'s, 'f, 'q> {
+    fn new(
+        spans: &'s Snapshot<SpanChunk>,
+        by_kind: &'s ByKind<'f, 'q, SpanChunk>,
+        progress: &mut Progress<'_>,
+    ) -> Self {
+        let blocks = spans.blocks.iter();
+        let of_blocks =
+            blocks.map(|block| readable(spans, by_kind.of_sets(block), progress).flatten());
         Self {
-            stretch,
-            read: Vec::new(),
-            taken: 0,
-            unread,
+            of_blocks: of_blocks.collect(),
+            spans,
+            by_kind,
         }
     }
 
-    fn take(&mut self) -> Option<TraceEntry> {
-        let entry = self.read.get(self.taken).copied();
-        self.taken += 1;
-        entry
-    }
-
-    /// The id of the next trace; none at the end, or when the search has to end.
-    #[inline]
-    fn peek(&mut self, spans: &Snapshot<SpanChunk>, progress: &mut Progress<'_>) -> Option<u128> {
-        if self.taken >= self.read.len() {
-            self.read_on(spans, progress);
-        }
-        self.read.get(self.taken).map(|entry| entry.id)
-    }
-
-    fn read_on(&mut self, spans: &Snapshot<SpanChunk>, progress: &mut Progress<'_>) {
-        self.read.clear();
-        self.taken = 0;
-        while self.read.is_empty() && progress.look() {
-            match &mut self.unread {
-                Unread::Chunk(chunk, places) => {
-                    let some: Vec<usize> = places.take(LEAVES_AT_ONCE * TRACES_OF_LEAF).collect();
-                    if some.is_empty() {
-                        return;
-                    }
-                    let entries = some.into_iter();
-                    self.read
-                        .extend(entries.filter_map(|place| chunk.trace_entry(place)));
+    /// Reads the traces of a stretch. False when the search has to end: not all places would be known then.
+    fn gather(&self, stretch: Stretch, into: &mut Gathered, progress: &mut Progress<'_>) -> bool {
+        into.clear();
+        for chunk in &self.spans.chunks {
+            let ids = chunk.traces().ids();
+            let first = ids.partition_point(|id| *id < stretch.first);
+            let end = stretch.next;
+            let end = end.map_or(ids.len(), |next| ids.partition_point(|id| *id < next));
+            for place in first..end {
+                if place % TRACES_OF_LEAF == 0 && !progress.look() {
+                    return false;
                 }
-                Unread::Block(block, leaves) => {
-                    let end = leaves.end.min(leaves.start.saturating_add(LEAVES_AT_ONCE));
-                    let some = leaves.start..end;
-                    leaves.start = end;
-                    if some.is_empty() {
-                        return;
-                    }
-                    let stretch = self.stretch;
-                    let read = block.traces_of(some, |id| stretch.contains(id), &mut self.read);
-                    readable(spans, read, progress);
+                if let Some(entry) = chunk.trace_entry(place) {
+                    into.add(entry, self.by_kind.of_trace(chunk, place));
                 }
             }
+        }
+        let blocks = self.spans.blocks.iter().zip(&self.of_blocks);
+        blocks.into_iter().all(|(block, of_sets)| {
+            self.gather_of(block, of_sets.as_deref(), stretch, into, progress)
+        })
+    }
+
+    fn gather_of(
+        &self,
+        block: &Block<SpanChunk>,
+        of_sets: Option<&[Matches]>,
+        stretch: Stretch,
+        into: &mut Gathered,
+        progress: &mut Progress<'_>,
+    ) -> bool {
+        let told = |set: Option<u32>| {
+            let of_set = of_sets.zip(set);
+            of_set.and_then(|(of_sets, set)| of_sets.get(set as usize).copied())
+        };
+        let mut leaves = block.leaves_between(stretch.first, stretch.next);
+        while !leaves.is_empty() {
+            if !progress.look() {
+                return false;
+            }
+            let end = leaves.end.min(leaves.start.saturating_add(LEAVES_AT_ONCE));
+            let some = leaves.start..end;
+            leaves.start = end;
+            let read = block.traces_of(some, |entry, set| {
+                if stretch.contains(entry.id) {
+                    into.add(entry, told(set).unwrap_or(self.unknown()));
+                }
+            });
+            readable(self.spans, read, progress);
+        }
+        progress.look()
+    }
+
+    /// What holds of a trace of which no services are known.
+    fn unknown(&self) -> Matches {
+        match self.by_kind.is_always() {
+            true => Matches::Yes,
+            false => Matches::Perhaps,
+        }
+    }
+}
+
+/// What the tables know of the traces of a stretch.
+#[derive(Debug, Default)]
+struct Gathered {
+    traces: Vec<TraceEntry>,
+    /// Of each trace what its services tell of the query.
+    matches: Vec<Matches>,
+    /// The numbers of the traces, by their ids.
+    numbers: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Gathered {
+    fn clear(&mut self) {
+        self.traces.clear();
+        self.matches.clear();
+        self.numbers.clear();
+    }
+
+    /// Adds what a table knows of a trace.
+    #[inline]
+    fn add(&mut self, entry: TraceEntry, matches: Matches) {
+        let Self {
+            traces,
+            numbers,
+            hasher,
+            ..
+        } = self;
+        let id_of = |number: &u32| traces.get(*number as usize).map(|trace| trace.id);
+        let found = numbers.entry(
+            hasher.hash_one(entry.id),
+            |number| id_of(number) == Some(entry.id),
+            |number| hasher.hash_one(id_of(number).unwrap_or(0)),
+        );
+        match found {
+            Entry::Vacant(vacant) => {
+                vacant.insert(traces.len() as u32);
+                traces.push(entry);
+                self.matches.push(matches);
+            }
+            Entry::Occupied(known) => {
+                let number = *known.get() as usize;
+                if let Some(trace) = traces.get_mut(number) {
+                    *trace = both(*trace, entry);
+                }
+                if let Some(known) = self.matches.get_mut(number) {
+                    *known = matches.max(*known);
+                }
+            }
+        }
+    }
+
+    /// Hands over every trace.
+    fn for_each(&self, mut visit: impl FnMut(TraceEntry, Matches)) {
+        for (trace, matches) in self.traces.iter().zip(&self.matches) {
+            visit(*trace, *matches);
         }
     }
 }

@@ -14,25 +14,27 @@
 //! | 8 | `LTINDEX` and the version, 1 |
 //!
 //! Checksums are CRC-32C. A section of a kind that a reader does not know is skipped. What it needs in its place is then
-//! missing: a reader that is older than section 13 finds leaves without a section 2 that they lie in, and refuses the block
-//! as corrupt ("its parts do not fit"). So a store to which a newer version wrote log records of traces cannot be read by
-//! such an older one; the other way round, all blocks are read.
+//! missing: a reader that is older than sections 14 and 16 finds leaves without a section 2 that they lie in, and refuses the
+//! block as corrupt ("its parts do not fit"). So a store to which a newer version wrote cannot be read by such an older one;
+//! the other way round, all blocks are read.
 //!
 //! | kind | section |
 //! |---|---|
 //! | 1 | filters of the pieces, one after the other ([`fuse`]); only in blocks without section 11 |
-//! | 2 | leaves of the table of traces, one after the other ([`traces`]); absent in blocks with section 13 |
+//! | 2 | leaves of the table of traces, one after the other ([`traces`]); only in blocks without section 14 or 16 |
 //! | 3 | services: for each its name, rows, errors, last time |
 //! | 4 | operations: for each its service, name, kind, spans |
 //! | 5 | the checksums of the Parquet file ([`Extents`]) |
 //! | 6 | pieces, as below |
-//! | 7 | the directory of the leaves: id 16 bytes, offset u64, length u32, CRC-32C u32 |
+//! | 7 | the directory of the leaves: id or key 16 bytes, offset u64, length u32, CRC-32C u32 |
 //! | 8 | summary: table, block id u64, rows u64, first time u64, last time u64, received u64, level u8 |
 //! | 9 | how many rows of each service and grade each piece has ([`tally`]); a block that was written before it has none |
 //! | 10 | rollups ([`crate::rollup`]); absent in older blocks |
 //! | 11 | which pieces have a needle ([`places`]); absent in older blocks |
 //! | 12 | a filter of the ids of the traces ([`traces`]); absent in older blocks |
-//! | 13 | leaves of the table of traces of a block of log records, which tell only the rows of each ([`traces`]) |
+//! | 14 | leaves of the table of traces of a block of spans ([`traces`]) |
+//! | 15 | which services and grades the spans of a trace have ([`service_sets`]); only beside section 14 |
+//! | 16 | leaves of the table of traces of a block of log records, which tell only the rows of each ([`traces`]) |
 //!
 //! Texts are their length in LEB128 and UTF-8; the numbers of sections 3 and 4 are LEB128. Filters, leaves and shards of
 //! section 11 have checksums of their own, so that one can be read without the others.
@@ -42,8 +44,10 @@
 //! filter u32, and 8 bytes of zero.
 
 pub(crate) mod fuse;
+pub(crate) mod leaves;
 pub(crate) mod needles;
 pub(crate) mod places;
+pub(crate) mod service_sets;
 pub(crate) mod tally;
 pub(crate) mod traces;
 
@@ -83,11 +87,13 @@ pub(crate) enum Kind {
     Rollup = 10,
     Places = 11,
     TraceFilter = 12,
-    TraceRows = 13,
+    TraceHeads = 14,
+    ServiceSets = 15,
+    TraceRows = 16,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Filters,
         Self::Traces,
         Self::Services,
@@ -100,6 +106,8 @@ impl Kind {
         Self::Rollup,
         Self::Places,
         Self::TraceFilter,
+        Self::TraceHeads,
+        Self::ServiceSets,
         Self::TraceRows,
     ];
 }
@@ -403,8 +411,9 @@ impl Entries {
     /// The section of their leaves.
     pub(crate) fn section(self) -> Kind {
         match self {
-            Self::Whole => Kind::Traces,
+            Self::Whole => Kind::TraceHeads,
             Self::Rows => Kind::TraceRows,
+            Self::Mixed => Kind::Traces,
         }
     }
 }
@@ -421,9 +430,11 @@ pub(crate) struct Index {
 impl Index {
     /// What it tells of its traces.
     pub(crate) fn entries(&self) -> Entries {
-        match self.sections.contains_key(&Kind::TraceRows) {
-            true => Entries::Rows,
-            false => Entries::Whole,
+        let has = |kind| self.sections.contains_key(&kind);
+        match (has(Kind::TraceHeads), has(Kind::TraceRows)) {
+            (true, _) => Entries::Whole,
+            (false, true) => Entries::Rows,
+            (false, false) => Entries::Mixed,
         }
     }
 }

@@ -100,9 +100,10 @@ pub(crate) struct TallyWriter {
 }
 
 impl TallyWriter {
-    /// Counts the rows of the next piece.
-    pub(crate) fn add<C: Storable>(&mut self, picked: Picked<'_, C>) {
+    /// Counts the rows of the next piece. Answers the number of the service of each.
+    pub(crate) fn add<C: Storable>(&mut self, picked: Picked<'_, C>) -> Vec<u32> {
         self.counts.clear();
+        let mut numbers = Vec::with_capacity(picked.len());
         let mut last: Option<((usize, usize), u32)> = None;
         for (chunk, row) in picked.iter() {
             let resource = (
@@ -117,6 +118,7 @@ impl TallyWriter {
                 }
             };
             *self.counts.entry((service, chunk.grade(row))).or_default() += 1;
+            numbers.push(service);
         }
         if self.counts.len() > COUNTS_MAX {
             self.counts.clear();
@@ -129,6 +131,7 @@ impl TallyWriter {
             self.pieces.push(grade);
             put_varint(&mut self.pieces, rows.into());
         }
+        numbers
     }
 
     fn number_of(&mut self, service: &str) -> u32 {

@@ -94,8 +94,8 @@ impl<C: Storable> Block<C> {
         Ok(places.of(&fuse, hash))
     }
 
-    /// Whether it can have rows of a trace.
-    pub(crate) fn may_have_trace(&self, id: u128) -> Result<bool, BlockError> {
+    /// Whether it can have rows of the trace with a key.
+    pub(crate) fn may_have_trace(&self, key: u128) -> Result<bool, BlockError> {
         let section = self.index.sections.get(&Kind::TraceFilter);
         let Some(section) = section.filter(|section| section.length > 0) else {
             return Ok(true);
@@ -104,7 +104,7 @@ impl<C: Storable> Block<C> {
             let length = u32::try_from(section.length).unwrap_or(u32::MAX);
             self.read_fuse(section.offset, length, section.checksum)
         })?;
-        Ok(filter.contains(traces::filter_hash(id)))
+        Ok(filter.contains(traces::filter_hash(key)))
     }
 
     /// Where the needles are.

@@ -5,7 +5,10 @@ use std::ops::Range;
 use super::{Block, wrong_checksum};
 use crate::block::{
     BlockError, Storable, TraceEntry,
-    index::traces::{self, Entries, Leaf, LeafReader},
+    index::{
+        leaves::LeafReader,
+        traces::{self, Entries, Leaf},
+    },
 };
 
 /// Leaves that are read at once when all are gone through: some 64 KiB.
@@ -14,22 +17,24 @@ pub(crate) const LEAVES_AT_ONCE: usize = 16;
 impl<C: Storable> Block<C> {
     /// The rows of a trace, ascending, by their numbers in the block.
     pub(crate) fn rows_of_trace(&self, id: u128) -> Result<Vec<u32>, BlockError> {
-        let Some(leaf) = self.leaf_of(id)? else {
+        let key = self.entries().key(id);
+        let Some((first, leaf)) = self.leaf_of(key)? else {
             return Ok(Vec::new());
         };
         self.leaf_reader()
-            .rows_in(&leaf, id)
+            .rows_in(first, &leaf, key)
             .map_err(|reason| self.index_file.corrupt(reason))
     }
 
     /// What is known of the rows of one trace here; none when it has none. Of log records only how many there are: see
     /// [`TraceEntry`].
     pub(crate) fn trace(&self, id: u128) -> Result<Option<TraceEntry>, BlockError> {
-        let Some(leaf) = self.leaf_of(id)? else {
+        let key = self.entries().key(id);
+        let Some((first, leaf)) = self.leaf_of(key)? else {
             return Ok(None);
         };
         self.leaf_reader()
-            .entry_in(&leaf, id)
+            .entry_in(first, &leaf, key)
             .map_err(|reason| self.index_file.corrupt(reason))
     }
 
@@ -47,17 +52,22 @@ impl<C: Storable> Block<C> {
         let count = self.index.leaves.len();
         for first in (0..count).step_by(LEAVES_AT_ONCE) {
             let leaves = first..count.min(first + LEAVES_AT_ONCE);
-            self.traces_of(leaves, &is_wanted, &mut entries)?;
+            let wanted = |entry: TraceEntry, _| {
+                if is_wanted(entry.id) {
+                    entries.push(entry);
+                }
+            };
+            self.traces_of(leaves, wanted)?;
         }
         Ok(entries)
     }
 
-    /// Adds those of some leaves that stand together.
+    /// Hands those of some leaves that stand together to `visit`, each with the number of its service set; none where that
+    /// is not told.
     pub(crate) fn traces_of(
         &self,
         leaves: Range<usize>,
-        is_wanted: impl Fn(u128) -> bool,
-        entries: &mut Vec<TraceEntry>,
+        mut visit: impl FnMut(TraceEntry, Option<u32>),
     ) -> Result<(), BlockError> {
         let leaves = self.index.leaves.get(leaves).unwrap_or_default();
         let start = leaves.iter().map(|leaf| leaf.offset).min().unwrap_or(0);
@@ -76,7 +86,7 @@ impl<C: Storable> Block<C> {
                 return Err(self.index_file.corrupt(what));
             }
             self.leaf_reader()
-                .entries_in(of_leaf, &is_wanted, entries)
+                .entries_in(leaf.first, of_leaf, &mut visit)
                 .map_err(|reason| self.index_file.corrupt(reason))?;
         }
         Ok(())
@@ -87,7 +97,7 @@ impl<C: Storable> Block<C> {
         self.index.leaves.len()
     }
 
-    /// The id of the first trace of each leaf, ascending.
+    /// The key of the first trace of each leaf, ascending.
     pub(crate) fn leaf_firsts(&self) -> impl Iterator<Item = u128> {
         self.index.leaves.iter().map(|leaf| leaf.first)
     }
@@ -102,10 +112,10 @@ impl<C: Storable> Block<C> {
         after_first.saturating_sub(1)..end
     }
 
-    /// The leaf where a trace can be; none when the block has nothing of it.
-    fn leaf_of(&self, id: u128) -> Result<Option<Vec<u8>>, BlockError> {
-        match traces::leaf_of(&self.index.leaves, id) {
-            Some(leaf) if self.may_have_trace(id)? => self.leaf(leaf).map(Some),
+    /// The leaf where the trace with a key can be, and its first key; none when the block has nothing of it.
+    fn leaf_of(&self, key: u128) -> Result<Option<(u128, Vec<u8>)>, BlockError> {
+        match traces::leaf_of(&self.index.leaves, key) {
+            Some(leaf) if self.may_have_trace(key)? => Ok(Some((leaf.first, self.leaf(leaf)?))),
             _ => Ok(None),
         }
     }

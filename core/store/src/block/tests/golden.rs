@@ -52,31 +52,32 @@ fn golden(name: &str) -> std::path::PathBuf {
 
 /// The sections that are written otherwise by now. The extents depend on the bytes of the Parquet file, which another
 /// version of its writer may choose otherwise. Where needles are was told by a filter of each piece, and the pieces say
-/// where that is. Rollups, tallies and the filter of traces came later.
-const OTHERWISE: [Kind; 7] = [
+/// where that is. Traces were told as [`Entries::Mixed`]. Rollups, tallies, the filter of traces and their service sets came
+/// later.
+const OTHERWISE: [Kind; 12] = [
     Kind::Extents,
     Kind::Filters,
     Kind::Pieces,
     Kind::Places,
     Kind::Rollup,
     Kind::Tally,
+    Kind::Traces,
+    Kind::TraceHeads,
+    Kind::TraceRows,
+    Kind::Leaves,
     Kind::TraceFilter,
+    Kind::ServiceSets,
 ];
 
-/// Likewise of log records: of their traces, only the rows are told by now.
-const OTHERWISE_OF_ROWS: [Kind; 3] = [Kind::Traces, Kind::TraceRows, Kind::Leaves];
-
 /// The other sections of an index.
-fn sections<C: Storable>(path: &Path) -> Vec<(Kind, Vec<u8>)> {
+fn sections(path: &Path) -> Vec<(Kind, Vec<u8>)> {
     let bytes = fs::read(path).unwrap();
     let read = |offset: u64, length: usize| {
         Ok::<_, super::super::error::Malformed>(bytes[offset as usize..][..length].to_vec())
     };
     let found = read_directory(bytes.len() as u64, read).unwrap();
-    let own = Kind::ALL.into_iter().filter(|kind| {
-        let is_of_rows = C::ENTRIES == Entries::Rows && OTHERWISE_OF_ROWS.contains(kind);
-        !is_of_rows && !OTHERWISE.contains(kind)
-    });
+    let own = Kind::ALL.into_iter();
+    let own = own.filter(|kind| !OTHERWISE.contains(kind));
     let own = own.filter(|kind| found.contains_key(kind));
     own.map(|kind| {
         (
@@ -103,10 +104,10 @@ where
     .unwrap();
     let index = name(C::TABLE, ID, Role::Index);
     assert_eq!(
-        sections::<C>(&directory.path().join(&index)),
-        sections::<C>(&golden(&index))
+        sections(&directory.path().join(&index)),
+        sections(&golden(&index))
     );
-    let of_summary = sections::<C>(&golden(&index))
+    let of_summary = sections(&golden(&index))
         .into_iter()
         .find(|(kind, _)| *kind == Kind::Summary);
     let mut info = decode_summary(C::TABLE, &of_summary.unwrap().1).unwrap();
@@ -117,6 +118,8 @@ where
     }
     let block = Block::<C>::open(&golden(""), &info, &options.cache).unwrap();
     assert_eq!(block.tally().unwrap(), None, "it came later");
+    assert_eq!(block.service_sets().unwrap(), None, "they came later");
+    assert_eq!(block.entries(), Entries::Mixed);
     let read = read_all(&block).unwrap();
     assert!(
         read.iter()

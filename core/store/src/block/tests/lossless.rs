@@ -1,5 +1,7 @@
 //! Rows come back bit by bit, in the order of their keys, however they are read.
 
+use std::collections::BTreeSet;
+
 use log_tracer_record::arbitrary;
 use proptest::prelude::*;
 
@@ -115,14 +117,18 @@ fn same_index<C: Storable>(
         builder.append(origin, index, &chunks[*number].row(*row));
     }
     let all = builder.freeze();
+    let ids = all.traces().ids();
+    let mut keys: Vec<u128> = ids.iter().map(|id| C::ENTRIES.key(*id)).collect();
+    keys.sort_unstable();
     let entries = block.traces().unwrap();
     prop_assert_eq!(
         entries.iter().map(|entry| entry.id).collect::<Vec<_>>(),
-        all.traces().ids()
+        keys
     );
-    for entry in entries {
-        let rows = all.traces().rows_of(entry.id);
-        prop_assert_eq!(&block.rows_of_trace(entry.id).unwrap(), rows);
+    for id in ids {
+        let rows = all.traces().rows_of(*id);
+        prop_assert_eq!(&block.rows_of_trace(*id).unwrap(), rows);
+        let entry = block.trace(*id).unwrap().unwrap();
         prop_assert_eq!(entry.row_count as usize, rows.len());
         if C::ENTRIES == Entries::Rows {
             continue;
@@ -141,6 +147,7 @@ fn same_index<C: Storable>(
             rows().map(|row| all.end_of(row)).max()
         );
     }
+    same_service_sets(block, &all)?;
     prop_assert!(block.rows_of_trace(u128::MAX).unwrap().is_empty());
     let mut services = all.service_counts();
     services.sort_by(|a, b| a.service.cmp(&b.service));
@@ -153,6 +160,32 @@ fn same_index<C: Storable>(
         sorted(block.operations().unwrap()),
         sorted(all.operation_counts())
     );
+    Ok(())
+}
+
+/// Of each trace of spans the services and grades are told.
+fn same_service_sets<C: Storable>(block: &Block<C>, all: &C) -> Result<(), TestCaseError> {
+    let mut told = Vec::new();
+    let leaves = 0..block.leaf_count();
+    block
+        .traces_of(leaves, |entry, set| told.push((entry.id, set)))
+        .unwrap();
+    let (tally, sets) = (block.tally().unwrap(), block.service_sets().unwrap());
+    prop_assert_eq!(sets.is_some(), C::ENTRIES == Entries::Whole);
+    let (Some(tally), Some(sets)) = (tally, sets) else {
+        return Ok(());
+    };
+    for (id, set) in told {
+        let rows = all.traces().rows_of(id).iter();
+        let expected: BTreeSet<(&str, u8)> = rows
+            .map(|row| (all.service(*row as usize), all.grade(*row as usize)))
+            .collect();
+        let kinds = sets.iter().nth(set.unwrap() as usize).unwrap();
+        let found: BTreeSet<(&str, u8)> = kinds
+            .map(|(service, grade)| (tally.services[service].as_str(), grade))
+            .collect();
+        prop_assert_eq!(found, expected);
+    }
     Ok(())
 }
 

@@ -150,11 +150,20 @@ impl Counter {
             ..
         } = self;
         values.record += 1;
-        chunk.fields(row, plan).any_value(field, &mut |value| {
+        let mut add = |value: Value<'_>| {
             let spelling = values.write::<C>(field, value);
             values.add(spelling, records, budget);
             false
-        });
+        };
+        match plan.as_slice() {
+            // The most there is to count, so that nothing else is looked at.
+            [plan] if plan.is_of_attributes_only() => {
+                chunk.attributes().any_planned(row, plan, &mut add);
+            }
+            plans => {
+                chunk.fields(row, plans).any_value(field, &mut add);
+            }
+        }
     }
 
     pub(super) fn field(&self) -> &Field {

@@ -2,7 +2,6 @@
 
 use super::{Cells, Grid, HeatmapSpec};
 use crate::{
-    TimeRange,
     chunk::SpanChunk,
     search::{
         candidates::{CANDIDATE_BYTES, Candidates},
@@ -18,14 +17,13 @@ use crate::{
 pub(super) fn count(
     spans: &Snapshot<SpanChunk>,
     spec: &HeatmapSpec,
+    filter: &Filter<'_>,
     grid: &Grid,
     asking: Asking<'_>,
     progress: &mut Progress<'_>,
 ) -> Cells {
     let range = spec.range();
-    // The range is that of traces, so that a span is asked for the query alone.
-    let filter = Filter::new(&spec.query, TimeRange::ALL);
-    let mut candidates = Candidates::new(spans, &filter, range, asking);
+    let mut candidates = Candidates::new(spans, filter, range, asking);
     let are_named = candidates.are_named();
     let at_most = |bytes: u64| usize::try_from(asking.answer_bytes_max / bytes);
     let count_max = at_most(CANDIDATE_BYTES).unwrap_or(usize::MAX);
@@ -34,7 +32,7 @@ pub(super) fn count(
     let mut cells = Cells::new(grid.clone());
     for trace in found.into_values() {
         let is_asked = range.contains(trace.start_unix_nano)
-            && (!are_named || matches(spans, trace.id, &filter, spans_max, progress));
+            && (!are_named || matches(spans, trace.id, filter, spans_max, progress));
         if is_asked {
             let is_error = trace.error_count > 0;
             cells.add(trace.start_unix_nano, duration_nano(&trace), is_error);

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use log_tracer_query::{Field, Intrinsic, Record, Value};
-
 use super::{HistogramGroup, cells::Cells};
 use crate::{
     block::{Block, BlockError, BlockId, Storable, Tally},
-    search::filter::Filter,
+    search::{
+        by_kind::{ByKind, Matches},
+        filter::Filter,
+    },
     stop::Progress,
 };
 
 /// What is worked out once a block.
 #[derive(Debug)]
-pub(super) struct Unread<'f, 'q> {
+pub(super) struct Unread<'f, 'q, C> {
     filter: &'f Filter<'q>,
+    by_kind: ByKind<'f, 'q, C>,
     group: HistogramGroup,
     /// Of the block at hand.
     block: Option<BlockId>,
@@ -28,10 +30,11 @@ pub(super) struct Unread<'f, 'q> {
 /// Grades of a service at most.
 const GRADES: usize = 32;
 
-impl<'f, 'q> Unread<'f, 'q> {
+impl<'f, 'q, C: Storable> Unread<'f, 'q, C> {
     pub(super) fn new(filter: &'f Filter<'q>, group: HistogramGroup) -> Self {
         Self {
             filter,
+            by_kind: ByKind::new(filter),
             group,
             block: None,
             tally: None,
@@ -42,7 +45,7 @@ impl<'f, 'q> Unread<'f, 'q> {
 
     /// Counts all rows of a piece that match, when they lie in the same step and the index knows enough of them. False
     /// when they have to be looked at.
-    pub(super) fn count<C: Storable>(
+    pub(super) fn count(
         &mut self,
         block: &Block<C>,
         piece: usize,
@@ -59,7 +62,7 @@ impl<'f, 'q> Unread<'f, 'q> {
         if !cells.are_in_one_step(bounds, self.filter.range()) {
             return Ok(false);
         }
-        if !is_of_service_and_grade::<C>(self.filter) {
+        if !self.by_kind.is_exact() {
             return Ok(false);
         }
         self.move_to(block)?;
@@ -72,7 +75,7 @@ impl<'f, 'q> Unread<'f, 'q> {
         for count in counts {
             let number = count.service as usize;
             let service = tally.services.get(number).map_or("", String::as_str);
-            if !self.matches::<C>(number, service, count.grade) {
+            if !self.matches(number, service, count.grade) {
                 continue;
             }
             let group = match self.group {
@@ -90,7 +93,7 @@ impl<'f, 'q> Unread<'f, 'q> {
         Ok(true)
     }
 
-    fn move_to<C: Storable>(&mut self, block: &Block<C>) -> Result<(), BlockError> {
+    fn move_to(&mut self, block: &Block<C>) -> Result<(), BlockError> {
         if self.block.replace(block.info().id) == Some(block.info().id) {
             return Ok(());
         }
@@ -101,51 +104,12 @@ impl<'f, 'q> Unread<'f, 'q> {
         Ok(())
     }
 
-    fn matches<C: Storable>(&mut self, number: usize, service: &str, grade: u8) -> bool {
-        if self.filter.is_empty() {
-            return true;
-        }
-        let query = self.filter.query();
-        let record = Counted::<C> {
-            service,
-            grade: C::value_of(grade),
-            rows: std::marker::PhantomData,
-        };
+    fn matches(&mut self, number: usize, service: &str, grade: u8) -> bool {
+        let by_kind = &self.by_kind;
+        let matches = || by_kind.of(service, grade) == Matches::Yes;
         match self.matching.get_mut(number * GRADES + usize::from(grade)) {
-            Some(known) if usize::from(grade) < GRADES => {
-                *known.get_or_insert_with(|| query.matches(&record))
-            }
-            _ => query.matches(&record),
+            Some(known) if usize::from(grade) < GRADES => *known.get_or_insert_with(matches),
+            _ => matches(),
         }
-    }
-}
-
-/// Whether a query looks at nothing but services and grades.
-fn is_of_service_and_grade<C: Storable>(filter: &Filter<'_>) -> bool {
-    let needs = filter.needs();
-    let is_known = |field: &Field| {
-        *field == Field::Intrinsic(Intrinsic::Service) || *field == Field::Intrinsic(C::GRADE)
-    };
-    !needs.texts && needs.fields.iter().all(is_known)
-}
-
-/// A row of which no more is known than its service and its grade.
-struct Counted<'a, C> {
-    service: &'a str,
-    grade: Option<Value<'static>>,
-    rows: std::marker::PhantomData<fn() -> C>,
-}
-
-impl<C: Storable> Record for Counted<'_, C> {
-    fn any_value(&self, field: &Field, visit: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
-        match field {
-            Field::Intrinsic(Intrinsic::Service) => visit(Value::Str(self.service)),
-            Field::Intrinsic(other) if *other == C::GRADE => self.grade.is_some_and(visit),
-            _ => false,
-        }
-    }
-
-    fn any_text(&self, _: &mut dyn FnMut(&str) -> bool) -> bool {
-        false
     }
 }

@@ -1,7 +1,7 @@
 //! Fills a page with the first traces by another order than time.
 //!
-//! The tables of traces know the rank of every trace without a span of it ([`tables`](super::super::tables)), but not
-//! whether one of its spans matches. So there are two ways:
+//! The tables of traces know the rank of every trace without a span of it ([`tables`](super::super::tables)), and of which
+//! services its spans are, but not always whether one of them matches. So there are two ways:
 //!
 //! - The traces that stand first by their rank are asked the query, a few at a time, and those stay that match. That is quick
 //!   when much matches, however many spans there are.
@@ -17,22 +17,18 @@ use std::{
     collections::{BinaryHeap, HashSet},
 };
 
-use log_tracer_query::{Field, Intrinsic};
-
 use super::{
     super::{
+        by_kind::{ByKind, Matches},
         candidates::{Candidates, Matching},
         filter::Filter,
         source::sources,
-        tables::for_each_trace,
-        units::{Asking, parts},
+        tables::{asked_spans, cost_less, for_each_trace},
+        units::Asking,
     },
     Page, TraceOrder, TraceSearch, duration_nano, find_all, is_asked, starts_asked,
 };
 use crate::{block::TraceEntry, chunk::SpanChunk, stop::Progress, table::Snapshot};
-
-/// To ask a span the query costs so many times as much as its share of the tables of traces, about.
-const TABLES_SHARE: u64 = 8;
 
 /// To look whether a trace matches costs as much as to ask some 2,000 spans the query that stand together. Times four, so
 /// that what was in vain is a small part.
@@ -112,32 +108,25 @@ impl<'s, 'q> ByRank<'s, 'q> {
 
     /// How many traces may be asked in vain; none when it is better to ask the spans first.
     fn tries_max(&self, search: &TraceSearch) -> Option<u64> {
-        let range = starts_asked(search);
-        // What is counted here is read later.
-        let mut progress = Progress::start(self.asking.stop);
-        let asked = parts(self.spans, self.filter, &mut progress);
-        let asked = asked
-            .iter()
-            .filter(|part| range.overlaps(part.bounds.first, part.bounds.last));
-        let asked: u64 = asked.map(|part| part.rows).sum();
-        // Without a query the tables are all that is needed.
-        let is_better =
-            self.filter.is_empty() || asked.saturating_mul(TABLES_SHARE) >= self.spans.rows();
-        is_better.then_some(asked / SPANS_PER_TRY)
+        let asked = asked_spans(self.spans, self.filter, starts_asked(search), self.asking);
+        cost_less(self.spans, self.filter, asked).then_some(asked / SPANS_PER_TRY)
     }
 
     /// The first traces by their rank, of those that can match as far as the tables know.
     fn first(&self, search: &TraceSearch, tries_max: u64, progress: &mut Progress<'_>) -> First {
         let tries_max = usize::try_from(tries_max).unwrap_or(usize::MAX);
         let kept_max = search.limit.saturating_add(tries_max).min(self.count_max);
-        let known = Known::new(self.filter);
+        let by_kind = ByKind::new(self.filter);
+        let duration_min = self.duration_min_nano();
         let first_of_each = for_each_trace(
             self.spans,
+            &by_kind,
             self.asking,
             progress,
             BinaryHeap::new,
-            |first, trace| {
-                if is_asked(search, &trace) && known.admits(&trace) {
+            |first, trace, matches| {
+                let may_match = matches != Matches::No && duration_nano(&trace) >= duration_min;
+                if may_match && is_asked(search, &trace) {
                     keep_first(first, Ranked::new(search, &trace), kept_max);
                 }
             },
@@ -147,6 +136,12 @@ impl<'s, 'q> ByRank<'s, 'q> {
         let is_all = traces.len() < kept_max;
         traces.truncate(kept_max);
         First { traces, is_all }
+    }
+
+    /// The least duration of a trace with a span that matches, in nanoseconds: no span takes longer than its trace.
+    fn duration_min_nano(&self) -> u64 {
+        let duration = self.filter.needs().duration.as_ref();
+        u64::try_from(duration.map_or(0, |range| *range.start())).unwrap_or(0)
     }
 
     /// Reads the first traces until the page is full. False when it has to be filled in the other way from there on.
@@ -187,13 +182,13 @@ impl<'s, 'q> ByRank<'s, 'q> {
         page.is_full() || first.is_all
     }
 
-    /// Those of some traces that have a span which matches; none without a query, when all do.
+    /// Those of some traces that have a span which matches; none when that is known, but for old blocks.
     fn matching(
         &self,
         some: &[Reverse<Ranked>],
         progress: &mut Progress<'_>,
     ) -> Option<HashSet<u128>> {
-        if self.filter.is_empty() {
+        if ByKind::<SpanChunk>::new(self.filter).is_exact() {
             return None;
         }
         let matching = Matching {
@@ -228,31 +223,5 @@ fn keep_first(first: &mut BinaryHeap<Reverse<Ranked>>, ranked: Ranked, kept_max:
         && last.0 < ranked
     {
         *last = Reverse(ranked);
-    }
-}
-
-/// What the tables can tell of whether a span of a trace matches.
-struct Known {
-    /// Whether a span that matches failed.
-    is_error: bool,
-    /// The least duration of a span that matches, in nanoseconds.
-    duration_min_nano: u64,
-}
-
-impl Known {
-    fn new(filter: &Filter<'_>) -> Self {
-        let needs = filter.needs();
-        let status = needs.values(&Field::Intrinsic(Intrinsic::Status));
-        let duration = needs.duration.as_ref().map_or(0, |range| *range.start());
-        Self {
-            is_error: status.is_some_and(|values| values.iter().all(|value| *value == "error")),
-            duration_min_nano: u64::try_from(duration).unwrap_or(0),
-        }
-    }
-
-    /// Whether a span of a trace may match.
-    fn admits(&self, trace: &TraceEntry) -> bool {
-        // No span takes longer than its trace.
-        (!self.is_error || trace.error_count > 0) && duration_nano(trace) >= self.duration_min_nano
     }
 }
