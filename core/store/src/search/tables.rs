@@ -24,7 +24,7 @@ use crate::{
     table::Snapshot,
 };
 
-/// Traces of a chunk that count as a leaf when the ids are cut.
+/// Traces of a leaf, about, and so many of a chunk count as one when the ids are cut.
 const TRACES_OF_LEAF: usize = 64;
 
 /// A stretch has so many leaves of each place, about: at its ends one of each is read for two stretches. In memory that is
@@ -162,6 +162,9 @@ impl<'s, 'f, 'q> Tables<'s, 'f, 'q> {
     /// Reads the traces of a stretch. False when the search has to end: not all places would be known then.
     fn gather(&self, stretch: Stretch, into: &mut Gathered, progress: &mut Progress<'_>) -> bool {
         into.clear();
+        let blocks = self.spans.blocks.iter();
+        let leaves = blocks.map(|block| block.leaves_between(stretch.first, stretch.next).len());
+        into.reserve(leaves.sum::<usize>().saturating_mul(TRACES_OF_LEAF));
         for chunk in &self.spans.chunks {
             let ids = chunk.traces().ids();
             let first = ids.partition_point(|id| *id < stretch.first);
@@ -237,6 +240,14 @@ impl Gathered {
         self.traces.clear();
         self.matches.clear();
         self.numbers.clear();
+    }
+
+    /// Makes room for so many traces.
+    fn reserve(&mut self, count: usize) {
+        self.traces.reserve(count);
+        self.matches.reserve(count);
+        // It is empty, so that there is nothing to hash again.
+        self.numbers.reserve(count, |_| 0);
     }
 
     /// Adds what a table knows of a trace.
