@@ -66,6 +66,8 @@ pub(crate) struct Heat {
     shades: Vec<Shade>,
     /// The cells with a failure, as a mark at their bottom.
     failed: String,
+    /// What parts the columns, over the cells: neighbours of a row are one rectangle.
+    gaps: String,
     ticks: Vec<ticks::TimeTick>,
     levels: Vec<Level>,
     bands: Vec<Band>,
@@ -137,6 +139,9 @@ impl Heat {
             rows: grid.rows(),
             shades: shades(&grid, most.count),
             failed: failed(&grid),
+            gaps: (1..grid.columns)
+                .map(|x| format!("M{x} 0v{}", grid.rows()))
+                .collect(),
             ticks: ticks::times(first, last),
             levels: levels(&grid, leads),
             bands: bands(&grid, leads),

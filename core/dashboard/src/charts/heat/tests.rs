@@ -71,6 +71,7 @@ fn a_cell_stands_where_its_time_and_duration_are() {
     assert_eq!(heat.shades.len(), 1);
     assert_eq!(heat.shades[0].path, "M0 4h2v1h-2M1 3h1v1h-1");
     assert_eq!(heat.failed, "M1 3.7h1v.3h-1");
+    assert_eq!(heat.gaps, "M1 0v8");
     assert!(
         heat.summary.starts_with("3 traces, 1 failed."),
         "{}",
