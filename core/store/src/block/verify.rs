@@ -7,7 +7,6 @@ use super::{
     index::{
         Facts, Kind,
         needles::Needles,
-        service_sets::RowKind,
         tally::Count,
         traces::{self, Encoded, TraceRow},
     },
@@ -167,8 +166,7 @@ impl<'b, C: Storable> Check<'b, C> {
     }
 
     fn add_trace(&mut self, chunk: &Arc<C>, row: usize, in_block: u32) {
-        let (id, next) = (chunk.trace_of(row), self.services.len() as u32);
-        let entries = self.block.entries();
+        let next = self.services.len() as u32;
         let service = match self.services.get(chunk.service(row)) {
             Some(number) => *number,
             None => {
@@ -176,16 +174,9 @@ impl<'b, C: Storable> Check<'b, C> {
                 next
             }
         };
-        if id != 0 {
-            self.traces.push(TraceRow {
-                time: chunk.time(row),
-                end: chunk.end_of(row),
-                row: in_block,
-                kind: RowKind::new(service, chunk.grade(row)),
-                is_error: chunk.is_error(row),
-                ..TraceRow::of(entries.key(id))
-            });
-        }
+        let entries = self.block.entries();
+        let of_trace = TraceRow::new(chunk.as_ref(), row, in_block, service, entries);
+        self.traces.extend(of_trace);
     }
 
     /// What only all rows together tell.

@@ -23,7 +23,6 @@ use super::{
         encode_summary,
         needles::Needles,
         places::PlacesWriter,
-        service_sets::RowKind,
         tally::TallyWriter,
         traces::{self, Encoded, Entries, TraceRow},
     },
@@ -228,17 +227,8 @@ impl<'o> BlockWriter<'o> {
         for (((chunk, row), service), number) in picked.iter().zip(services).zip(self.rows..) {
             bounds.include(chunk.time(row));
             chunk.add_needles(row, &mut self.needles, &mut facts);
-            let id = chunk.trace_of(row);
-            if id != 0 {
-                self.traces.push(TraceRow {
-                    time: chunk.time(row),
-                    end: chunk.end_of(row),
-                    row: number,
-                    kind: RowKind::new(service, chunk.grade(row)),
-                    is_error: chunk.is_error(row),
-                    ..TraceRow::of(self.entries.key(id))
-                });
-            }
+            let of_trace = TraceRow::new(chunk, row, number, service, self.entries);
+            self.traces.extend(of_trace);
         }
         C::roll_up(picked, &mut self.rollup);
         let number = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);

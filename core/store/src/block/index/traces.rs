@@ -53,6 +53,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     super::{
+        Storable,
         error::Malformed,
         wire::{Input, put_varint},
     },
@@ -64,16 +65,36 @@ use super::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TraceRow {
     /// The key of its trace ([`Entries::key`]), as two halves, which need less room than one number.
-    pub(crate) key: [u64; 2],
-    pub(crate) time: u64,
-    pub(crate) end: u64,
-    pub(crate) row: u32,
-    pub(crate) kind: RowKind,
-    pub(crate) is_error: bool,
+    key: [u64; 2],
+    time: u64,
+    end: u64,
+    row: u32,
+    kind: RowKind,
+    is_error: bool,
 }
 
 impl TraceRow {
-    pub(crate) fn of(key: u128) -> Self {
+    /// A row of a chunk, by the number that it has in the block, as has its service; none when it is of no trace.
+    pub(crate) fn new<C: Storable>(
+        chunk: &C,
+        row: usize,
+        number: u32,
+        service: u32,
+        entries: Entries,
+    ) -> Option<Self> {
+        let id = chunk.trace_of(row);
+        let of_trace = Self {
+            time: chunk.time(row),
+            end: chunk.end_of(row),
+            row: number,
+            kind: RowKind::new(service, chunk.grade(row)),
+            is_error: chunk.is_error(row),
+            ..Self::of(entries.key(id))
+        };
+        (id != 0).then_some(of_trace)
+    }
+
+    fn of(key: u128) -> Self {
         Self {
             key: [(key >> 64) as u64, key as u64],
             time: 0,
